@@ -1,0 +1,47 @@
+/* Search in a user's messages: by words, topics, categories, intent, thread and time. */
+#ifndef MINDCORE_SEARCH_H
+#define MINDCORE_SEARCH_H
+
+#include <mindcore/message.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* At least one of text, topics, categories and intent must be given. */
+struct mc_search_query {
+    mc_str user_id;
+    mc_str agent_id;
+    mc_str text;      /* words, any of which may match */
+    mc_str thread_id; /* absent: every thread of the user */
+    const mc_str *topics; /* any of these; unknown names are MC_INVALID; synonyms are mapped */
+    size_t topic_count;
+    const mc_str *categories; /* any of these */
+    size_t category_count;
+    mc_str intent;
+    int64_t since_us; /* inclusive; 0: no bound */
+    int64_t until_us; /* exclusive; 0: no bound */
+    size_t limit;     /* 0: 20; at most 1000 */
+};
+
+struct mc_hit {
+    const struct mc_message *message;
+    double score; /* greater is better; comparable within one result only */
+};
+
+/* Best first; equal scores newest first. Free with mc_hit_list_free. */
+struct mc_hit_list {
+    size_t count;
+    const struct mc_hit *items;
+};
+
+MC_API MC_MUST_CHECK enum mc_status mc_search(struct mc_engine *engine,
+                                              const struct mc_search_query *query,
+                                              struct mc_hit_list **hits, struct mc_error *err);
+/* Accepts NULL. */
+MC_API void mc_hit_list_free(struct mc_hit_list *hits);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
