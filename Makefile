@@ -1,0 +1,51 @@
+# A front to Meson. `make help` lists the targets; CONTRIBUTING.md says more.
+
+PREFIX ?= /usr/local
+BUILD ?= build
+JOBS ?= $(shell nproc)
+# Debian's, also where a Python of pyenv or conda comes first on PATH.
+PYTHON := /usr/bin/python3
+MESON := $(or $(wildcard /usr/bin/meson),meson)
+ARGS ?=
+
+define prepare
+@tools/install-deps build
+@test -f $(BUILD)/build.ninja || $(MESON) setup $(BUILD) --prefix $(PREFIX)
+endef
+
+.PHONY: help run build test bench install lint format clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## install what is missing, build, and serve on http://127.0.0.1:8000 (ARGS='--db ...')
+	exec $(BUILD)/mindcore serve $(ARGS)
+
+build: ## install what is missing and build build/mindcore and build/libmindcore.so
+	$(prepare)
+	@ninja -C $(BUILD) -j $(JOBS) product
+
+test: ## every test, plain and under sanitizers (SUITE=unit|e2e|lint|fuzz|..., PLAIN=1 for a quick run)
+	@tools/install-deps build test
+	@$(PYTHON) tools/run_tests.py --jobs $(JOBS) $(if $(SUITE),--suite $(SUITE)) $(if $(PLAIN),--plain) $(ARGS)
+
+bench: build ## run every benchmark of bench/ and write bench/RESULTS.md
+	@tools/install-deps bench
+	@$(PYTHON) tools/run_bench.py --build $(BUILD) $(ARGS)
+
+install: ## install program, library, headers, man pages (PREFIX=, DESTDIR=)
+	$(prepare)
+	@$(MESON) configure $(BUILD) -Dprefix=$(PREFIX)
+	@ninja -C $(BUILD) -j $(JOBS) product
+	DESTDIR=$(DESTDIR) $(MESON) install -C $(BUILD) --no-rebuild
+
+lint: ## format, layers, cppcheck and clang-tidy
+	@tools/install-deps build test
+	@$(PYTHON) tools/run_tests.py --jobs $(JOBS) --suite lint $(ARGS)
+
+format: ## put every C file into the format of .clang-format
+	@tools/install-deps test
+	@git ls-files -co --exclude-standard -- '*.c' '*.h' | xargs clang-format -i
+
+clean: ## remove what was built
+	rm -rf build build-asan build-tsan build-fuzz

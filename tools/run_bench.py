@@ -1,0 +1,106 @@
+#!/usr/bin/python3
+"""Runs the benchmarks of bench/ and writes what they print to bench/RESULTS.md.
+
+    tools/run_bench.py [--build build] [NAME ...]
+
+Each bench_<name> prints what it measured, as ratios to a raw loop in the same run where there is one, and
+exits with 0 when every figure reached its target, 1 when one did not. With names, only those are run
+and the file is left alone.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def first_match(path, pattern):
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = re.search(pattern, file.read(), re.M)
+    except OSError:
+        return "unknown"
+    return found[1] if found else "unknown"
+
+
+def output_of(*command):
+    try:
+        return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def machine(folder):
+    memory_kb = first_match("/proc/meminfo", r"^MemTotal:\s+(\d+)")
+    memory = f"{int(memory_kb) / 1024 / 1024:.0f} GiB" if memory_kb.isdigit() else "unknown"
+    processor = first_match("/proc/cpuinfo", r"^model name\s*:\s*(.+)$")
+    system = first_match("/etc/os-release", r'^PRETTY_NAME="(.*)"$')
+    commit = output_of("git", "rev-parse", "--short", "HEAD") or "none"
+    changed = " with changes" if output_of("git", "status", "--porcelain", "--untracked-files=no") else ""
+    return [
+        ("processor", f"{processor}, {os.cpu_count()} cores"),
+        ("memory", memory),
+        ("system", f"{system}, Linux {platform.release()}"),
+        ("file system", output_of("stat", "-f", "-c", "%T", folder) or "unknown"),
+        ("commit", commit + changed),
+        ("date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
+    ]
+
+
+def run_one(program, folder):
+    """(reached its targets, output), the output shown as it comes."""
+    process = subprocess.Popen([program], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors="replace",
+                               env={**os.environ, "TMPDIR": folder})
+    lines = []
+    for line in process.stdout:
+        print("  " + line, end="", flush=True)
+        lines.append(line)
+    return process.wait() == 0, "".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+
+    every = sorted(match[1] for match in (re.fullmatch(r"bench_(\w+)\.c", name) for name in
+                                          os.listdir(os.path.join(ROOT, "bench"))) if match)
+    unknown = set(options.names) - set(every)
+    if unknown:
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(every)}")
+    names = options.names or every
+    build = os.path.join(ROOT, options.build)
+    if not names:
+        parser.error("bench/ holds no benchmark")
+    subprocess.run(["ninja", "-C", build, *(f"bench/bench_{name}" for name in names)], check=True,
+                   stdout=subprocess.DEVNULL)
+
+    sections = []
+    missed = []
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=build) as folder:
+        facts = machine(folder)
+        for name in names:
+            print(name, flush=True)
+            reached, output = run_one(os.path.join(build, "bench", f"bench_{name}"), folder)
+            if not reached:
+                missed.append(name)
+            sections.append(f"## {name}\n\n```\n{output.rstrip()}\n```\n")
+    if not options.names:
+        with open(os.path.join(ROOT, "bench", "RESULTS.md"), "w", encoding="utf-8") as file:
+            file.write("# Benchmarks\n\nWritten by `make bench`.\n\n")
+            file.write("".join(f"- {name}: {value}\n" for name, value in facts) + "\n" + "\n".join(sections))
+    if missed:
+        print(f"below a target: {', '.join(missed)}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
