@@ -27,6 +27,7 @@ struct mc_option {
     const char *range;       /* "1..16", "sqlite|postgresql", "" for any */
     const char *unit;        /* "s", "bytes", "messages", "" */
     const char *help;        /* one sentence */
+    bool secret;             /* programs show "********" instead of the value */
 };
 
 /* A configuration of defaults; free with mc_config_free, which accepts NULL. */

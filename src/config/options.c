@@ -28,7 +28,10 @@
 
 static const struct mc_option options[] = {
 #define X(key, environment, kind, fallback, range, unit, help)                                     \
-    {key, environment, TYPE_##kind, fallback, range, unit, help},
+    {key,         environment,                                                                     \
+     TYPE_##kind, fallback,                                                                        \
+     range,       unit,                                                                            \
+     help,        MC_KIND_##kind == MC_KIND_SECRET || MC_KIND_##kind == MC_KIND_SECRETS},
     MC_OPTION_MAP(X)
 #undef X
 };

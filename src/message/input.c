@@ -1,5 +1,6 @@
 #include "message/input.h"
 
+#include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -50,21 +51,19 @@ enum mc_status mc_input_check_text(const char *field, mc_str text, struct mc_err
     return MC_OK;
 }
 
-static enum mc_status check_groups(const struct mc_message_input *input, struct mc_error *err)
+enum mc_status mc_input_check_groups(const mc_str *groups, size_t count, struct mc_error *err)
 {
-    if (input->sharing_group_count > MC_SHARING_GROUPS_MAX)
+    if (count > MC_SHARING_GROUPS_MAX)
         return mc_fail_field(err, MC_INVALID, "sharing_groups",
-                             "sharing_groups has %zu names, at most %d are allowed",
-                             input->sharing_group_count, MC_SHARING_GROUPS_MAX);
-    for (size_t i = 0; i < input->sharing_group_count; i++) {
-        enum mc_status status = mc_input_check_id("sharing_groups", input->sharing_groups[i], err);
-        if (status)
-            return status;
-    }
-    return MC_OK;
+                             "sharing_groups has %zu names, at most %d are allowed", count,
+                             MC_SHARING_GROUPS_MAX);
+    enum mc_status status = MC_OK;
+    for (size_t i = 0; !status && i < count; i++)
+        status = mc_input_check_id("sharing_groups", groups[i], err);
+    return status;
 }
 
-static enum mc_status check_metadata(mc_str metadata, struct mc_error *err)
+enum mc_status mc_input_check_metadata(mc_str metadata, struct mc_error *err)
 {
     if (metadata.len == 0)
         return MC_OK;
@@ -135,9 +134,9 @@ enum mc_status mc_input_check(const struct mc_message_input *input,
     if (!status)
         status = mc_input_check_text("text", input->text, err);
     if (!status)
-        status = check_groups(input, err);
+        status = mc_input_check_groups(input->sharing_groups, input->sharing_group_count, err);
     if (!status)
-        status = check_metadata(input->metadata, err);
+        status = mc_input_check_metadata(input->metadata, err);
     if (status)
         return status;
     if (made.created_at_us < 0 || made.created_at_us > now_us + FUTURE_MAX_US)
@@ -208,24 +207,22 @@ static enum mc_status read_created_at(const struct mc_json *value, int64_t *time
     return MC_OK;
 }
 
-static enum mc_status read_metadata(const struct mc_json *value, struct mc_arena *arena,
-                                    mc_str *metadata, struct mc_error *err)
+enum mc_status mc_input_object(const struct mc_json *node, const char *field,
+                               struct mc_arena *arena, mc_str *json, struct mc_error *err)
 {
-    if (mc_json_type(value) != MC_JSON_OBJECT)
-        return mc_fail_field(err, MC_INVALID, "metadata", "metadata must be an object, not %s",
-                             mc_json_type_name(mc_json_type(value)));
-    struct mc_buf buf;
+    if (mc_json_type(node) != MC_JSON_OBJECT)
+        return mc_fail_field(err, MC_INVALID, field, "%s must be an object, not %s", field,
+                             mc_json_type_name(mc_json_type(node)));
+    mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, MC_METADATA_MAX_BYTES);
-    mc_json_dump(value, &buf);
-    bool failed = buf.failed;
-    mc_str copy = failed ? MC_STR_NONE : mc_arena_copy(arena, mc_buf_str(&buf));
-    mc_buf_fini(&buf);
-    if (failed)
-        return mc_fail_field(err, MC_TOO_LARGE, "metadata",
-                             "metadata takes more than %d bytes as JSON", MC_METADATA_MAX_BYTES);
+    mc_json_dump(node, &buf);
+    if (buf.failed)
+        return mc_fail_field(err, MC_TOO_LARGE, field, "%s takes more than %d bytes as JSON", field,
+                             MC_METADATA_MAX_BYTES);
+    mc_str copy = mc_arena_copy(arena, mc_buf_str(&buf));
     if (!copy.data)
         return mc_fail_memory(err);
-    *metadata = copy;
+    *json = copy;
     return MC_OK;
 }
 
@@ -253,7 +250,7 @@ static enum mc_status read_member(mc_str key, const struct mc_json *value, struc
                     : mc_input_string_list(value, "sharing_groups", MC_SHARING_GROUPS_MAX, arena,
                                            &input->sharing_groups, &input->sharing_group_count, err);
     if (mc_str_equal(key, MC_STR("metadata")))
-        return null ? MC_OK : read_metadata(value, arena, &input->metadata, err);
+        return null ? MC_OK : mc_input_object(value, "metadata", arena, &input->metadata, err);
     char name[sizeof(((struct mc_error *)0)->field)];
     mc_str cut = mc_utf8_cut(key, sizeof(name) - 1);
     memcpy(name, cut.data, cut.len);

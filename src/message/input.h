@@ -30,6 +30,18 @@ MC_MUST_CHECK enum mc_status mc_input_check_id(const char *field, mc_str id, str
 MC_MUST_CHECK enum mc_status mc_input_check_text(const char *field, mc_str text,
                                                  struct mc_error *err);
 
+/* At most MC_SHARING_GROUPS_MAX ids; the error names sharing_groups. */
+MC_MUST_CHECK enum mc_status mc_input_check_groups(const mc_str *groups, size_t count,
+                                                   struct mc_error *err);
+
+/* Absent, or a JSON object of at most MC_METADATA_MAX_BYTES; the error names metadata. */
+MC_MUST_CHECK enum mc_status mc_input_check_metadata(mc_str metadata, struct mc_error *err);
+
+/* A member that must be a JSON object, as compact JSON in the arena; the error names the field. */
+MC_MUST_CHECK enum mc_status mc_input_object(const struct mc_json *node, const char *field,
+                                             struct mc_arena *arena, mc_str *json,
+                                             struct mc_error *err);
+
 /*
  * Checks everything and turns it into a message: role, visibility (the default when absent), sharing groups,
  * times. The metadata of the message is left empty; strings are borrowed from the input.

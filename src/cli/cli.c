@@ -1,0 +1,145 @@
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "cli/database_url.h"
+#include "cli/show.h"
+
+#define KEY_SIZE 128
+#define MESSAGE_SIZE 1024
+
+/* One --option KEY=VALUE. */
+static enum mc_status apply_option(struct mc_config *config, mc_str pair, struct mc_error *err)
+{
+    char key[KEY_SIZE];
+    const char *equals = memchr(pair.data, '=', pair.len);
+    size_t len = equals ? (size_t)(equals - pair.data) : 0;
+    if (!len || len >= sizeof(key))
+        return mc_fail_field(
+            err, MC_INVALID, "option",
+            "option --option takes KEY=VALUE, like enrichment.workers=4, not '%.*s'",
+            MC_STR_ARG(pair));
+    memcpy(key, pair.data, len);
+    key[len] = '\0';
+    enum mc_status status = mc_config_set(config, key, equals + 1, err);
+    return status == MC_OK ? MC_OK : mc_fail_prefix(err, status, "option --option");
+}
+
+enum mc_status mc_cli_load_config(struct mc_cli *cli, struct mc_error *err)
+{
+    const struct mc_args *args = &cli->args;
+    enum mc_status status = mc_config_new(&cli->config, err);
+    if (status == MC_OK)
+        status = mc_config_load(cli->config, mc_args_text(args, "config").data, err);
+    if (status == MC_OK && mc_args_given(args, "db"))
+        status = mc_database_url_apply(cli->config, mc_args_text(args, "db"), err);
+    for (size_t i = 0; status == MC_OK && i < mc_args_count(args, "option"); i++)
+        status = apply_option(cli->config, mc_args_at(args, "option", i), err);
+    if (status == MC_OK && mc_args_given(args, "verbose"))
+        mc_log_set(mc_log_stderr, NULL,
+                   mc_args_count(args, "verbose") > 1 ? MC_LOG_DEBUG : MC_LOG_INFO);
+    return status;
+}
+
+enum mc_status mc_cli_open(struct mc_cli *cli, struct mc_error *err)
+{
+    enum mc_status status = cli->config ? MC_OK : mc_cli_load_config(cli, err);
+    return status == MC_OK ? mc_engine_open(cli->config, &cli->engine, err) : status;
+}
+
+void mc_cli_close(struct mc_cli *cli)
+{
+    mc_engine_close(mc_steal(cli->engine));
+    mc_config_free(mc_steal(cli->config));
+}
+
+static void complain(const char *message)
+{
+    struct mc_out out;
+    mc_out_init(&out, stderr);
+    mc_out_print(&out, MC_STYLE_BOLD, "mindcore: ");
+    mc_out_line(&out, mc_str_of(message), 0);
+    fputc('\n', stderr);
+}
+
+int mc_cli_fail(const struct mc_error *err)
+{
+    fflush(stdout);
+    complain(err->message[0] ? err->message : mc_status_text(err->status));
+    return MC_CLI_FAILED;
+}
+
+int mc_cli_usage(const struct mc_cli *cli, const char *format, ...)
+{
+    char message[MESSAGE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    complain(message);
+    const struct mc_cli_command *command = cli->args.command;
+    if (command && !command->hidden)
+        fprintf(stderr, "See 'mindcore %s --help'.\n", command->name);
+    else if (cli->args.family.len && mc_cli_family_exists(cli->args.family))
+        fprintf(stderr, "See 'mindcore %.*s --help'.\n", MC_STR_ARG(cli->args.family));
+    else
+        fputs("See 'mindcore --help'.\n", stderr);
+    return MC_CLI_USAGE;
+}
+
+void mc_cli_note(const struct mc_cli *cli, const char *format, ...)
+{
+    char message[MESSAGE_SIZE];
+    va_list args;
+    if (cli->quiet)
+        return;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    complain(message);
+}
+
+int mc_cli_result(struct mc_cli *cli, enum mc_status status, char *json, const struct mc_error *err)
+{
+    mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
+    struct mc_error local;
+    if (status != MC_OK)
+        return mc_cli_fail(err);
+    if (cli->json) {
+        puts(json);
+    } else if (mc_json_parse(mc_str_of(json), &root, &local) == MC_OK) {
+        mc_show_json(&cli->out, root);
+    } else {
+        mc_free(json);
+        return mc_cli_fail(&local);
+    }
+    mc_free(json);
+    return MC_CLI_DONE;
+}
+
+mc_str mc_cli_query(const struct mc_cli *cli)
+{
+    mc_str query = mc_args_text(&cli->args, "query");
+    return mc_str_given(query) ? query : mc_args_operand(&cli->args, 0);
+}
+
+bool mc_cli_confirm(const char *format, ...)
+{
+    char answer[16] = "";
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputs(" [y/N] ", stderr);
+    fflush(stderr);
+    if (!fgets(answer, sizeof(answer), stdin))
+        return false;
+    mc_str text = mc_str_trim(mc_str_of(answer));
+    return mc_str_equal_nocase(text, MC_STR("y")) || mc_str_equal_nocase(text, MC_STR("yes"));
+}

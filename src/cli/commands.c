@@ -1,0 +1,424 @@
+#include "cli/commands.h"
+
+#include "base/compiler.h"
+#include "base/str.h"
+
+#define FLAG(name, letter, help)                                                                   \
+    {                                                                                              \
+        name, letter, MC_CLI_FLAG, NULL, NULL, help, false, false, false                           \
+    }
+#define TEXT(name, argument, help)                                                                 \
+    {                                                                                              \
+        name, 0, MC_CLI_TEXT, argument, NULL, help, false, false, false                            \
+    }
+#define LIST(name, argument, help)                                                                 \
+    {                                                                                              \
+        name, 0, MC_CLI_TEXT, argument, NULL, help, false, true, false                             \
+    }
+#define NEEDED(name, argument, help)                                                               \
+    {                                                                                              \
+        name, 0, MC_CLI_TEXT, argument, NULL, help, true, false, false                             \
+    }
+#define INTEGER(name, range, help)                                                                 \
+    {                                                                                              \
+        name, 0, MC_CLI_INTEGER, "N", range, help, false, false, false                             \
+    }
+#define NUMBER(name, range, help)                                                                  \
+    {                                                                                              \
+        name, 0, MC_CLI_NUMBER, "X", range, help, false, false, false                              \
+    }
+#define WHEN(name, help)                                                                           \
+    {                                                                                              \
+        name, 0, MC_CLI_TIME, "TIME", NULL, help, false, false, false                              \
+    }
+#define CHOICE(name, argument, range, help)                                                        \
+    {                                                                                              \
+        name, 0, MC_CLI_CHOICE, argument, range, help, false, false, false                         \
+    }
+#define HIDDEN(name, type, argument)                                                               \
+    {                                                                                              \
+        name, 0, type, argument, NULL, "for tests", false, false, true                             \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        NULL, 0, MC_CLI_FLAG, NULL, NULL, NULL, false, false, false                                \
+    }
+
+#define USER NEEDED("user", "ID", "the user")
+#define THREAD NEEDED("thread", "ID", "the thread of the conversation")
+#define READER TEXT("agent", "ID", "the reading agent, where agents are enabled")
+#define VISIBILITY CHOICE("visibility", "WHO", "private|shared|public", "which agents may read it")
+
+#define OPTIONS(name) static const struct mc_cli_option name[]
+#define EXAMPLES(name) static const char *const name[]
+
+OPTIONS(common) = {
+    {"config", 'c', MC_CLI_TEXT, "FILE", NULL, "configuration file (else MINDCORE_CONFIG)", false,
+     false, false},
+    TEXT("db", "URL", "database: sqlite:PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME"),
+    {"option", 'o', MC_CLI_TEXT, "KEY=VALUE", NULL, "sets any option of the configuration", false,
+     true, false},
+    FLAG("json", 'j', "print the result as JSON"),
+    FLAG("verbose", 'v', "log to standard error; twice for more"),
+    FLAG("quiet", 'q', "no remarks and no progress bar"),
+    FLAG("help", 'h', "help on the command"),
+    FLAG("version", 'V', "version of the program"),
+    END,
+};
+
+OPTIONS(serve_options) = {
+    TEXT("listen", "HOST:PORT", "address to listen on (server.listen)"),
+    END,
+};
+EXAMPLES(serve_examples) = {
+    "mindcore serve",
+    "mindcore serve --listen 127.0.0.1:9000 --db sqlite:/var/lib/mindcore/memory.db",
+    NULL,
+};
+
+OPTIONS(ingest_options) = {
+    TEXT("user", "ID", "the user"),
+    TEXT("thread", "ID", "the thread of the conversation"),
+    TEXT("session", "ID", "the session"),
+    CHOICE("role", "ROLE", "user|assistant|system|tool", "who speaks"),
+    TEXT("text", "TEXT", "what is said"),
+    TEXT("message-id", "ID", "an id of your own; makes a retry harmless"),
+    TEXT("agent", "ID", "the agent that writes"),
+    VISIBILITY,
+    LIST("group", "NAME", "a sharing group"),
+    WHEN("created-at", "when it was said; now when not given"),
+    TEXT("metadata", "JSON", "an object of your own, kept with the message"),
+    FLAG("no-wait", 0, "do not wait up to 30 seconds for the enrichment"),
+    END,
+};
+EXAMPLES(ingest_examples) = {
+    "mindcore ingest --user ann --thread t1 --session s1 --role user --text 'Where is order A-17?'",
+    "mindcore ingest < conversation.jsonl",
+    NULL,
+};
+
+OPTIONS(context_options) = {
+    USER,
+    THREAD,
+    {"query", 'Q', MC_CLI_TEXT, "TEXT", NULL, "what the agent is asked now", false, false, false},
+    CHOICE("mode", "MODE", "auto|fast|llm", "with or without a model"),
+    INTEGER("max-messages", "1..1000", "at most so many messages"),
+    INTEGER("max-tokens", "1..1000000", "at most so many tokens"),
+    READER,
+    LIST("from-agent", "ID", "only messages of this agent"),
+    FLAG("exclude-shared", 0, "leave out what other agents share"),
+    FLAG("exclude-public", 0, "leave out what other agents publish"),
+    TEXT("additional-context", "TEXT", "your own text, placed first"),
+    WHEN("now", "the time to work at, for results that can be repeated"),
+    FLAG("explain", 'e', "say for each part why it is there"),
+    END,
+};
+EXAMPLES(context_examples) = {
+    "mindcore context --user ann --thread t1 'When will my order arrive?' --explain",
+    NULL,
+};
+
+OPTIONS(search_options) = {
+    USER,
+    {"query", 'Q', MC_CLI_TEXT, "WORDS", NULL, "words, any of which may match", false, false,
+     false},
+    LIST("topic", "NAME", "a topic, any of those given"),
+    LIST("category", "NAME", "a category, any of those given"),
+    TEXT("intent", "NAME", "an intent"),
+    TEXT("thread", "ID", "only this thread"),
+    WHEN("since", "not before"),
+    WHEN("until", "before"),
+    INTEGER("limit", "1..1000", "at most so many hits, 20 when not given"),
+    READER,
+    END,
+};
+EXAMPLES(search_examples) = {
+    "mindcore search --user ann refund",
+    "mindcore search --user ann --topic billing --since 30d",
+    NULL,
+};
+
+OPTIONS(recent_options) = {
+    USER,
+    THREAD,
+    INTEGER("limit", "1..1000", "at most so many messages, 20 when not given"),
+    TEXT("before", "ID", "only messages older than this one"),
+    READER,
+    END,
+};
+OPTIONS(window_options) = {
+    USER,
+    THREAD,
+    INTEGER("max-messages", "1..1000", "at most so many messages"),
+    INTEGER("max-tokens", "1..1000000", "at most so many tokens"),
+    NUMBER("min-importance", "0..1", "leave out what has become less important"),
+    READER,
+    END,
+};
+
+OPTIONS(status_options) = {
+    FLAG("watch", 'w', "show it again and again until interrupted"),
+    NUMBER("interval", "0.1..3600", "seconds between two looks with --watch, 2 when not given"),
+    END,
+};
+EXAMPLES(status_examples) = {"mindcore status --watch", NULL};
+
+OPTIONS(queue_list_options) = {
+    INTEGER("limit", "0..1000", "at most so many dead jobs, 20 when not given"),
+    END,
+};
+OPTIONS(queue_retry_options) = {
+    TEXT("message", "ID", "only the job of this message"),
+    END,
+};
+OPTIONS(migrate_options) = {
+    TEXT("user", "ID", "only this user"),
+    FLAG("dry-run", 'n', "say what would be done, change nothing"),
+    END,
+};
+OPTIONS(invalidate_options) = {
+    TEXT("topic", "NAME", "threads about this topic"),
+    NUMBER("max-age", "0..1000000000", "threads not used for so many seconds"),
+    TEXT("user", "ID", "threads of this user"),
+    TEXT("thread", "ID", "with --user: only this thread"),
+    FLAG("all", 0, "every thread"),
+    END,
+};
+EXAMPLES(invalidate_examples) = {
+    "mindcore cache invalidate --topic billing",
+    "mindcore cache invalidate --max-age 3600",
+    NULL,
+};
+
+OPTIONS(agent_register_options) = {
+    NEEDED("agent", "ID", "the agent"),
+    NEEDED("name", "TEXT", "its name for people"),
+    TEXT("description", "TEXT", "what it does"),
+    LIST("group", "NAME", "a sharing group that it belongs to"),
+    CHOICE("visibility", "WHO", "private|shared|public",
+           "visibility of its messages where a message says none"),
+    FLAG("no-read-public", 0, "it may not read public messages of others"),
+    FLAG("write-public", 0, "it may publish"),
+    TEXT("metadata", "JSON", "an object of your own"),
+    END,
+};
+EXAMPLES(agent_register_examples) = {
+    "mindcore agents register --agent billing --name 'Billing desk' --group support",
+    NULL,
+};
+
+OPTIONS(user_options) = {USER, END};
+OPTIONS(preference_set_options) = {
+    USER,
+    TEXT("field", "NAME",
+         "language, timezone, communication_style, interests, goals, "
+         "preferred_name, or a field of your own under custom"),
+    TEXT("value", "VALUE", "JSON; what is not JSON is taken as text"),
+    CHOICE("action", "ACTION", "set|add|remove|clear", "how the field changes, set by default"),
+    TEXT("patch", "JSON", "an object of fields to change together; null clears a field"),
+    END,
+};
+EXAMPLES(preference_set_examples) = {
+    "mindcore preferences set --user ann --field language --value de",
+    "mindcore preferences set --user ann --field interests --value hiking --action add",
+    NULL,
+};
+
+OPTIONS(export_options) = {
+    TEXT("user", "ID", "everything kept of this user"),
+    FLAG("all", 0, "everything kept of every user"),
+    READER,
+    TEXT("output", "FILE", "a new file to write; standard output when not given"),
+    END,
+};
+EXAMPLES(export_examples) = {
+    "mindcore export --user ann > ann.ndjson",
+    "mindcore export --all --output everything.ndjson",
+    NULL,
+};
+EXAMPLES(import_examples) = {
+    "mindcore import everything.ndjson --db sqlite:new.db",
+    "mindcore export --user ann | mindcore import - --db sqlite:other.db",
+    NULL,
+};
+OPTIONS(import_options) = {
+    FLAG("no-wait", 0, "do not wait up to 30 seconds for the enrichment"),
+    END,
+};
+OPTIONS(erase_options) = {
+    USER,
+    FLAG("yes", 'y', "do not ask"),
+    END,
+};
+
+OPTIONS(crash_options) = {
+    INTEGER("kills", "1..1000000", "how often the writer is killed, 100 when not given"),
+    INTEGER("threads", "1..64", "threads that write at the same time, 4 when not given"),
+    INTEGER("workers", "1..16", "enrichment workers, 2 when not given"),
+    TEXT("dir", "DIR", "an empty or new folder to work in; a temporary one when not given"),
+    CHOICE("synchronous", "HOW", "normal|full", "durability of a commit"),
+    INTEGER("seed", "0..9007199254740991", "repeat the choices of an earlier run"),
+    FLAG("batch", 0, "write batches only"),
+    {"sabotage", 0, MC_CLI_CHOICE, "HOW", "drop-ack|alter-ack", "a writer that lies, for tests",
+     false, false, true},
+    END,
+};
+EXAMPLES(crash_examples) = {"mindcore crashtest --kills 1000", NULL};
+OPTIONS(crash_writer_options) = {
+    HIDDEN("threads", MC_CLI_INTEGER, "N"),
+    HIDDEN("seed", MC_CLI_INTEGER, "N"),
+    HIDDEN("run", MC_CLI_INTEGER, "N"),
+    HIDDEN("again", MC_CLI_TEXT, "LIST"),
+    HIDDEN("batch", MC_CLI_FLAG, NULL),
+    HIDDEN("sabotage", MC_CLI_TEXT, "HOW"),
+    END,
+};
+OPTIONS(crash_verify_options) = {
+    HIDDEN("acknowledged", MC_CLI_TEXT, "FILE"),
+    HIDDEN("seed", MC_CLI_INTEGER, "N"),
+    END,
+};
+OPTIONS(help_options) = {
+    FLAG("markdown", 0, "the text of docs/cli.md"),
+    END,
+};
+
+#define NO_OPERAND NULL, 0, 0
+#define NOTHING MC_CLI_NEEDS_NOTHING
+#define CONFIG MC_CLI_NEEDS_CONFIG
+#define ENGINE MC_CLI_NEEDS_ENGINE
+
+static const struct mc_cli_command commands[] = {
+    {"serve", "Serve the HTTP interface and the dashboard",
+     "Prints the address when it is ready and logs to standard error. SIGTERM and SIGINT end it in "
+     "order: requests in hand are answered, workers finish or release their jobs; a second signal "
+     "ends it at once.",
+     NO_OPERAND, serve_options, serve_examples, mc_cli_serve, NOTHING, false, false},
+    {"ingest", "Store messages",
+     "One message from options, or many from standard input: one JSON object a line with the "
+     "fields "
+     "of POST /v1/messages. A line that is refused is named with its number and does not hinder "
+     "the "
+     "others; the exit status is then 1.",
+     NO_OPERAND, ingest_options, ingest_examples, mc_cli_ingest, ENGINE, false, false},
+    {"context", "Assemble what an agent needs to know now", NULL, "TEXT", 0, 1, context_options,
+     context_examples, mc_cli_context, ENGINE, false, false},
+    {"search", "Search in a user's messages", NULL, "WORDS", 0, 1, search_options, search_examples,
+     mc_cli_search, ENGINE, false, false},
+    {"recent", "Show the newest messages of a thread",
+     "People read them oldest first; --json has them newest first, as over HTTP.", NO_OPERAND,
+     recent_options, NULL, mc_cli_recent, ENGINE, false, false},
+    {"window", "Show the newest messages of a thread that fit a budget", NULL, NO_OPERAND,
+     window_options, NULL, mc_cli_window, ENGINE, false, false},
+    {"status", "Show what is stored and how it is going", NULL, NO_OPERAND, status_options,
+     status_examples, mc_cli_status, ENGINE, false, false},
+    {"workers", "Show the health and the counts of the enrichment workers",
+     "The workers are those of this run; ask the server at /v1/workers/health for its own.",
+     NO_OPERAND, NULL, NULL, mc_cli_workers, ENGINE, false, false},
+    {"queue list", "Show the depth of the queue and its dead jobs", NULL, NO_OPERAND,
+     queue_list_options, NULL, mc_cli_queue_list, ENGINE, true, false},
+    {"queue retry", "Make dead jobs ready again", NULL, NO_OPERAND, queue_retry_options, NULL,
+     mc_cli_queue_retry, ENGINE, false, false},
+    {"queue purge", "Remove dead jobs for good; their messages stay as they are", NULL, NO_OPERAND,
+     NULL, NULL, mc_cli_queue_purge, ENGINE, false, false},
+    {"tiers migrate", "Move messages between tiers, summarise, delete what is due", NULL,
+     NO_OPERAND, migrate_options, NULL, mc_cli_tiers_migrate, ENGINE, false, false},
+    {"cache stats", "Show what the cache holds and how often it answers", NULL, NO_OPERAND, NULL,
+     NULL, mc_cli_cache_stats, ENGINE, true, false},
+    {"cache invalidate", "Drop cached threads; stored messages are not touched", NULL, NO_OPERAND,
+     invalidate_options, invalidate_examples, mc_cli_cache_invalidate, ENGINE, false, false},
+    {"agents list", "List the agents", NULL, NO_OPERAND, NULL, NULL, mc_cli_agents_list, ENGINE,
+     true, false},
+    {"agents get", "Show one agent", NULL, "ID", 1, 1, NULL, NULL, mc_cli_agents_get, ENGINE, false,
+     false},
+    {"agents register", "Register an agent, or replace what was said of it", NULL, NO_OPERAND,
+     agent_register_options, agent_register_examples, mc_cli_agents_register, ENGINE, false, false},
+    {"agents unregister", "Forget an agent; its messages stay", NULL, "ID", 1, 1, NULL, NULL,
+     mc_cli_agents_unregister, ENGINE, false, false},
+    {"agents stats", "Count messages by agent and visibility", NULL, NO_OPERAND, NULL, NULL,
+     mc_cli_agents_stats, ENGINE, false, false},
+    {"preferences get", "Show a user's preferences", NULL, NO_OPERAND, user_options, NULL,
+     mc_cli_preferences_get, ENGINE, true, false},
+    {"preferences set", "Change a user's preferences", NULL, NO_OPERAND, preference_set_options,
+     preference_set_examples, mc_cli_preferences_set, ENGINE, false, false},
+    {"preferences signals", "Show what was learned from a user's messages", NULL, NO_OPERAND,
+     user_options, NULL, mc_cli_preferences_signals, ENGINE, false, false},
+    {"preferences apply", "Apply the learned signals that passed the thresholds", NULL, NO_OPERAND,
+     user_options, NULL, mc_cli_preferences_apply, ENGINE, false, false},
+    {"export", "Write everything kept of a user, one JSON object a line", NULL, NO_OPERAND,
+     export_options, export_examples, mc_cli_export, ENGINE, false, false},
+    {"import", "Read what export wrote",
+     "Messages keep their ids, so that importing a file again changes nothing. Summaries are made "
+     "anew by 'mindcore tiers migrate'.",
+     "FILE", 1, 1, import_options, import_examples, mc_cli_import, ENGINE, false, false},
+    {"erase", "Erase a user everywhere and print the receipt", NULL, NO_OPERAND, erase_options,
+     NULL, mc_cli_erase, ENGINE, false, false},
+    {"backup", "Copy the database into a new file while it is in use", NULL, "FILE", 1, 1, NULL,
+     NULL, mc_cli_backup, ENGINE, false, false},
+    {"doctor", "Check the installation and the database",
+     "The exit status is 1 when a check fails; each says what to do.", NO_OPERAND, NULL, NULL,
+     mc_cli_doctor, NOTHING, false, false},
+    {"models", "Show what can enrich, and why not the others", NULL, NO_OPERAND, NULL, NULL,
+     mc_cli_models, ENGINE, false, false},
+    {"config show", "Show every option in force and where it came from", NULL, NO_OPERAND, NULL,
+     NULL, mc_cli_config_show, CONFIG, true, false},
+    {"config check", "Check a configuration file", NULL, "FILE", 0, 1, NULL, NULL,
+     mc_cli_config_check, NOTHING, false, false},
+    {"config sample", "Write a commented sample file", NULL, NO_OPERAND, NULL, NULL,
+     mc_cli_config_sample, NOTHING, false, false},
+    {"config docs", "Write the list of options as Markdown", NULL, NO_OPERAND, NULL, NULL,
+     mc_cli_config_docs, NOTHING, false, false},
+    {"crashtest", "Kill a writer again and again and check that nothing is lost",
+     "Starts a process that writes from several threads, kills it with SIGKILL at random instants, "
+     "and checks that each acknowledged message exists once with its content, that each job is "
+     "finished or waiting, and that the database is sound. After a failure the folder stays for "
+     "inspection.",
+     NO_OPERAND, crash_options, crash_examples, mc_cli_crashtest, NOTHING, false, false},
+    {"crash-writer", "The process that crashtest kills", NULL, NO_OPERAND, crash_writer_options,
+     NULL, mc_cli_crash_writer, ENGINE, false, true},
+    {"crash-verify", "The process that checks for crashtest", NULL, NO_OPERAND,
+     crash_verify_options, NULL, mc_cli_crash_verify, ENGINE, false, true},
+    {"version", "Show the version of the program and of its libraries", NULL, NO_OPERAND, NULL,
+     NULL, mc_cli_version, NOTHING, false, false},
+    {"help", "Show help on a command", NULL, "COMMAND", 0, 2, help_options, NULL, mc_cli_help,
+     NOTHING, false, false},
+    {"completion", "Write the completion script of a shell", NULL, "bash", 1, 1, NULL, NULL,
+     mc_cli_completion, NOTHING, false, false},
+};
+
+const struct mc_cli_command *mc_cli_command_at(size_t index)
+{
+    return index < mc_countof(commands) ? &commands[index] : NULL;
+}
+
+const struct mc_cli_command *mc_cli_command_find(mc_str name)
+{
+    for (size_t i = 0; i < mc_countof(commands); i++) {
+        if (mc_str_equal(mc_str_of(commands[i].name), name))
+            return &commands[i];
+    }
+    return NULL;
+}
+
+mc_str mc_cli_family_of(const struct mc_cli_command *command)
+{
+    mc_str rest = mc_str_of(command->name);
+    mc_str family;
+    mc_str_split(&rest, ' ', &family);
+    return family;
+}
+
+bool mc_cli_family_exists(mc_str name)
+{
+    for (size_t i = 0; i < mc_countof(commands); i++) {
+        mc_str family = mc_cli_family_of(&commands[i]);
+        if (family.len < strlen(commands[i].name) && mc_str_equal(family, name))
+            return true;
+    }
+    return false;
+}
+
+const struct mc_cli_option *mc_cli_common_options(void)
+{
+    return common;
+}

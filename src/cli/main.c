@@ -1,0 +1,72 @@
+/* The program: reads the command line, opens what the command needs, runs it, closes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/help.h"
+
+/* A file opened as descriptor 0, 1 or 2 would be written to by printf. */
+static void keep_standard_descriptors(void)
+{
+    for (int descriptor = 0; descriptor <= 2; descriptor++) {
+        if (fcntl(descriptor, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", O_RDWR);
+    }
+}
+
+/* What --help and --version ask for, which no command needs to be complete for. */
+static int answer_at_once(struct mc_cli *cli)
+{
+    if (cli->args.version)
+        return mc_cli_version(cli);
+    if (cli->args.command)
+        mc_help_command(&cli->out, cli->args.command);
+    else if (cli->args.family.len)
+        mc_help_family(&cli->out, cli->args.family);
+    else
+        mc_help_program(&cli->out);
+    return MC_CLI_DONE;
+}
+
+static int run_command(struct mc_cli *cli)
+{
+    struct mc_error err = {0};
+    enum mc_status status = MC_OK;
+    if (cli->args.command->need == MC_CLI_NEEDS_CONFIG)
+        status = mc_cli_load_config(cli, &err);
+    else if (cli->args.command->need == MC_CLI_NEEDS_ENGINE)
+        status = mc_cli_open(cli, &err);
+    int result = MC_CLI_DONE;
+    if (status == MC_OK)
+        result = cli->args.command->run(cli);
+    else
+        result = mc_cli_fail(&err);
+    mc_cli_close(cli);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    struct mc_cli cli = {.program = argc > 0 ? argv[0] : "mindcore"};
+    struct mc_error err = {0};
+    int result;
+    keep_standard_descriptors();
+    mc_out_init(&cli.out, stdout);
+    enum mc_status status = mc_args_parse(&cli.args, argc, argv, &err);
+    cli.json = status == MC_OK && mc_args_given(&cli.args, "json");
+    cli.quiet = status == MC_OK && mc_args_given(&cli.args, "quiet");
+    if (status != MC_OK)
+        result = mc_cli_usage(&cli, "%s", err.message);
+    else if (cli.args.help || cli.args.version)
+        result = answer_at_once(&cli);
+    else
+        result = run_command(&cli);
+    mc_args_fini(&cli.args);
+    bool broken = ferror(stdout) != 0;
+    if (fflush(stdout) != 0 || broken) {
+        err = (struct mc_error){.status = MC_IO, .message = "cannot write the output"};
+        result = mc_cli_fail(&err);
+    }
+    return result;
+}

@@ -1,0 +1,88 @@
+#include "cli/messages.h"
+
+#include "base/compiler.h"
+#include "base/json.h"
+#include "base/str.h"
+
+static enum mc_style role_style(enum mc_role role)
+{
+    switch (role) {
+    case MC_ROLE_USER:
+        return MC_STYLE_GREEN;
+    case MC_ROLE_ASSISTANT:
+        return MC_STYLE_BLUE;
+    case MC_ROLE_SYSTEM:
+        return MC_STYLE_YELLOW;
+    case MC_ROLE_TOOL:
+        return MC_STYLE_CYAN;
+    case MC_ROLE_COUNT:
+        break;
+    }
+    return MC_STYLE_NONE;
+}
+
+void mc_messages_time(int64_t time_us, char text[MC_TIME_TEXT_SIZE])
+{
+    mc_time_format(time_us, text);
+    text[10] = ' ';
+    text[16] = '\0';
+}
+
+void mc_messages_print(struct mc_out *out, const struct mc_message *message)
+{
+    char time[MC_TIME_TEXT_SIZE];
+    mc_messages_time(message->created_at_us, time);
+    mc_out_print(out, MC_STYLE_DIM, "%s", time);
+    fputs("  ", out->file);
+    mc_out_print(out, role_style(message->role), "%-9s", mc_role_name(message->role));
+    fputs("  ", out->file);
+    mc_out_text(out, message->text);
+    fputc('\n', out->file);
+}
+
+static int print_json(const struct mc_message_list *list)
+{
+    struct mc_error err = {0};
+    fputs("{\"messages\":[", stdout);
+    for (size_t i = 0; i < list->count; i++) {
+        char *json = NULL;
+        if (mc_message_to_json(list->items[i], &json, NULL, &err) != MC_OK)
+            return mc_cli_fail(&err);
+        printf("%s%s", i ? "," : "", json);
+        mc_free(json);
+    }
+    fputs("]}\n", stdout);
+    return MC_CLI_DONE;
+}
+
+int mc_messages_result(struct mc_cli *cli, enum mc_status status, struct mc_message_list *list,
+                       bool newest_first, const struct mc_error *err)
+{
+    int result = MC_CLI_DONE;
+    if (status != MC_OK)
+        return mc_cli_fail(err);
+    if (cli->json) {
+        result = print_json(list);
+    } else {
+        for (size_t i = 0; i < list->count; i++)
+            mc_messages_print(&cli->out, list->items[newest_first ? list->count - 1 - i : i]);
+        if (!list->count)
+            mc_cli_note(cli, "no messages");
+    }
+    mc_message_list_free(list);
+    return result;
+}
+
+void mc_messages_settle(struct mc_cli *cli)
+{
+    struct mc_error err = {0};
+    if (mc_args_given(&cli->args, "no-wait"))
+        return;
+    enum mc_status status = mc_engine_drain(cli->engine, MC_CLI_DRAIN_MS, &err);
+    if (status == MC_TIMEOUT)
+        mc_cli_note(cli,
+                    "some messages still wait for their enrichment; 'mindcore serve' or a later "
+                    "command goes on with it");
+    else if (status != MC_OK)
+        mc_cli_note(cli, "waiting for the enrichment failed: %s", err.message);
+}

@@ -1,0 +1,127 @@
+/* What a context says of itself, and the result as JSON. */
+#include "context/assemble.h"
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "base/time.h"
+
+#define JSON_MAX ((size_t)32 << 20)
+#define LEAST_SHARE 0.005 /* smaller shares are not told */
+
+static void write_share(struct mc_json_writer *w, const char *feature, double share)
+{
+    mc_json_begin(w, '{');
+    mc_json_member_text(w, "feature", feature);
+    mc_json_member_fixed(w, "share", share, 2);
+    mc_json_end(w, '}');
+}
+
+/* Why a message is there: for a relevant one the features of its score with their shares. */
+static void write_why(struct mc_json_writer *w, const struct mc_shown *shown)
+{
+    mc_json_key(w, "why");
+    mc_json_begin(w, '[');
+    if (shown->as == MC_SHOWN_RECENT) {
+        write_share(w, "newest_of_thread", 1);
+    } else if (shown->as == MC_SHOWN_NEIGHBOUR) {
+        write_share(w, "next_to_relevant", 1);
+    } else {
+        for (size_t i = 0; i < MC_FEATURE_COUNT; i++) {
+            double share = shown->item->features[i] / shown->item->score;
+            if (shown->item->score > 0 && share >= LEAST_SHARE)
+                write_share(w, mc_feature_name((enum mc_feature)i), share);
+        }
+    }
+    mc_json_end(w, ']');
+}
+
+static void write_items(const struct mc_assembly *a, struct mc_json_writer *w)
+{
+    static const char *const sections[] = {"relevant", "neighbour", "recent"};
+    mc_json_key(w, "items");
+    mc_json_begin(w, '[');
+    for (size_t i = 0; i < a->shown_count; i++) {
+        const struct mc_shown *shown = &a->shown[i];
+        mc_json_begin(w, '{');
+        mc_json_member_string(w, "message_id", shown->record->m.message_id);
+        mc_json_member_text(w, "section", sections[shown->as]);
+        mc_json_member_fixed(w, "score", shown->item ? shown->item->score : 0, 4);
+        write_why(w, shown);
+        mc_json_end(w, '}');
+    }
+    mc_json_end(w, ']');
+}
+
+static void write_sources(const struct mc_assembly *a, struct mc_json_writer *w)
+{
+    mc_json_key(w, "sources");
+    mc_json_begin(w, '{');
+    mc_json_member_integer(w, "additional", a->additional);
+    mc_json_member_integer(w, "preferences", (int64_t)a->preferences);
+    mc_json_member_integer(w, "summaries", (int64_t)a->summaries);
+    mc_json_member_integer(w, "relevant", (int64_t)a->kinds[MC_SHOWN_RELEVANT]);
+    mc_json_member_integer(w, "neighbours", (int64_t)a->kinds[MC_SHOWN_NEIGHBOUR]);
+    mc_json_member_integer(w, "recent", (int64_t)a->kinds[MC_SHOWN_RECENT]);
+    mc_json_end(w, '}');
+}
+
+enum mc_status mc_assembly_explain(const struct mc_assembly *a, size_t tokens, mc_str *json,
+                                   struct mc_error *err)
+{
+    struct mc_buf buf;
+    mc_buf_init(&buf, JSON_MAX);
+    struct mc_json_writer w = mc_json_writer(&buf);
+    mc_json_begin(&w, '{');
+    write_sources(a, &w);
+    mc_json_member_fixed(&w, "confidence", a->confidence, 2);
+    mc_json_member_integer(&w, "tokens", (int64_t)tokens);
+    mc_json_member_integer(&w, "max_tokens", (int64_t)a->max_tokens);
+    mc_json_member_integer(&w, "messages", (int64_t)a->pack.messages_used);
+    mc_json_member_integer(&w, "max_messages", (int64_t)a->max_messages);
+    mc_json_member_text(&w, "method", "deterministic");
+    mc_json_member_text(&w, "mode", mc_context_mode_name(a->query->mode));
+    mc_json_member_integer(&w, "candidates", (int64_t)a->found.matched);
+    write_items(a, &w);
+    int64_t elapsed_us = mc_time_monotonic_us() - a->started_us;
+    mc_json_member_fixed(&w, "elapsed_ms", (double)elapsed_us / (double)MC_US_PER_MS, 3);
+    mc_json_end(&w, '}');
+    mc_str copy = buf.failed ? MC_STR_NONE : mc_arena_copy(a->arena, mc_buf_str(&buf));
+    mc_buf_fini(&buf);
+    if (!copy.data)
+        return mc_fail_memory(err);
+    *json = copy;
+    return MC_OK;
+}
+
+static void write_strings(struct mc_json_writer *w, const char *key, const mc_str *items,
+                          size_t count)
+{
+    mc_json_key(w, key);
+    mc_json_begin(w, '[');
+    for (size_t i = 0; i < count; i++)
+        mc_json_put_string(w, items[i]);
+    mc_json_end(w, ']');
+}
+
+enum mc_status mc_context_to_json(const struct mc_context *context, char **json, size_t *len,
+                                  struct mc_error *err)
+{
+    struct mc_buf buf;
+    mc_buf_init(&buf, JSON_MAX * 2);
+    struct mc_json_writer w = mc_json_writer(&buf);
+    mc_json_begin(&w, '{');
+    mc_json_member_string(&w, "assembled_context", context->assembled_context);
+    write_strings(&w, "key_points", context->key_points, context->key_point_count);
+    write_strings(&w, "relevant_message_ids", context->relevant_message_ids,
+                  context->relevant_message_id_count);
+    mc_json_key(&w, "metadata");
+    mc_json_put_raw(&w, context->metadata);
+    mc_json_end(&w, '}');
+    char *text = mc_buf_take(&buf, len);
+    mc_buf_fini(&buf);
+    if (!text)
+        return mc_fail_memory(err);
+    *json = text;
+    return MC_OK;
+}

@@ -1,0 +1,201 @@
+#include "context/query.h"
+
+#include <math.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "base/utf8.h"
+#include "text/lexicon.h"
+#include "text/stem.h"
+#include "text/terms.h"
+#include "text/token.h"
+
+#define WEAK_WEIGHT 0.4
+#define CODE_WEIGHT 1.3 /* order numbers and the like are what is looked for */
+#define TOPIC_WEIGHT 0.35
+#define TOKENS_MAX 2048
+
+/* Stems of words that questions are made of: they match much and tell little. */
+static const char *const weak_stems[] = {
+    "accord", "ask",   "base", "convers", "discuss", "get",   "give",     "go",      "happen",
+    "kind",   "know",  "like", "long",    "look",    "make",  "mani",     "mention", "might",
+    "much",   "often", "recent", "say",   "someon",  "sometim", "someth", "sort",    "take",
+    "talk",   "tell",  "thing", "think",  "time",    "type",  "use",      "want",    "way",
+};
+
+/* Topics that say nothing of the subject. */
+static const char *const vague_topics[] = {"general", "other",    "unknown",
+                                           "greeting", "farewell", "thanks"};
+
+static bool listed(const char *const *names, size_t count, mc_str name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (mc_str_equal(name, mc_str_of(names[i])))
+            return true;
+    }
+    return false;
+}
+
+static bool has_digits(mc_str term)
+{
+    size_t digits = 0;
+    for (size_t i = 0; i < term.len; i++)
+        digits += term.data[i] >= '0' && term.data[i] <= '9';
+    return digits >= 3;
+}
+
+static double word_weight(mc_str term)
+{
+    if (has_digits(term))
+        return CODE_WEIGHT;
+    return listed(weak_stems, mc_countof(weak_stems), term) ? WEAK_WEIGHT : 1.0;
+}
+
+/* Of more words than are looked up: those that say more, then those said more often, then the earlier ones. */
+static bool ranks_before(const struct mc_term *a, const struct mc_term *b)
+{
+    double difference = word_weight(a->text) - word_weight(b->text);
+    if (difference > 0 || difference < 0)
+        return difference > 0;
+    return a->count > b->count;
+}
+
+static void choose_words(struct mc_terms *terms)
+{
+    for (size_t i = 1; i < terms->count; i++) {
+        struct mc_term term = terms->items[i];
+        size_t at = i;
+        for (; at > 0 && ranks_before(&term, &terms->items[at - 1]); at--)
+            terms->items[at] = terms->items[at - 1];
+        terms->items[at] = term;
+    }
+    terms->count = MC_QUERY_WORDS_MAX;
+}
+
+mc_str mc_query_label(char kind, mc_str name, struct mc_arena *arena)
+{
+    mc_str label = mc_arena_printf(arena, "%c:%.*s", kind, MC_STR_ARG(name));
+    char *text = (char *)label.data;
+    /* Index tokens are separated by spaces. */
+    for (size_t i = 0; text && i < label.len; i++) {
+        if (text[i] == ' ')
+            text[i] = '_';
+    }
+    return label;
+}
+
+static enum mc_status add_topic(struct mc_query *query, mc_str topic, struct mc_arena *arena,
+                                struct mc_error *err)
+{
+    size_t topics = query->term_count - query->word_count;
+    if (topics == MC_QUERY_TOPICS_MAX || listed(vague_topics, mc_countof(vague_topics), topic))
+        return MC_OK;
+    mc_str label = mc_query_label('t', topic, arena);
+    if (!label.data)
+        return mc_fail_memory(err);
+    for (size_t i = query->word_count; i < query->term_count; i++) {
+        if (mc_str_equal(query->terms[i], label))
+            return MC_OK;
+    }
+    query->terms[query->term_count] = label;
+    query->weights[query->term_count++] = TOPIC_WEIGHT;
+    return MC_OK;
+}
+
+static enum mc_status add_topics(struct mc_query *query, const struct mc_tokens *tokens,
+                                 const struct mc_vocabulary *vocabulary, struct mc_arena *arena,
+                                 struct mc_error *err)
+{
+    for (size_t i = 0; i < tokens->count; i++) {
+        const struct mc_token *token = &tokens->items[i];
+        if (mc_lexicon_entry(token->word)->flags & MC_WORD_STOP)
+            continue;
+        uint16_t topics[2];
+        uint32_t node = mc_vocabulary_step(vocabulary, 0, token->folded, token->hash);
+        size_t count = node ? mc_vocabulary_node_topics(vocabulary, node, topics) : 0;
+        if (count == 0) {
+            char room[MC_STEM_BYTES];
+            mc_str stem = mc_stem(token->folded, room);
+            count = mc_vocabulary_stem_topics(vocabulary, stem, mc_word_hash(stem), topics);
+        }
+        for (size_t t = 0; t < count; t++) {
+            enum mc_status status = add_topic(
+                query, mc_vocabulary_topic_at(vocabulary, topics[t]), arena, err);
+            if (status)
+                return status;
+        }
+    }
+    return MC_OK;
+}
+
+/* "what date", "which year", "how long", "how many": the second word says what is asked for. */
+static void read_ask(struct mc_query *query, const struct mc_token *ask, const struct mc_token *next)
+{
+    static const char *const times[] = {"date", "day", "month", "year", "time", "week"};
+    static const char *const numbers[] = {"many", "much", "old", "often", "far", "tall"};
+    if (mc_token_is(ask, "when"))
+        query->asks_time = true;
+    if (!next)
+        return;
+    if (mc_token_is(ask, "what") || mc_token_is(ask, "which"))
+        query->asks_time |= listed(times, mc_countof(times), next->folded);
+    if (mc_token_is(ask, "how")) {
+        query->asks_time |= mc_token_is(next, "long");
+        query->asks_number |= listed(numbers, mc_countof(numbers), next->folded);
+    }
+}
+
+static void read_form(struct mc_query *query, const struct mc_tokens *tokens)
+{
+    bool you = false;
+    for (size_t i = 0; i < tokens->count; i++) {
+        const struct mc_token *token = &tokens->items[i];
+        uint32_t flags = mc_lexicon_entry(token->word)->flags;
+        if (flags & MC_WORD_ASK)
+            read_ask(query, token, i + 1 < tokens->count ? token + 1 : NULL);
+        query->of_user |= (flags & MC_WORD_SELF) != 0;
+        you |= mc_token_is(token, "you") || mc_token_is(token, "your");
+    }
+    query->of_assistant = you && !query->of_user;
+}
+
+enum mc_status mc_query_read(mc_str text, const struct mc_vocabulary *vocabulary,
+                             struct mc_arena *arena, struct mc_query *query, struct mc_error *err)
+{
+    text = mc_utf8_cut(text, MC_QUERY_BYTES);
+    struct mc_terms terms;
+    struct mc_tokens tokens;
+    if (!mc_terms_of(text, arena, &terms) || !mc_tokens_of(text, TOKENS_MAX, arena, &tokens))
+        return mc_fail_memory(err);
+    if (terms.count > MC_QUERY_WORDS_MAX)
+        choose_words(&terms);
+    struct mc_query made = {.word_count = terms.count, .term_count = terms.count};
+    made.terms = mc_arena_array(arena, MC_MATCH_TERMS_MAX, sizeof(mc_str));
+    made.weights = mc_arena_array(arena, MC_MATCH_TERMS_MAX, sizeof(double));
+    made.gains = mc_arena_array(arena, MC_MATCH_TERMS_MAX, sizeof(double));
+    if (!made.terms || !made.weights || !made.gains)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < terms.count; i++) {
+        made.terms[i] = terms.items[i].text;
+        made.weights[i] = word_weight(terms.items[i].text);
+    }
+    enum mc_status status = add_topics(&made, &tokens, vocabulary, arena, err);
+    if (status)
+        return status;
+    read_form(&made, &tokens);
+    *query = made;
+    return MC_OK;
+}
+
+void mc_query_weigh(struct mc_query *query, const uint32_t *df, int64_t messages)
+{
+    double words = 0, topics = 0;
+    for (size_t i = 0; i < query->term_count; i++) {
+        double n = (double)(messages > (int64_t)df[i] ? messages : (int64_t)df[i]);
+        double idf = log(1 + (n - df[i] + 0.5) / (df[i] + 0.5));
+        query->gains[i] = query->weights[i] * idf;
+        *(i < query->word_count ? &words : &topics) += query->gains[i];
+    }
+    query->mass = words > 0 ? words : topics;
+}

@@ -1,0 +1,289 @@
+#include "context/rank.h"
+
+#include <math.h>
+
+#include "base/error.h"
+#include "base/str.h"
+#include "base/utf8.h"
+#include "text/lexicon.h"
+#include "text/terms.h"
+#include "text/token.h"
+
+/*
+ * DESIGN. The word score is BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25
+ * and Beyond", 2009) with a fixed average length, so that a message's score does not depend on what else was
+ * found. What a turn says is often understood only with the turns around it (an answer does not repeat
+ * the words of its question), so a turn gets a share of its neighbours' word scores.
+ */
+
+#define BM25_K1 1.2
+#define BM25_B 0.4
+#define BM25_LENGTH 16.0 /* terms of an ordinary message */
+
+#define NEXT_SHARE 0.3   /* of the turn before or after */
+#define SECOND_SHARE 0.15
+#define ANSWER_SHARE 0.15
+#define SESSION_WEIGHT 0.2
+#define TOPIC_WEIGHT 0.3
+#define TIME_WEIGHT 0.1
+#define NUMBER_WEIGHT 0.1
+#define SPEAKER_WEIGHT 0.05
+#define IMPORTANCE_WEIGHT 0.03
+#define RECENCY_WEIGHT 0.01
+#define IMPORTANCE_FLOOR 0.05
+/* So much of a text is searched for times and numbers. */
+#define LOOK_BYTES 2000
+
+const char *mc_feature_name(enum mc_feature feature)
+{
+    static const char *const names[] = {
+#define FEATURE_NAME(name, text) text,
+        MC_FEATURE_MAP(FEATURE_NAME)
+#undef FEATURE_NAME
+    };
+    return (unsigned)feature < MC_FEATURE_COUNT ? names[feature] : "";
+}
+
+double mc_rank_decayed(double importance, int64_t created_at_us, int64_t half_life_us,
+                       int64_t now_us)
+{
+    if (now_us <= created_at_us || half_life_us <= 0)
+        return importance;
+    double age = (double)now_us - (double)created_at_us;
+    double decayed = importance * exp2(-age / (double)half_life_us);
+    double floor = fmin(importance, IMPORTANCE_FLOOR);
+    return fmax(decayed, floor);
+}
+
+double mc_rank_covered(const struct mc_query *query, uint64_t mask)
+{
+    double covered = 0;
+    bool words = query->word_count > 0;
+    size_t begin = words ? 0 : query->word_count;
+    size_t end = words ? query->word_count : query->term_count;
+    for (size_t i = begin; i < end; i++) {
+        if (mask & (UINT64_C(1) << i))
+            covered += query->gains[i];
+    }
+    return query->mass > 0 ? fmin(covered / query->mass, 1.0) : 0;
+}
+
+/* ---- One message ---- */
+
+struct tally {
+    uint32_t counts[MC_MATCH_TERMS_MAX];
+    size_t length;
+};
+
+static void count_token(const struct mc_query *query, struct tally *tally, mc_str token,
+                        uint32_t times)
+{
+    if (token.len < 2 || token.data[1] != ':')
+        tally->length += times;
+    for (size_t i = 0; i < query->term_count; i++) {
+        mc_str term = query->terms[i];
+        if (term.len == token.len && memcmp(term.data, token.data, token.len) == 0) {
+            tally->counts[i] += times;
+            return;
+        }
+    }
+}
+
+static enum mc_status tally_text(const struct mc_query *query, mc_str text, struct tally *tally,
+                                 struct mc_arena *arena, struct mc_error *err)
+{
+    struct mc_terms terms;
+    if (!mc_terms_of(text, arena, &terms))
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < terms.count; i++)
+        count_token(query, tally, terms.items[i].text,
+                    terms.items[i].count < 4 ? terms.items[i].count : 4);
+    return MC_OK;
+}
+
+enum mc_status mc_rank_own(const struct mc_query *query, struct mc_rank_item *item,
+                           struct mc_arena *arena, struct mc_error *err)
+{
+    struct tally tally = {.length = 0};
+    mc_str rest = item->record->terms, token;
+    if (rest.len == 0) {
+        enum mc_status status = tally_text(query, item->record->m.text, &tally, arena, err);
+        if (status)
+            return status;
+    }
+    while (rest.len > 0 && mc_str_split(&rest, ' ', &token)) {
+        if (token.len > 0)
+            count_token(query, &tally, token, 1);
+    }
+    item->own = 0;
+    item->mask = 0;
+    item->features[MC_FEATURE_TOPICS] = 0;
+    double norm = BM25_K1 * (1 - BM25_B + BM25_B * (double)tally.length / BM25_LENGTH);
+    for (size_t i = 0; i < query->term_count; i++) {
+        if (tally.counts[i] == 0)
+            continue;
+        item->mask |= UINT64_C(1) << i;
+        double tf = tally.counts[i];
+        if (i < query->word_count)
+            item->own += query->gains[i] * tf * (BM25_K1 + 1) / (tf + norm);
+        else
+            item->features[MC_FEATURE_TOPICS] += query->gains[i];
+    }
+    if (query->mass > 0) {
+        item->own /= query->mass;
+        item->features[MC_FEATURE_TOPICS] *= TOPIC_WEIGHT / query->mass;
+    }
+    return MC_OK;
+}
+
+/* ---- Between messages ---- */
+
+static bool same_session(const struct mc_record *a, const struct mc_record *b)
+{
+    return mc_str_equal(a->m.session_id, b->m.session_id);
+}
+
+/* The turn `steps` places before (forward false) or after, within the session; NULL when not known. */
+static const struct mc_rank_item *turn(const struct mc_rank_item *items,
+                                       const struct mc_rank_item *item, bool forward, int steps)
+{
+    const struct mc_rank_item *at = item;
+    for (int i = 0; i < steps; i++) {
+        size_t next = forward ? at->after : at->before;
+        if (next == MC_RANK_NONE)
+            return NULL;
+        at = &items[next];
+    }
+    return same_session(item->record, at->record) ? at : NULL;
+}
+
+static double neighbour_score(const struct mc_rank_item *items, const struct mc_rank_item *item)
+{
+    double score = 0;
+    for (int forward = 0; forward < 2; forward++) {
+        const struct mc_rank_item *first = turn(items, item, forward, 1);
+        const struct mc_rank_item *second = turn(items, item, forward, 2);
+        score += first ? NEXT_SHARE * first->own : 0;
+        score += second ? SECOND_SHARE * second->own : 0;
+    }
+    return score;
+}
+
+static bool ends_with_question(mc_str text)
+{
+    static const char wide[] = "\xef\xbc\x9f"; /* U+FF1F */
+    text = mc_str_trim(text);
+    return mc_str_ends(text, MC_STR("?")) || mc_str_ends(text, mc_str_of(wide));
+}
+
+/* The terms that each session has, over the candidates of it. */
+struct sessions {
+    struct session {
+        const struct mc_record *first;
+        uint64_t mask;
+    } *slots;
+    size_t capacity; /* power of two */
+};
+
+static struct session *session_of(struct sessions *s, const struct mc_record *record)
+{
+    size_t slot = mc_word_hash_more(mc_word_hash(record->m.thread_id), record->m.session_id.data,
+                                    record->m.session_id.len) &
+                  (s->capacity - 1);
+    for (; s->slots[slot].first; slot = (slot + 1) & (s->capacity - 1)) {
+        const struct mc_record *first = s->slots[slot].first;
+        if (same_session(first, record) && mc_str_equal(first->m.thread_id, record->m.thread_id))
+            break;
+    }
+    s->slots[slot].first = record;
+    return &s->slots[slot];
+}
+
+static bool collect_sessions(struct sessions *s, const struct mc_rank_item *items, size_t count,
+                             struct mc_arena *arena)
+{
+    for (s->capacity = 16; s->capacity < 2 * count;)
+        s->capacity *= 2;
+    s->slots = mc_arena_array(arena, s->capacity, sizeof(*s->slots));
+    for (size_t i = 0; s->slots && i < count; i++)
+        session_of(s, items[i].record)->mask |= items[i].mask;
+    return s->slots != NULL;
+}
+
+/* The lexicon's marks of all words of a text, and whether it has digits. */
+static uint32_t look_at(mc_str text, bool *digits)
+{
+    struct mc_tokenizer tokenizer;
+    struct mc_token token;
+    uint32_t flags = 0;
+    mc_tokenizer_init(&tokenizer, mc_utf8_cut(text, LOOK_BYTES));
+    while (mc_token_next(&tokenizer, &token)) {
+        if (token.kind == MC_TOKEN_NUMBER || token.kind == MC_TOKEN_CODE)
+            *digits = true;
+        flags |= mc_lexicon_entry(mc_lexicon_find(token.folded, token.hash))->flags;
+    }
+    return flags;
+}
+
+static void score_form(const struct mc_query *query, struct mc_rank_item *item)
+{
+    const struct mc_message *m = &item->record->m;
+    if ((query->of_user && m->role == MC_ROLE_USER) ||
+        (query->of_assistant && m->role == MC_ROLE_ASSISTANT))
+        item->features[MC_FEATURE_SPEAKER] = SPEAKER_WEIGHT;
+    if (!query->asks_time && !query->asks_number)
+        return;
+    bool digits = false;
+    uint32_t flags = look_at(m->text, &digits);
+    const uint32_t time = MC_WORD_MONTH | MC_WORD_WEEKDAY | MC_WORD_SPAN | MC_WORD_RELATIVE_DAY;
+    if (query->asks_time && (flags & time))
+        item->features[MC_FEATURE_TIME] = TIME_WEIGHT;
+    if (query->asks_number && (digits || (flags & MC_WORD_COUNT)))
+        item->features[MC_FEATURE_NUMBER] = NUMBER_WEIGHT;
+}
+
+static void score_item(const struct mc_query *query, const struct mc_rank_item *items,
+                       struct mc_rank_item *item, uint64_t session, int64_t half_life_us,
+                       int64_t now_us)
+{
+    const struct mc_message *m = &item->record->m;
+    const struct mc_rank_item *before = turn(items, item, false, 1);
+    double *f = item->features;
+    f[MC_FEATURE_WORDS] = item->own;
+    f[MC_FEATURE_NEIGHBOURS] = neighbour_score(items, item);
+    if (before && before->own > 0 && ends_with_question(before->record->m.text))
+        f[MC_FEATURE_ANSWER] = ANSWER_SHARE * before->own;
+    f[MC_FEATURE_SESSION] = SESSION_WEIGHT * mc_rank_covered(query, session);
+    score_form(query, item);
+    f[MC_FEATURE_IMPORTANCE] =
+        IMPORTANCE_WEIGHT * mc_rank_decayed(m->importance, m->created_at_us, half_life_us, now_us);
+    f[MC_FEATURE_RECENCY] =
+        RECENCY_WEIGHT * mc_rank_decayed(1.0, m->created_at_us, half_life_us, now_us);
+    item->score = 0;
+    for (size_t i = 0; i < MC_FEATURE_COUNT; i++)
+        item->score += f[i];
+}
+
+enum mc_status mc_rank_all(const struct mc_query *query, struct mc_rank_item *items, size_t count,
+                           int64_t half_life_us, int64_t now_us, struct mc_arena *arena,
+                           struct mc_error *err)
+{
+    struct sessions sessions;
+    if (!collect_sessions(&sessions, items, count, arena))
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < count; i++)
+        score_item(query, items, &items[i], session_of(&sessions, items[i].record)->mask,
+                   half_life_us, now_us);
+    return MC_OK;
+}
+
+int mc_rank_compare(const struct mc_rank_item *a, const struct mc_rank_item *b)
+{
+    if (a->score > b->score || a->score < b->score)
+        return a->score > b->score ? -1 : 1;
+    if (a->record->m.created_at_us != b->record->m.created_at_us)
+        return a->record->m.created_at_us > b->record->m.created_at_us ? -1 : 1;
+    if (a->record->row == b->record->row)
+        return 0;
+    return a->record->row > b->record->row ? -1 : 1;
+}

@@ -1,0 +1,132 @@
+#include "context/context.h"
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/str.h"
+
+/*
+ * DESIGN. The cache holds threads unfiltered, so one entry serves every reader; the reader's rule is applied
+ * to what leaves it. Where the rule leaves too few of a cached thread, the store is asked, which filters
+ * while it reads.
+ *
+ * The cache is never wrong: the thread's version is read before its messages, and again after the entry
+ * was filled; if a change came between, it may have passed the cache before the entry existed, so the
+ * entry is dropped.
+ */
+
+static const struct mc_reader reader_of_all = {.everything = true};
+
+/* Adds references to the messages that the reader may see, at most read->limit. */
+static enum mc_status take_allowed(const struct mc_records *from, const struct mc_recent_read *read,
+                                   struct mc_records *out, struct mc_error *err)
+{
+    bool all = mc_reader_unfiltered(read->reader);
+    for (size_t i = 0; i < from->count && out->count < read->limit; i++) {
+        struct mc_record *record = from->items[i];
+        if (!all && !mc_reader_allows(read->reader, &record->m))
+            continue;
+        if (!mc_records_push(out, mc_record_ref(record)))
+            return mc_fail_memory(err);
+    }
+    return MC_OK;
+}
+
+/* A hit that another process may have made stale is compared with the store. */
+static enum mc_status verify(const struct mc_retrieval *r, const struct mc_recent_read *read,
+                             const struct mc_cache_read *cached, int64_t now_us, bool *fresh,
+                             struct mc_error *err)
+{
+    *fresh = cached->verified;
+    if (cached->verified)
+        return MC_OK;
+    struct mc_thread_state state;
+    enum mc_status status =
+        r->store->ops->thread(r->store, read->user_id, read->thread_id, &state, err);
+    if (status)
+        return status;
+    *fresh = state.exists && state.version == cached->version;
+    if (*fresh)
+        r->cache->ops->confirm(r->cache, read->user_id, read->thread_id, state.version);
+    else
+        (void)r->cache->ops->drop(r->cache, read->user_id, read->thread_id, now_us);
+    return MC_OK;
+}
+
+/* Fills the entry from the store and keeps it only if the thread stood still meanwhile. */
+static enum mc_status fill(const struct mc_retrieval *r, const struct mc_recent_read *read,
+                           int64_t now_us, struct mc_records *all, bool *complete,
+                           struct mc_error *err)
+{
+    struct mc_thread_state before, after;
+    *complete = true;
+    enum mc_status status =
+        r->store->ops->thread(r->store, read->user_id, read->thread_id, &before, err);
+    if (status || !before.exists)
+        return status;
+    struct mc_recent_read whole = *read;
+    whole.limit = r->cache_max_size;
+    whole.reader = &reader_of_all;
+    status = r->store->ops->recent(r->store, &whole, all, err);
+    if (status)
+        return status;
+    *complete = all->count < r->cache_max_size || before.messages == (int64_t)all->count;
+    r->cache->ops->fill(r->cache, read->user_id, read->thread_id, all->items, all->count,
+                        before.version, *complete, now_us);
+    status = r->store->ops->thread(r->store, read->user_id, read->thread_id, &after, err);
+    if (status || !after.exists || after.version != before.version)
+        (void)r->cache->ops->drop(r->cache, read->user_id, read->thread_id, now_us);
+    return status;
+}
+
+/* What the cache has, else what the store has, the cache filled on the way. */
+static enum mc_status read_cached(const struct mc_retrieval *r, const struct mc_recent_read *read,
+                                  int64_t now_us, struct mc_records *all, bool *complete,
+                                  struct mc_error *err)
+{
+    struct mc_cache_read cached = {0};
+    bool fresh = false;
+    if (r->cache->ops->get(r->cache, read->user_id, read->thread_id, read->limit, now_us, all,
+                           &cached)) {
+        enum mc_status status = verify(r, read, &cached, now_us, &fresh, err);
+        if (status)
+            return status;
+    }
+    mc_metrics_add(r->metrics, fresh ? MC_COUNT_CACHE_HIT : MC_COUNT_CACHE_MISS, 1);
+    *complete = cached.complete;
+    if (fresh)
+        return MC_OK;
+    mc_records_fini(all);
+    return fill(r, read, now_us, all, complete, err);
+}
+
+static void hand_over(struct mc_records *from, struct mc_records *out)
+{
+    mc_records_fini(out);
+    *out = *from;
+    *from = (struct mc_records){0};
+}
+
+enum mc_status mc_retrieve_recent(const struct mc_retrieval *r, const struct mc_recent_read *read,
+                                  int64_t now_us, struct mc_records *out, struct mc_error *err)
+{
+    mc_auto(mc_records_fini) struct mc_records found = {0};
+    enum mc_status status;
+    if (!mc_str_given(read->before) && read->limit <= r->cache_max_size) {
+        mc_auto(mc_records_fini) struct mc_records all = {0};
+        bool complete;
+        status = read_cached(r, read, now_us, &all, &complete, err);
+        if (!status)
+            status = take_allowed(&all, read, &found, err);
+        if (status)
+            return status;
+        if (found.count == read->limit || complete) {
+            hand_over(&found, out);
+            return MC_OK;
+        }
+        mc_records_fini(&found);
+    }
+    status = r->store->ops->recent(r->store, read, &found, err);
+    if (!status)
+        hand_over(&found, out);
+    return status;
+}

@@ -1,0 +1,167 @@
+#include "context/render.h"
+
+#include <stdio.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "base/utf8.h"
+#include "context/tokens.h"
+#include "text/stem.h"
+#include "text/token.h"
+
+#define INDENT "  "
+#define LONG_WORD 32 /* bytes */
+
+static bool is_break(int32_t code)
+{
+    return (code >= '\n' && code <= '\r') || code == 0x85 || code == 0x2028 || code == 0x2029;
+}
+
+/* Bytes of `text` from `at` that need no change: no control characters, nothing of several bytes that breaks lines. */
+static size_t plain_run(mc_str text, size_t at)
+{
+    size_t end = at;
+    while (end < text.len) {
+        uint8_t c = (uint8_t)text.data[end];
+        if (c < 0x20 || c == 0x7F || c == 0xC2 || c == 0xE2)
+            break;
+        end++;
+    }
+    return end - at;
+}
+
+void mc_render_quote(struct mc_buf *out, mc_str text)
+{
+    text = mc_str_trim(text);
+    for (size_t at = 0; at < text.len;) {
+        size_t run = plain_run(text, at);
+        mc_buf_append(out, (mc_str){text.data + at, run});
+        at += run;
+        if (at == text.len)
+            return;
+        size_t begin = at;
+        int32_t code = mc_utf8_next(text, &at);
+        if (is_break(code)) {
+            if (code == '\r' && at < text.len && text.data[at] == '\n')
+                at++;
+            mc_buf_text(out, "\n" INDENT);
+        } else if (code >= 0 && (code < 0x20 || (code >= 0x7F && code < 0xA0))) {
+            mc_buf_char(out, ' ');
+        } else {
+            mc_buf_append(out, (mc_str){text.data + begin, at - begin});
+        }
+    }
+}
+
+void mc_render_time(int64_t time_us, char text[MC_RENDER_TIME_SIZE])
+{
+    char whole[MC_TIME_TEXT_SIZE];
+    mc_time_format(time_us, whole);
+    snprintf(text, MC_RENDER_TIME_SIZE, "%.10s %.5s", whole, whole + 11);
+}
+
+/* Quotes the text behind what out holds and ends the line, in at most max_units altogether. */
+static void finish(struct mc_buf *out, mc_str text, size_t max_units)
+{
+    size_t head = out->len;
+    size_t bytes_max = max_units < SIZE_MAX / 2 ? max_units * 2 : SIZE_MAX;
+    /* No text has two bytes a unit: what lies behind cannot fit. */
+    mc_render_quote(out, text.len > bytes_max ? mc_utf8_cut(text, bytes_max) : text);
+    size_t line_end = mc_tokens_units(MC_STR("\n"));
+    size_t room = max_units > line_end ? max_units - line_end : 0;
+    mc_str fits = mc_tokens_prefix(mc_buf_str(out), room);
+    if (fits.len < out->len || text.len > bytes_max) {
+        room = room > MC_TOKENS_CUT_UNITS ? room - MC_TOKENS_CUT_UNITS : 0;
+        fits = mc_tokens_prefix(mc_buf_str(out), room);
+        while (fits.len > head && (fits.data[fits.len - 1] == ' ' || fits.data[fits.len - 1] == '\n'))
+            fits.len--;
+        if (fits.len <= head) {
+            mc_buf_reset(out);
+            return;
+        }
+        out->len = fits.len;
+        mc_buf_text(out, MC_TOKENS_CUT_MARK);
+    }
+    mc_buf_char(out, '\n');
+}
+
+void mc_render_message(struct mc_buf *out, const struct mc_message *message, mc_str mark,
+                       mc_str text, size_t max_units)
+{
+    char time[MC_RENDER_TIME_SIZE];
+    mc_render_time(message->created_at_us, time);
+    mc_buf_reset(out);
+    mc_buf_append(out, mark);
+    mc_buf_char(out, '[');
+    mc_buf_text(out, time);
+    mc_buf_text(out, "] ");
+    mc_buf_text(out, mc_role_name(message->role));
+    if (message->agent_id.len > 0) {
+        mc_buf_text(out, " (");
+        mc_buf_append(out, message->agent_id);
+        mc_buf_char(out, ')');
+    }
+    mc_buf_text(out, ": ");
+    finish(out, text, max_units);
+}
+
+void mc_render_indented(struct mc_buf *out, mc_str text, size_t max_units)
+{
+    mc_buf_reset(out);
+    mc_buf_text(out, INDENT);
+    finish(out, text, max_units);
+}
+
+/* ---- Excerpts ---- */
+
+/* The place of the word of the query that says most, its first occurrence; false when there is none. */
+static bool find_best_word(const struct mc_query *query, mc_str text, size_t *place)
+{
+    struct mc_tokenizer tokenizer;
+    struct mc_token token;
+    double best = 0;
+    mc_tokenizer_init(&tokenizer, text);
+    while (mc_token_next(&tokenizer, &token)) {
+        char room[MC_STEM_BYTES];
+        mc_str stem = mc_stem(token.folded, room);
+        for (size_t i = 0; i < query->word_count; i++) {
+            if (query->gains[i] > best && mc_str_equal(query->terms[i], stem)) {
+                best = query->gains[i];
+                *place = token.offset;
+            }
+        }
+    }
+    return best > 0;
+}
+
+/* The first beginning of a word from `at` on, or of a character when the next words are far. */
+static size_t word_begin(mc_str text, size_t at, size_t end)
+{
+    while (at < end && ((uint8_t)text.data[at] & 0xC0) == 0x80)
+        at++;
+    for (size_t i = at; i < end && i < at + LONG_WORD; i++) {
+        if (text.data[i] == ' ' || text.data[i] == '\n')
+            return i + 1;
+    }
+    return at;
+}
+
+enum mc_status mc_render_excerpt(const struct mc_query *query, mc_str text, size_t max_units,
+                                 struct mc_arena *arena, mc_str *excerpt, struct mc_error *err)
+{
+    *excerpt = text;
+    if (text.len <= max_units / 4 || mc_tokens_prefix(text, max_units).len == text.len)
+        return MC_OK;
+    size_t place = 0;
+    if (!find_best_word(query, text, &place))
+        return MC_OK; /* who renders it cuts its end */
+    /* A quarter of the room goes to what stands before the word; about a unit a byte. */
+    size_t lead = max_units / 4;
+    if (place <= lead)
+        return MC_OK;
+    size_t begin = word_begin(text, place - lead, place);
+    *excerpt = mc_arena_printf(arena, MC_TOKENS_CUT_MARK "%.*s", (int)(text.len - begin),
+                               text.data + begin);
+    return excerpt->data ? MC_OK : mc_fail_memory(err);
+}

@@ -1,0 +1,263 @@
+#include "context/context.h"
+
+#include <stdlib.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "context/candidates.h"
+#include "message/input.h"
+#include "text/names.h"
+
+#define LIMIT_DEFAULT 20
+#define LIMIT_MAX 1000
+#define NAMES_MAX 64 /* topics or categories of one query */
+#define ARENA_MAX ((size_t)64 << 20)
+
+/* Matches that are ranked fully, and how many of them get their neighbour turns. */
+#define MATCHES_PER_TERM 5000
+#define READ_MIN 200
+#define READ_PER_HIT 4
+#define AROUND_MIN 32
+#define AROUND_MAX 128
+
+struct search {
+    const struct mc_retrieval *r;
+    const struct mc_search_query *query;
+    const struct mc_reader *reader;
+    int64_t now_us;
+    size_t limit;
+    struct mc_match_group required[3];
+    size_t required_count;
+    struct mc_arena arena;
+};
+
+static void search_fini(struct search *s) { mc_arena_fini(&s->arena); }
+
+/* ---- Checks ---- */
+
+static enum mc_status check(const struct mc_search_query *query, struct mc_error *err)
+{
+    enum mc_status status = mc_input_check_id("user_id", query->user_id, err);
+    if (!status && query->thread_id.len > 0)
+        status = mc_input_check_id("thread_id", query->thread_id, err);
+    if (!status && query->text.len > 0)
+        status = mc_input_check_text("text", query->text, err);
+    if (status)
+        return status;
+    if (query->text.len == 0 && query->topic_count == 0 && query->category_count == 0 &&
+        query->intent.len == 0)
+        return mc_fail_field(err, MC_INVALID, "text",
+                             "give at least one of text, topics, categories and intent");
+    if (query->limit > LIMIT_MAX)
+        return mc_fail_field(err, MC_INVALID, "limit", "limit must be 1 to %d", LIMIT_MAX);
+    if (query->since_us && query->until_us && query->since_us >= query->until_us)
+        return mc_fail_field(err, MC_INVALID, "until", "until must be later than since");
+    return MC_OK;
+}
+
+typedef mc_str (*name_fn)(const struct mc_vocabulary *vocabulary, mc_str word);
+
+/* Adds a group of labels of which one must match; nothing when there are no names. */
+static enum mc_status require_names(struct search *s, const char *field, char kind,
+                                    const mc_str *names, size_t count, name_fn name_of,
+                                    struct mc_error *err)
+{
+    if (count == 0)
+        return MC_OK;
+    if (count > NAMES_MAX)
+        return mc_fail_field(err, MC_INVALID, field, "%zu %s are too many, at most %d are allowed",
+                             count, field, NAMES_MAX);
+    mc_str *tokens = mc_arena_array(&s->arena, count, sizeof(*tokens));
+    if (!tokens)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < count; i++) {
+        mc_str name = name_of(s->r->vocabulary, names[i]);
+        if (!mc_str_given(name))
+            return mc_fail_field(err, MC_INVALID, field,
+                                 "'%.*s' in %s is not in the vocabulary", MC_STR_ARG(names[i]),
+                                 field);
+        tokens[i] = mc_query_label(kind, name, &s->arena);
+        if (!tokens[i].data)
+            return mc_fail_memory(err);
+    }
+    s->required[s->required_count++] = (struct mc_match_group){tokens, count};
+    return MC_OK;
+}
+
+static mc_str intent_name(const struct mc_vocabulary *vocabulary, mc_str word)
+{
+    (void)vocabulary; /* intents are fixed */
+    enum mc_intent intent = mc_intent_of_name(word);
+    return intent == MC_INTENT_NONE ? MC_STR_NONE : mc_intent_name(intent);
+}
+
+static enum mc_status require_all(struct search *s, struct mc_error *err)
+{
+    const struct mc_search_query *q = s->query;
+    enum mc_status status =
+        require_names(s, "topics", 't', q->topics, q->topic_count, mc_vocabulary_topic, err);
+    if (!status)
+        status = require_names(s, "categories", 'c', q->categories, q->category_count,
+                               mc_vocabulary_category, err);
+    if (!status)
+        status =
+            require_names(s, "intent", 'i', &q->intent, q->intent.len > 0, intent_name, err);
+    return status;
+}
+
+/* ---- Results ---- */
+
+struct owned_hits {
+    struct mc_hit_list list;
+    struct mc_hit items[];
+};
+
+void mc_hit_list_free(struct mc_hit_list *hits)
+{
+    if (!hits)
+        return;
+    for (size_t i = 0; i < hits->count; i++)
+        mc_record_unref(mc_record_of(hits->items[i].message));
+    free(mc_container_of(hits, struct owned_hits, list));
+}
+
+static struct owned_hits *new_hits(size_t capacity)
+{
+    struct owned_hits *made = malloc(sizeof(*made) + capacity * sizeof(struct mc_hit));
+    if (made)
+        made->list = (struct mc_hit_list){.count = 0, .items = made->items};
+    return made;
+}
+
+static void add_hit(struct owned_hits *hits, struct mc_record *record, double score)
+{
+    hits->items[hits->list.count++] =
+        (struct mc_hit){.message = &mc_record_ref(record)->m, .score = score};
+}
+
+/* ---- The two kinds of search ---- */
+
+/* Whether a neighbour turn, which the index was not asked for, meets the query's other conditions. */
+static bool may_be_hit(const struct search *s, const struct mc_rank_item *item)
+{
+    if (item->matched)
+        return true;
+    int64_t at_us = item->record->m.created_at_us;
+    return s->required_count == 0 && (!s->query->since_us || at_us >= s->query->since_us) &&
+           (!s->query->until_us || at_us < s->query->until_us);
+}
+
+static struct mc_candidate_query candidate_query(const struct search *s)
+{
+    size_t read = s->limit * READ_PER_HIT;
+    size_t around = s->limit < AROUND_MIN ? AROUND_MIN : s->limit;
+    return (struct mc_candidate_query){
+        .user_id = s->query->user_id,
+        .reader = s->reader,
+        .text = s->query->text,
+        .required = s->required,
+        .required_count = s->required_count,
+        .thread_id = s->query->thread_id.len > 0 ? s->query->thread_id : MC_STR_NONE,
+        .since_us = s->query->since_us,
+        .until_us = s->query->until_us,
+        .matches = MATCHES_PER_TERM,
+        .read = read < READ_MIN ? READ_MIN : read,
+        .around = around > AROUND_MAX ? AROUND_MAX : around,
+        .now_us = s->now_us,
+    };
+}
+
+static enum mc_status by_words(struct search *s, bool *no_words, struct mc_hit_list **hits,
+                               struct mc_error *err)
+{
+    mc_auto(mc_candidates_fini) struct mc_candidates found = {.count = 0};
+    struct mc_candidate_query query = candidate_query(s);
+    enum mc_status status = mc_candidates_find(s->r, &query, &s->arena, &found, err);
+    if (status)
+        return status;
+    *no_words = found.query.term_count == 0;
+    if (*no_words)
+        return MC_OK;
+    struct owned_hits *made = new_hits(found.count < s->limit ? found.count : s->limit);
+    if (!made)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < found.count && made->list.count < s->limit; i++) {
+        if (may_be_hit(s, &found.items[i]))
+            add_hit(made, found.items[i].record, found.items[i].score);
+    }
+    *hits = &made->list;
+    return MC_OK;
+}
+
+/* Without words all matches are equal: the newest come first, their importance is the score. */
+static enum mc_status by_labels(struct search *s, struct mc_hit_list **hits, struct mc_error *err)
+{
+    struct mc_match_query query = {
+        .user_id = s->query->user_id,
+        .reader = s->reader,
+        .required = s->required,
+        .required_count = s->required_count,
+        .thread_id = s->query->thread_id.len > 0 ? s->query->thread_id : MC_STR_NONE,
+        .since_us = s->query->since_us,
+        .until_us = s->query->until_us,
+        .limit = s->limit,
+    };
+    mc_auto(mc_match_result_fini) struct mc_match_result matches = {.count = 0};
+    mc_auto(mc_records_fini) struct mc_records records = {0};
+    enum mc_status status = s->r->store->ops->match(s->r->store, &query, &matches, err);
+    if (status)
+        return status;
+    size_t count = matches.count < s->limit ? matches.count : s->limit;
+    int64_t *rows = mc_arena_array(&s->arena, count, sizeof(*rows));
+    if (!rows)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < count; i++)
+        rows[i] = matches.items[i].row;
+    status = s->r->store->ops->rows(s->r->store, rows, count, s->reader, &records, err);
+    if (status)
+        return status;
+    struct owned_hits *made = new_hits(records.count);
+    if (!made)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < records.count; i++) {
+        const struct mc_message *m = &records.items[i]->m;
+        add_hit(made, records.items[i],
+                mc_rank_decayed(m->importance, m->created_at_us, s->r->half_life_us, s->now_us));
+    }
+    *hits = &made->list;
+    return MC_OK;
+}
+
+enum mc_status mc_retrieve_search(const struct mc_retrieval *r, const struct mc_search_query *query,
+                                  const struct mc_reader *reader, int64_t now_us,
+                                  struct mc_hit_list **hits, struct mc_error *err)
+{
+    enum mc_status status = check(query, err);
+    if (status)
+        return status;
+    mc_auto(search_fini) struct search s = {
+        .r = r,
+        .query = query,
+        .reader = reader,
+        .now_us = now_us,
+        .limit = query->limit ? query->limit : LIMIT_DEFAULT,
+    };
+    mc_arena_init(&s.arena, ARENA_MAX);
+    status = require_all(&s, err);
+    if (status)
+        return status;
+    bool no_words = true;
+    if (query->text.len > 0)
+        status = by_words(&s, &no_words, hits, err);
+    if (status || !no_words)
+        return status;
+    if (s.required_count > 0)
+        return by_labels(&s, hits, err);
+    /* Stop words alone are in no index: nothing is found by them. */
+    struct owned_hits *none = new_hits(0);
+    if (!none)
+        return mc_fail_memory(err);
+    *hits = &none->list;
+    return MC_OK;
+}

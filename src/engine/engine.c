@@ -1,0 +1,237 @@
+#include "engine/engine.h"
+
+#include <stdlib.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+
+/*
+ * DESIGN. Opening goes up the layers, closing goes down the same list backwards; each closer accepts
+ * what was never opened. Callbacks from below (another process changed the store, a message was
+ * enriched) land here and are passed to the parts that must know.
+ */
+
+/* The store's watcher says that another process committed. */
+static void on_foreign_change(void *context)
+{
+    struct mc_engine *engine = context;
+    engine->cache->ops->doubt(engine->cache);
+    atomic_store(&engine->agents_stale, true);
+    struct mc_pool *pool = atomic_load(&engine->pool);
+    if (pool)
+        mc_pool_wake(pool);
+}
+
+static void learn(struct mc_engine *engine, const struct mc_record *record,
+                  const struct mc_metadata *metadata)
+{
+    mc_auto(mc_arena_fini) struct mc_arena arena;
+    mc_arena_init(&arena, MC_REQUEST_ARENA_MAX);
+    struct mc_signal *signals;
+    size_t count = 0;
+    struct mc_error error;
+    enum mc_status status =
+        mc_signals_of(&record->m, metadata, &arena, &signals, &count, &error);
+    if (!status && count > 0)
+        status = mc_preferences_learn(engine->preferences, record->m.user_id, signals, count, &error);
+    if (status) {
+        mc_metrics_add(engine->metrics, MC_COUNT_ERROR_ENRICHMENT, 1);
+        mc_log(MC_LOG_WARNING, "engine", "signals of a message were not kept: %s", error.message);
+    }
+}
+
+/* A worker committed a message's enrichment. */
+static void on_enriched(void *context, struct mc_record *record, const struct mc_metadata *metadata,
+                        int64_t thread_version)
+{
+    struct mc_engine *engine = context;
+    engine->cache->ops->update(engine->cache, record, thread_version, metadata->topics,
+                               metadata->topic_count, mc_time_now_us());
+    learn(engine, record, metadata);
+}
+
+static enum mc_status open_text(struct mc_engine *engine, struct mc_error *err)
+{
+    enum mc_status status = mc_vocabulary_new(&engine->vocabulary, err);
+    if (!status)
+        status = mc_vocabulary_extend_json(engine->vocabulary, engine->settings.vocabulary, err);
+    if (!status)
+        status = mc_trivial_new(&engine->trivial, engine->settings.trivial_patterns, err);
+    return status;
+}
+
+/* The cache comes before the store, whose watcher calls into it. */
+static enum mc_status open_cache(struct mc_engine *engine, struct mc_error *err)
+{
+    const struct mc_settings *settings = &engine->settings;
+    return settings->cache_persistent ? mc_cache_lmdb_open(&settings->cache, &engine->cache, err)
+                                      : mc_cache_memory_open(&settings->cache, &engine->cache, err);
+}
+
+static enum mc_status open_store(struct mc_engine *engine, struct mc_error *err)
+{
+    struct mc_sqlite_options options = engine->settings.sqlite;
+    options.metrics = engine->metrics;
+    options.foreign_change = on_foreign_change;
+    options.context = engine;
+    return mc_sqlite_store_open(&options, &engine->store, err);
+}
+
+static enum mc_status start_pool(struct mc_engine *engine, struct mc_error *err)
+{
+    struct mc_pool_options options = engine->settings.pool;
+    options.store = engine->store;
+    options.metrics = engine->metrics;
+    options.vocabulary = engine->vocabulary;
+    options.trivial = engine->trivial;
+    options.enriched = on_enriched;
+    options.context = engine;
+    struct mc_pool *pool = NULL;
+    enum mc_status status = mc_pool_start(&options, &pool, err);
+    if (!status)
+        atomic_store(&engine->pool, pool);
+    return status;
+}
+
+static void prepare_retrieval(struct mc_engine *engine)
+{
+    engine->retrieval = (struct mc_retrieval){
+        .store = engine->store,
+        .cache = engine->cache,
+        .vocabulary = engine->vocabulary,
+        .metrics = engine->metrics,
+        .cache_max_size = engine->settings.cache.max_size,
+        .half_life_us = engine->settings.half_life_us,
+        .default_max_messages = engine->settings.context_max_messages,
+        .default_max_tokens = engine->settings.context_max_tokens,
+    };
+}
+
+static enum mc_status open_parts(struct mc_engine *engine, struct mc_error *err)
+{
+    engine->metrics = mc_metrics_new();
+    if (!engine->metrics)
+        return mc_fail_memory(err);
+    enum mc_status status = open_text(engine, err);
+    if (!status)
+        status = open_cache(engine, err);
+    if (!status)
+        status = open_store(engine, err);
+    if (!status)
+        status = mc_agents_open(engine->store, &engine->settings.agents, &engine->agents, err);
+    if (!status)
+        status = mc_preferences_open(engine->store, &engine->settings.preferences,
+                                     &engine->preferences, err);
+    if (status)
+        return status;
+    prepare_retrieval(engine);
+    return start_pool(engine, err);
+}
+
+enum mc_status mc_engine_open(const struct mc_config *config, struct mc_engine **engine,
+                              struct mc_error *err)
+{
+    struct mc_engine *made = calloc(1, sizeof(*made));
+    if (!made)
+        return mc_fail_memory(err);
+    made->opened_us = mc_time_monotonic_us();
+    enum mc_status status = mc_settings_read(config, &made->settings, err);
+    if (!status)
+        status = open_parts(made, err);
+    if (status) {
+        mc_engine_close(made);
+        return status;
+    }
+    mc_log(MC_LOG_INFO, "engine", "opened %s with %d workers", made->settings.sqlite.path,
+           made->settings.pool.workers);
+    *engine = made;
+    return MC_OK;
+}
+
+void mc_engine_close(struct mc_engine *engine)
+{
+    if (!engine)
+        return;
+    struct mc_pool *pool = atomic_load(&engine->pool);
+    mc_pool_stop(pool);
+    mc_preferences_close(engine->preferences);
+    mc_agents_close(engine->agents);
+    if (engine->store)
+        engine->store->ops->close(engine->store); /* its watcher may wake the pool until here */
+    mc_pool_free(pool);
+    if (engine->cache)
+        engine->cache->ops->close(engine->cache);
+    mc_trivial_free(engine->trivial);
+    mc_vocabulary_free(engine->vocabulary);
+    mc_metrics_free(engine->metrics);
+    mc_settings_fini(&engine->settings);
+    free(engine);
+}
+
+/* More than this is no limit at all. */
+#define DRAIN_MAX_MS (INT64_C(1000) * 365 * 86400)
+
+enum mc_status mc_engine_drain(struct mc_engine *engine, int64_t timeout_ms, struct mc_error *err)
+{
+    bool bounded = timeout_ms >= 0 && timeout_ms <= DRAIN_MAX_MS;
+    int64_t deadline =
+        bounded ? mc_time_monotonic_us() + timeout_ms * MC_US_PER_MS : INT64_MAX;
+    return mc_pool_drain(engine->pool, deadline, err);
+}
+
+void mc_engine_pause(struct mc_engine *engine, bool paused)
+{
+    mc_pool_pause(engine->pool, paused);
+}
+
+int mc_engine_worker_count(const struct mc_engine *engine)
+{
+    return engine->settings.pool.workers;
+}
+
+const char *mc_engine_provider(const struct mc_engine *engine)
+{
+    (void)engine; /* the only one of this build */
+    return "builtin";
+}
+
+const char *mc_engine_backend(const struct mc_engine *engine)
+{
+    return engine->store->ops->name;
+}
+
+bool mc_engine_multi_agent(const struct mc_engine *engine)
+{
+    return engine->settings.agents.enabled;
+}
+
+/* ---- For the use cases ---- */
+
+enum mc_status mc_engine_refresh_agents(struct mc_engine *engine, struct mc_error *err)
+{
+    if (!engine->settings.agents.enabled || !atomic_exchange(&engine->agents_stale, false))
+        return MC_OK;
+    enum mc_status status = mc_agents_reload(engine->agents, err);
+    if (status)
+        atomic_store(&engine->agents_stale, true);
+    return status;
+}
+
+enum mc_status mc_engine_reader(struct mc_engine *engine, mc_str agent_id, struct mc_arena *arena,
+                                struct mc_reader *reader, struct mc_error *err)
+{
+    enum mc_status status = mc_engine_refresh_agents(engine, err);
+    return status ? status : mc_agents_reader(engine->agents, agent_id, arena, reader, err);
+}
+
+enum mc_status mc_engine_result(struct mc_buf *buf, char **text, struct mc_error *err)
+{
+    char *taken = mc_buf_take(buf, NULL);
+    if (!taken)
+        return mc_fail_memory(err);
+    *text = taken;
+    return MC_OK;
+}

@@ -1,0 +1,48 @@
+/* The open engine: what its use cases work on. Private to src/engine. */
+#ifndef MC_ENGINE_ENGINE_H
+#define MC_ENGINE_ENGINE_H
+
+#include <stdatomic.h>
+
+#include <mindcore/engine.h>
+
+#include "base/arena.h"
+#include "base/metrics.h"
+#include "context/context.h"
+#include "engine/settings.h"
+#include "enrich/pool.h"
+#include "memory/agents.h"
+#include "memory/preferences.h"
+
+struct mc_engine {
+    struct mc_settings settings;
+    struct mc_metrics *metrics;
+    struct mc_vocabulary *vocabulary;
+    struct mc_trivial_detector *trivial;
+    struct mc_store *store;
+    struct mc_cache *cache;
+    struct mc_agents *agents;
+    struct mc_preferences *preferences;
+    _Atomic(struct mc_pool *) pool;
+    struct mc_retrieval retrieval; /* borrows from the above */
+    int64_t opened_us;             /* monotonic */
+    atomic_bool agents_stale;      /* another process may have registered agents */
+};
+
+/* The memory of one request: what is read and written while it is answered. */
+#define MC_REQUEST_ARENA_MAX ((size_t)64 << 20)
+/* The largest JSON text that an operation returns. */
+#define MC_RESULT_MAX ((size_t)64 << 20)
+
+/* The rule for a reading agent, the registry brought up to date first. */
+MC_MUST_CHECK enum mc_status mc_engine_reader(struct mc_engine *engine, mc_str agent_id,
+                                              struct mc_arena *arena, struct mc_reader *reader,
+                                              struct mc_error *err);
+/* Reads the agents again when another process may have changed them. */
+MC_MUST_CHECK enum mc_status mc_engine_refresh_agents(struct mc_engine *engine,
+                                                      struct mc_error *err);
+
+/* Hands a finished buffer to the caller as text for mc_free: MC_NO_MEMORY when it failed. */
+MC_MUST_CHECK enum mc_status mc_engine_result(struct mc_buf *buf, char **text, struct mc_error *err);
+
+#endif

@@ -1,0 +1,180 @@
+#include <mindcore/operate.h>
+
+#include <stdio.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "engine/snapshot.h"
+
+/* Health is honest: it asks the store and the queue, not whether a port is open. */
+
+struct reasons {
+    struct mc_json_writer w;
+    struct mc_buf buf;
+    int count;
+};
+
+static void add_reason(void *context, const char *text)
+{
+    struct reasons *reasons = context;
+    mc_json_put_text(&reasons->w, text);
+    reasons->count++;
+}
+
+static void write_check(struct mc_json_writer *w, const char *name, bool ok, const char *detail)
+{
+    mc_json_key(w, name);
+    mc_json_begin(w, '{');
+    mc_json_member_boolean(w, "ok", ok);
+    mc_json_member_text(w, "detail", detail);
+    mc_json_end(w, '}');
+}
+
+enum mc_status mc_engine_health(struct mc_engine *engine, bool *healthy, char **json,
+                                struct mc_error *err)
+{
+    struct mc_snapshot s;
+    mc_snapshot_take(engine, &s);
+    struct reasons reasons = {.count = 0};
+    mc_buf_init(&reasons.buf, MC_RESULT_MAX);
+    reasons.w = mc_json_writer(&reasons.buf);
+    mc_json_begin(&reasons.w, '[');
+    struct mc_error error;
+    enum mc_status ping = engine->store->ops->ping(engine->store, &error);
+    if (ping)
+        add_reason(&reasons, error.message);
+    int issues = mc_snapshot_issues(engine, &s, add_reason, &reasons);
+    mc_json_end(&reasons.w, ']');
+    bool ok = reasons.count == 0;
+
+    mc_auto(mc_buf_fini) struct mc_buf buf;
+    mc_buf_init(&buf, MC_RESULT_MAX);
+    struct mc_json_writer w = mc_json_writer(&buf);
+    mc_json_begin(&w, '{');
+    mc_json_member_text(&w, "status", ok ? "ok" : "failed");
+    mc_json_member_boolean(&w, "healthy", ok);
+    mc_json_key(&w, "reasons");
+    mc_json_put_raw(&w, mc_buf_str(&reasons.buf));
+    mc_json_member_text(&w, "version", mc_version());
+    mc_json_key(&w, "checks");
+    mc_json_begin(&w, '{');
+    write_check(&w, "store", !ping, ping ? error.message : engine->store->ops->name);
+    write_check(&w, "workers", issues == 0, s.pool.paused ? "paused" : "running");
+    char queue[96];
+    snprintf(queue, sizeof(queue), "%lld waiting, %lld dead",
+             (long long)(s.queue.ready + s.queue.leased), (long long)s.queue.dead);
+    write_check(&w, "queue", !s.store_status, queue);
+    write_check(&w, "cache", true, engine->cache->ops->name);
+    mc_json_end(&w, '}');
+    mc_json_end(&w, '}');
+    mc_buf_fini(&reasons.buf);
+    enum mc_status status = mc_engine_result(&buf, json, err);
+    if (!status)
+        *healthy = ok;
+    return status;
+}
+
+/* ---- Doctor ---- */
+
+struct doctor {
+    struct mc_json_writer w;
+    bool ok;
+    int problems;
+    char first_problem[400];
+};
+
+static void report(struct doctor *doctor, const char *name, bool ok, const char *detail,
+                   const char *advice)
+{
+    mc_json_begin(&doctor->w, '{');
+    mc_json_member_text(&doctor->w, "name", name);
+    mc_json_member_boolean(&doctor->w, "ok", ok);
+    mc_json_member_text(&doctor->w, "detail", detail);
+    mc_json_member_text(&doctor->w, "advice", ok ? "" : advice);
+    mc_json_end(&doctor->w, '}');
+    doctor->ok = doctor->ok && ok;
+}
+
+static bool note_problem(void *context, mc_str problem)
+{
+    struct doctor *doctor = context;
+    if (doctor->problems++ == 0)
+        snprintf(doctor->first_problem, sizeof(doctor->first_problem), "%.*s", MC_STR_ARG(problem));
+    return true;
+}
+
+static void check_data(struct mc_engine *engine, struct doctor *doctor)
+{
+    struct mc_error error;
+    if (engine->store->ops->check(engine->store, note_problem, doctor, &error)) {
+        report(doctor, "data", false, error.message, "restore the latest backup into a new file");
+        return;
+    }
+    char detail[480];
+    if (doctor->problems == 0)
+        snprintf(detail, sizeof(detail), "no damage found");
+    else
+        snprintf(detail, sizeof(detail), "%d problems, first: %s", doctor->problems,
+                 doctor->first_problem);
+    report(doctor, "data", doctor->problems == 0, detail,
+           "make a copy of the file, export the users, and import them into a new database");
+}
+
+struct last_issue {
+    char text[512];
+};
+
+static void keep_issue(void *context, const char *text)
+{
+    struct last_issue *last = context;
+    snprintf(last->text, sizeof(last->text), "%s", text);
+}
+
+static void check_queue(struct mc_engine *engine, struct doctor *doctor)
+{
+    struct mc_snapshot s;
+    mc_snapshot_take(engine, &s);
+    struct last_issue issue = {.text = "as many as configured, no job too old"};
+    int issues = mc_snapshot_issues(engine, &s, keep_issue, &issue);
+    report(doctor, "workers", issues == 0, issue.text,
+           "raise enrichment.workers, or see the log for what fails");
+    char detail[96];
+    snprintf(detail, sizeof(detail), "%lld dead jobs", (long long)s.queue.dead);
+    report(doctor, "dead jobs", s.queue.dead == 0, detail,
+           "see `mindcore queue list`, then `mindcore queue retry`");
+    snprintf(detail, sizeof(detail), "%s, %llu errors", engine->cache->ops->name,
+             (unsigned long long)s.cache.errors);
+    report(doctor, "cache", s.cache.errors == 0, detail,
+           "check cache.dir: free space and permission to write");
+}
+
+enum mc_status mc_engine_doctor(struct mc_engine *engine, bool *ok, char **json,
+                                struct mc_error *err)
+{
+    mc_auto(mc_buf_fini) struct mc_buf buf;
+    mc_buf_init(&buf, MC_RESULT_MAX);
+    struct doctor doctor = {.w = mc_json_writer(&buf), .ok = true};
+    struct mc_buf checks;
+    mc_buf_init(&checks, MC_RESULT_MAX);
+    doctor.w = mc_json_writer(&checks);
+    mc_json_begin(&doctor.w, '[');
+    struct mc_error error;
+    enum mc_status ping = engine->store->ops->ping(engine->store, &error);
+    report(&doctor, "database", !ping, ping ? error.message : "reads and writes",
+           "check free space and permissions of the folder");
+    check_data(engine, &doctor);
+    check_queue(engine, &doctor);
+    mc_json_end(&doctor.w, ']');
+    struct mc_json_writer w = mc_json_writer(&buf);
+    mc_json_begin(&w, '{');
+    mc_json_member_boolean(&w, "ok", doctor.ok);
+    mc_json_key(&w, "checks");
+    mc_json_put_raw(&w, mc_buf_str(&checks));
+    mc_json_end(&w, '}');
+    mc_buf_fini(&checks);
+    enum mc_status status = mc_engine_result(&buf, json, err);
+    if (!status)
+        *ok = doctor.ok;
+    return status;
+}

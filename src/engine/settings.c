@@ -1,0 +1,238 @@
+#include "engine/settings.h"
+
+#include <stdio.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "message/input.h"
+
+#define SETTINGS_ARENA_MAX ((size_t)16 << 20)
+/* A message at least this important stays twice as long in each tier. */
+#define KEEP_IMPORTANCE 0.8
+
+/* A text option copied into the settings; absent when it has no value. */
+static enum mc_status copy_text(struct mc_settings *settings, const struct mc_config *config,
+                                const char *key, mc_str *text, struct mc_error *err)
+{
+    const char *value = mc_config_get(config, key);
+    *text = MC_STR_NONE;
+    if (!value)
+        return MC_OK;
+    *text = mc_arena_copy(&settings->strings, mc_str_of(value));
+    return text->data ? MC_OK : mc_fail_memory(err);
+}
+
+static int64_t days_us(const struct mc_config *config, const char *key)
+{
+    return mc_config_integer(config, key) * MC_US_PER_DAY;
+}
+
+static enum mc_status read_store(struct mc_settings *settings, const struct mc_config *config,
+                                 struct mc_error *err)
+{
+    const char *backend = mc_config_get(config, "database.backend");
+    if (backend && strcmp(backend, "sqlite") != 0)
+        return mc_fail_field(err, MC_UNSUPPORTED, "database.backend",
+                             "database.backend %s is not part of this build; use sqlite", backend);
+    mc_str path;
+    enum mc_status status = copy_text(settings, config, "database.path", &path, err);
+    if (status)
+        return status;
+    if (path.len == 0)
+        return mc_fail_field(err, MC_CONFIG, "database.path",
+                             "database.path is empty; name the file of the database");
+    const char *synchronous = mc_config_get(config, "database.synchronous");
+    settings->sqlite = (struct mc_sqlite_options){
+        .path = path.data,
+        .synchronous_full = synchronous && strcmp(synchronous, "full") == 0,
+        .busy_timeout_us = mc_config_duration_us(config, "database.busy_timeout"),
+    };
+    return MC_OK;
+}
+
+static enum mc_status read_cache(struct mc_settings *settings, const struct mc_config *config,
+                                 struct mc_error *err)
+{
+    mc_str dir;
+    enum mc_status status = copy_text(settings, config, "cache.dir", &dir, err);
+    if (status)
+        return status;
+    if (dir.len == 0)
+        dir = mc_arena_printf(&settings->strings, "%s.cache", settings->sqlite.path);
+    if (!dir.data)
+        return mc_fail_memory(err);
+    settings->cache_persistent = mc_config_boolean(config, "cache.persistent");
+    settings->cache = (struct mc_cache_options){
+        .dir = dir.data,
+        .max_size = (size_t)mc_config_integer(config, "cache.max_size"),
+        .ttl_us = mc_config_duration_us(config, "cache.ttl"),
+        .max_bytes = (size_t)mc_config_integer(config, "cache.max_bytes"),
+    };
+    return MC_OK;
+}
+
+static void read_pool(struct mc_settings *settings, const struct mc_config *config)
+{
+    settings->pool = (struct mc_pool_options){
+        .workers = (int)mc_config_integer(config, "enrichment.workers"),
+        .lease_us = mc_config_duration_us(config, "enrichment.lease"),
+        .max_attempts = (int)mc_config_integer(config, "enrichment.max_attempts"),
+        .retry_min_us = mc_config_duration_us(config, "enrichment.retry_min"),
+        .retry_max_us = mc_config_duration_us(config, "enrichment.retry_max"),
+    };
+}
+
+/* The groups of multi_agent.default_sharing_groups, which must be ids. */
+static enum mc_status read_groups(struct mc_settings *settings, mc_str list, struct mc_error *err)
+{
+    struct mc_json *root = NULL;
+    enum mc_status status = mc_json_parse(list, &root, err);
+    if (status)
+        return status;
+    const mc_str *items;
+    size_t count;
+    status = mc_input_string_list(root, "multi_agent.default_sharing_groups", MC_SHARING_GROUPS_MAX,
+                                  &settings->strings, &items, &count, err);
+    mc_str *copies = status ? NULL : mc_arena_array(&settings->strings, count, sizeof(mc_str));
+    if (!status && !copies)
+        status = mc_fail_memory(err);
+    for (size_t i = 0; !status && i < count; i++) {
+        copies[i] = mc_arena_copy(&settings->strings, items[i]);
+        status = copies[i].data ? mc_input_check_id("multi_agent.default_sharing_groups", copies[i],
+                                                    err)
+                                : mc_fail_memory(err);
+    }
+    mc_json_free(root);
+    if (status)
+        return status;
+    settings->agents.default_sharing_groups = copies;
+    settings->agents.default_sharing_group_count = count;
+    return MC_OK;
+}
+
+static enum mc_status read_agents(struct mc_settings *settings, const struct mc_config *config,
+                                  struct mc_error *err)
+{
+    static const char *const MODES[] = {"isolated", "shared", "public"};
+    settings->agents = (struct mc_agents_options){
+        .enabled = mc_config_boolean(config, "multi_agent.enabled"),
+        .mode = MC_SHARING_SHARED,
+        .require_agent_id = mc_config_boolean(config, "multi_agent.require_agent_id"),
+    };
+    const char *mode = mc_config_get(config, "multi_agent.mode");
+    for (size_t i = 0; mode && i < mc_countof(MODES); i++) {
+        if (strcmp(mode, MODES[i]) == 0)
+            settings->agents.mode = (enum mc_sharing_mode)i;
+    }
+    if (mode && strcmp(mode, "disabled") == 0)
+        settings->agents.enabled = false;
+    const char *visibility = mc_config_get(config, "multi_agent.default_visibility");
+    if (visibility &&
+        !mc_visibility_parse(mc_str_of(visibility), &settings->agents.default_visibility))
+        return mc_fail_field(err, MC_CONFIG, "multi_agent.default_visibility",
+                             "multi_agent.default_visibility must be private, shared or public");
+    mc_str groups;
+    enum mc_status status =
+        copy_text(settings, config, "multi_agent.default_sharing_groups", &groups, err);
+    if (status || groups.len == 0)
+        return status;
+    return read_groups(settings, groups, err);
+}
+
+/* The vocabulary's own section as one object. */
+static enum mc_status read_vocabulary(struct mc_settings *settings, const struct mc_config *config,
+                                      struct mc_error *err)
+{
+    static const char *const PARTS[] = {"topics", "categories", "synonyms", "topic_categories"};
+    mc_auto(mc_buf_fini) struct mc_buf buf;
+    mc_buf_init(&buf, SETTINGS_ARENA_MAX);
+    struct mc_json_writer w = mc_json_writer(&buf);
+    mc_json_begin(&w, '{');
+    for (size_t i = 0; i < mc_countof(PARTS); i++) {
+        char key[64];
+        snprintf(key, sizeof(key), "vocabulary.%s", PARTS[i]);
+        const char *value = mc_config_get(config, key);
+        if (!value || !*value)
+            continue;
+        mc_json_key(&w, PARTS[i]);
+        mc_json_put_raw(&w, mc_str_of(value));
+    }
+    mc_json_end(&w, '}');
+    settings->vocabulary = mc_arena_copy(&settings->strings, mc_buf_str(&buf));
+    if (buf.failed || !settings->vocabulary.data)
+        return mc_fail_memory(err);
+    return copy_text(settings, config, "trivial.patterns", &settings->trivial_patterns, err);
+}
+
+static void read_memory(struct mc_settings *settings, const struct mc_config *config)
+{
+    settings->preferences = (struct mc_preferences_options){
+        .signal_min_count = mc_config_integer(config, "preferences.signal_min_count"),
+        .signal_min_confidence = mc_config_number(config, "preferences.signal_min_confidence"),
+        .auto_apply = mc_config_boolean(config, "preferences.auto_apply"),
+    };
+    settings->tiers = (struct mc_tiers_options){
+        .short_us = days_us(config, "retention.short_term_days"),
+        .mid_us = days_us(config, "retention.mid_term_days"),
+        .long_us = days_us(config, "retention.long_term_days"),
+        .trivial_delete_us = days_us(config, "retention.delete_trivial_after_days"),
+        .archive_delete_us = days_us(config, "retention.delete_archived_after_days"),
+        .summarize_after_messages = mc_config_integer(config, "retention.summarize_after_messages"),
+        .summarize_after_us = days_us(config, "retention.summarize_after_days"),
+        .keep_importance = KEEP_IMPORTANCE,
+    };
+    settings->half_life_us =
+        (int64_t)(mc_config_number(config, "retention.half_life_days") * (double)MC_US_PER_DAY);
+    settings->context_max_messages = (size_t)mc_config_integer(config, "context.max_messages");
+    settings->context_max_tokens = (size_t)mc_config_integer(config, "context.max_tokens");
+    settings->health_max_oldest_us = mc_config_duration_us(config, "health.max_oldest_job");
+    settings->health_max_depth = mc_config_integer(config, "health.max_queue_depth");
+}
+
+static enum mc_status read_all(struct mc_settings *settings, const struct mc_config *config,
+                               struct mc_error *err)
+{
+    const char *provider = mc_config_get(config, "llm.provider");
+    if (provider && strcmp(provider, "auto") != 0 && strcmp(provider, "builtin") != 0)
+        return mc_fail_field(err, MC_UNSUPPORTED, "llm.provider",
+                             "llm.provider %s is not part of this build; use auto or builtin",
+                             provider);
+    enum mc_status status = read_store(settings, config, err);
+    if (!status)
+        status = read_cache(settings, config, err);
+    if (!status)
+        status = read_agents(settings, config, err);
+    if (!status)
+        status = read_vocabulary(settings, config, err);
+    if (status)
+        return status;
+    read_pool(settings, config);
+    read_memory(settings, config);
+    return MC_OK;
+}
+
+enum mc_status mc_settings_read(const struct mc_config *config, struct mc_settings *settings,
+                                struct mc_error *err)
+{
+    struct mc_settings made = {0};
+    mc_arena_init(&made.strings, SETTINGS_ARENA_MAX);
+    struct mc_config *defaults = NULL;
+    enum mc_status status = config ? MC_OK : mc_config_new(&defaults, err);
+    if (!status)
+        status = read_all(&made, config ? config : defaults, err);
+    mc_config_free(defaults);
+    if (status) {
+        mc_settings_fini(&made);
+        return status;
+    }
+    *settings = made;
+    return MC_OK;
+}
+
+void mc_settings_fini(struct mc_settings *settings)
+{
+    mc_arena_fini(&settings->strings);
+}

@@ -1,0 +1,112 @@
+#include "engine/snapshot.h"
+
+#include <stdio.h>
+
+#include "base/time.h"
+
+/* This many failures of the store in a row make the workers unhealthy. */
+#define CONSECUTIVE_ERRORS_MAX 3
+
+static void read_counts(struct mc_engine *engine, struct mc_snapshot *s)
+{
+    static const enum mc_histogram TIMES[] = {MC_TIME_ENRICH_TRIVIAL, MC_TIME_ENRICH_BUILTIN,
+                                              MC_TIME_ENRICH_LLM};
+    s->trivial = mc_metrics_count(engine->metrics, MC_COUNT_ENRICHED_TRIVIAL);
+    s->builtin = mc_metrics_count(engine->metrics, MC_COUNT_ENRICHED_BUILTIN);
+    s->llm = mc_metrics_count(engine->metrics, MC_COUNT_ENRICHED_LLM);
+    s->errors = mc_metrics_count(engine->metrics, MC_COUNT_ERROR_ENRICHMENT);
+    uint64_t observed = 0;
+    int64_t total_us = 0;
+    for (size_t i = 0; i < sizeof(TIMES) / sizeof(TIMES[0]); i++) {
+        int64_t sum_us = 0;
+        observed += mc_metrics_observed(engine->metrics, TIMES[i], &sum_us);
+        total_us += sum_us;
+    }
+    s->average_ms = observed ? (double)total_us / (double)observed / 1e3 : 0;
+}
+
+void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot)
+{
+    struct mc_snapshot s = {.now_us = mc_time_now_us()};
+    s.store_status =
+        engine->store->ops->queue(engine->store, s.now_us, &s.queue, &s.store_error);
+    mc_pool_read(engine->pool, &s.pool);
+    engine->cache->ops->stats(engine->cache, &s.cache);
+    read_counts(engine, &s);
+    if (s.queue.oldest_us > 0 && s.queue.oldest_us < s.now_us)
+        s.oldest_age_s = (double)(s.now_us - s.queue.oldest_us) / 1e6;
+    s.uptime_s = (double)(mc_time_monotonic_us() - engine->opened_us) / 1e6;
+    struct mc_metrics *m = engine->metrics;
+    mc_metrics_set(m, MC_GAUGE_QUEUE_DEPTH, (double)(s.queue.ready + s.queue.leased));
+    mc_metrics_set(m, MC_GAUGE_QUEUE_OLDEST_AGE, s.oldest_age_s);
+    mc_metrics_set(m, MC_GAUGE_QUEUE_DEAD, (double)s.queue.dead);
+    mc_metrics_set(m, MC_GAUGE_ACTIVE_WORKERS, s.pool.alive);
+    mc_metrics_set(m, MC_GAUGE_BUSY_WORKERS, s.pool.busy);
+    mc_metrics_set(m, MC_GAUGE_CACHE_SIZE, (double)s.cache.bytes);
+    mc_metrics_set(m, MC_GAUGE_CACHE_THREADS, (double)s.cache.threads);
+    mc_metrics_set(m, MC_GAUGE_UPTIME, s.uptime_s);
+    *snapshot = s;
+}
+
+uint64_t mc_snapshot_processed(const struct mc_snapshot *s)
+{
+    return s->trivial + s->builtin + s->llm;
+}
+
+double mc_snapshot_error_rate(const struct mc_snapshot *s)
+{
+    uint64_t finished = mc_snapshot_processed(s) + s->errors;
+    return finished ? (double)s->errors / (double)finished : 0;
+}
+
+double mc_snapshot_hit_rate(const struct mc_snapshot *s)
+{
+    uint64_t reads = s->cache.hits + s->cache.misses;
+    return reads ? (double)s->cache.hits / (double)reads : 1;
+}
+
+int mc_snapshot_issues(const struct mc_engine *engine, const struct mc_snapshot *s,
+                       mc_issue_fn issue, void *context)
+{
+    char text[512];
+    int count = 0;
+    if (s->store_status) {
+        snprintf(text, sizeof(text), "the queue cannot be read: %s", s->store_error.message);
+        issue(context, text);
+        count++;
+    }
+    if (s->pool.alive < engine->settings.pool.workers) {
+        snprintf(text, sizeof(text), "%d of %d workers are running", s->pool.alive,
+                 engine->settings.pool.workers);
+        issue(context, text);
+        count++;
+    }
+    if (s->pool.consecutive_errors >= CONSECUTIVE_ERRORS_MAX) {
+        snprintf(text, sizeof(text), "the last %d batches failed: %s", s->pool.consecutive_errors,
+                 s->pool.last_error);
+        issue(context, text);
+        count++;
+    }
+    double bound_s = (double)engine->settings.health_max_oldest_us / 1e6;
+    if (bound_s > 0 && s->oldest_age_s > bound_s) {
+        snprintf(text, sizeof(text),
+                 "the oldest job has waited %.0f s, more than health.max_oldest_job (%.0f s)",
+                 s->oldest_age_s, bound_s);
+        issue(context, text);
+        count++;
+    }
+    if (s->pool.longest_busy_us > engine->settings.pool.lease_us) {
+        snprintf(text, sizeof(text), "a worker has been at one batch for %.0f s, longer than its lease",
+                 (double)s->pool.longest_busy_us / 1e6);
+        issue(context, text);
+        count++;
+    }
+    int64_t depth = s->queue.ready + s->queue.leased;
+    if (engine->settings.health_max_depth > 0 && depth > engine->settings.health_max_depth) {
+        snprintf(text, sizeof(text), "%lld jobs wait, more than health.max_queue_depth (%lld)",
+                 (long long)depth, (long long)engine->settings.health_max_depth);
+        issue(context, text);
+        count++;
+    }
+    return count;
+}

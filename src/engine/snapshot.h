@@ -1,0 +1,33 @@
+/* One moment of the whole engine: what health, metrics and status are written from. Private to src/engine. */
+#ifndef MC_ENGINE_SNAPSHOT_H
+#define MC_ENGINE_SNAPSHOT_H
+
+#include "engine/engine.h"
+
+struct mc_snapshot {
+    int64_t now_us;
+    enum mc_status store_status; /* MC_OK: the queue could be read */
+    struct mc_error store_error;
+    struct mc_queue_stats queue;
+    struct mc_pool_state pool;
+    struct mc_cache_stats cache;
+    uint64_t trivial, builtin, llm, errors;
+    double average_ms;    /* time of one enrichment */
+    double oldest_age_s;  /* of the oldest job that is not dead, 0 when none */
+    double uptime_s;
+};
+
+/* Reads it, and sets the gauges that depend on it. */
+void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot);
+uint64_t mc_snapshot_processed(const struct mc_snapshot *snapshot);
+/* Fraction of finished attempts that failed, 0..1. */
+double mc_snapshot_error_rate(const struct mc_snapshot *snapshot);
+/* Fraction of reads that the cache answered; 1 when there were none, so that an idle engine is not alarming. */
+double mc_snapshot_hit_rate(const struct mc_snapshot *snapshot);
+
+/* Calls issue for each thing that is wrong with the workers or the queue; the number of them. */
+typedef void (*mc_issue_fn)(void *context, const char *text);
+int mc_snapshot_issues(const struct mc_engine *engine, const struct mc_snapshot *snapshot,
+                       mc_issue_fn issue, void *context);
+
+#endif

@@ -1,0 +1,96 @@
+#include "enrich/first_stage.h"
+
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "enrich/builtin.h"
+#include "message/label.h"
+#include "text/terms.h"
+
+/* A term counts at most this often in the index: more says nothing more about what a message is about. */
+#define TERM_COUNT_MAX 4
+#define RESULT_MAX ((size_t)1 << 20)
+
+/* What the caller attached stays where it was. */
+static enum mc_status keep_extra(const struct mc_message *message, struct mc_arena *arena,
+                                 struct mc_metadata *metadata, struct mc_error *err)
+{
+    if (message->metadata.len <= sizeof("{}") - 1)
+        return MC_OK;
+    struct mc_metadata before;
+    enum mc_status status = mc_metadata_parse(message->metadata, arena, &before, err);
+    if (!status)
+        metadata->extra = before.extra;
+    return status;
+}
+
+static void append_labels(struct mc_buf *out, char kind, const mc_str *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        mc_buf_char(out, ' ');
+        mc_label_append(out, kind, names[i]);
+    }
+}
+
+static enum mc_status index_tokens(mc_str text, const struct mc_metadata *metadata,
+                                   struct mc_arena *arena, struct mc_buf *out, struct mc_error *err)
+{
+    struct mc_terms terms;
+    if (!mc_terms_of(text, arena, &terms))
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < terms.count; i++) {
+        for (uint32_t n = 0; n < terms.items[i].count && n < TERM_COUNT_MAX; n++) {
+            if (out->len > 0)
+                mc_buf_char(out, ' ');
+            mc_buf_append(out, terms.items[i].text);
+        }
+    }
+    size_t before = out->len;
+    append_labels(out, MC_LABEL_TOPIC, metadata->topics, metadata->topic_count);
+    append_labels(out, MC_LABEL_CATEGORY, metadata->categories, metadata->category_count);
+    if (metadata->intent.len > 0)
+        append_labels(out, MC_LABEL_INTENT, &metadata->intent, 1);
+    if (before == 0 && out->len > 0) { /* nothing but labels: no space in front */
+        memmove(out->data, out->data + 1, out->len);
+        out->len--;
+    }
+    return MC_OK;
+}
+
+static enum mc_status to_arena(struct mc_buf *buf, struct mc_arena *arena, mc_str *text,
+                               struct mc_error *err)
+{
+    *text = buf->failed ? MC_STR_NONE : mc_arena_copy(arena, mc_buf_str(buf));
+    return text->data ? MC_OK : mc_fail_memory(err);
+}
+
+enum mc_status mc_first_stage(const struct mc_vocabulary *vocabulary,
+                              const struct mc_trivial_detector *trivial,
+                              const struct mc_message *message, struct mc_arena *arena,
+                              struct mc_enrichment_result *result, struct mc_error *err)
+{
+    struct mc_enrichment_result made = {0};
+    enum mc_trivial category;
+    made.trivial = mc_trivial_detect(trivial, message->role, message->text, &category);
+    if (made.trivial)
+        mc_builtin_trivial(category, &made.metadata);
+    else if (!mc_builtin_enrich(vocabulary, message->text, message->role, arena, &made.metadata))
+        return mc_fail_memory(err);
+    enum mc_status status = keep_extra(message, arena, &made.metadata, err);
+    if (status)
+        return status;
+    mc_auto(mc_buf_fini) struct mc_buf json;
+    mc_auto(mc_buf_fini) struct mc_buf terms;
+    mc_buf_init(&json, RESULT_MAX);
+    mc_buf_init(&terms, RESULT_MAX);
+    mc_metadata_write(&made.metadata, &json);
+    status = index_tokens(message->text, &made.metadata, arena, &terms, err);
+    if (!status)
+        status = to_arena(&json, arena, &made.json, err);
+    if (!status)
+        status = to_arena(&terms, arena, &made.terms, err);
+    if (!status)
+        *result = made;
+    return status;
+}

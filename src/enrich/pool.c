@@ -1,0 +1,565 @@
+#include "enrich/pool.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/thread.h"
+#include "base/time.h"
+#include "enrich/first_stage.h"
+
+/*
+ * DESIGN. The store is the queue; the pool holds no jobs of its own, so nothing is lost with it. All
+ * workers share one mutex and one condition for sleeping; `pending` says that there may be work and
+ * lets mc_pool_wake return without the mutex while a worker is at it.
+ *
+ * A job that was claimed before and not finished is a suspect: it may be what killed the process that
+ * had it. Suspects are claimed one at a time, after the fresh jobs of the batch, so that one which
+ * kills again takes no other job's attempts with it.
+ */
+
+#define CLAIM_BATCH_DEFAULT 64
+#define BATCH_ARENA_MAX ((size_t)64 << 20)
+/* After a failure of the store the worker waits this long before it tries again. */
+#define STORE_RETRY_US (500 * MC_US_PER_MS)
+/* How often a caller who waits for an empty queue looks for jobs that another process finished. */
+#define DRAIN_LOOK_US (50 * MC_US_PER_MS)
+/* The longest sleep: a safety net for jobs that another process put back with a later due time. */
+#define SLEEP_MAX_US (60 * MC_US_PER_SECOND)
+
+struct worker {
+    struct mc_pool *pool;
+    pthread_t thread;
+    bool started;
+    bool unreleased;             /* jobs may still be leased after a failure of the store */
+    char lease[40];              /* unique to this worker of this process */
+    _Atomic int64_t busy_since;  /* monotonic, 0 when idle */
+    unsigned jitter;             /* state of the back-off's random numbers */
+    struct mc_arena arena;       /* of the batch in hand */
+};
+
+struct mc_pool {
+    struct mc_pool_options options;
+    struct worker workers[MC_WORKERS_MAX];
+    atomic_bool pending;
+    mc_mutex mutex; /* guards what follows */
+    mc_cond work;   /* there may be work, or stopping, or the pause ended */
+    mc_cond idle;   /* a worker went idle */
+    bool stopping;
+    bool paused;
+    int alive;
+    int busy;
+    uint64_t rounds; /* batches that workers came back from */
+    int64_t last_finished_us;
+    int consecutive_errors;
+    int64_t last_error_us;
+    char last_error[256];
+};
+
+static const enum mc_histogram STAGE_TIME[] = {MC_TIME_ENRICH_BUILTIN, MC_TIME_ENRICH_TRIVIAL};
+static const enum mc_counter STAGE_COUNT[] = {MC_COUNT_ENRICHED_BUILTIN, MC_COUNT_ENRICHED_TRIVIAL};
+
+static void note_error(struct mc_pool *pool, const struct mc_error *error, bool of_store)
+{
+    mc_log(MC_LOG_ERROR, "enrich", "%s", error->message);
+    mc_metrics_add(pool->options.metrics, MC_COUNT_ERROR_ENRICHMENT, 1);
+    mc_mutex_lock(&pool->mutex);
+    if (of_store)
+        pool->consecutive_errors++;
+    pool->last_error_us = mc_time_now_us();
+    snprintf(pool->last_error, sizeof(pool->last_error), "%.*s",
+             (int)sizeof(pool->last_error) - 1, error->message);
+    mc_mutex_unlock(&pool->mutex);
+}
+
+/* ---- One batch ---- */
+
+struct batch {
+    const struct mc_job *jobs;
+    struct mc_enrichment_result *results;
+    struct mc_completion *completions;
+    size_t count;
+    int64_t started_us; /* monotonic */
+};
+
+/* Exponential with full jitter in its upper half: between half and all of min * 2^(attempt - 1). */
+static int64_t back_off_us(struct worker *worker, int attempts)
+{
+    const struct mc_pool_options *options = &worker->pool->options;
+    int64_t wait = options->retry_min_us;
+    for (int i = 1; i < attempts && wait < options->retry_max_us; i++)
+        wait *= 2;
+    if (wait > options->retry_max_us)
+        wait = options->retry_max_us;
+    return wait / 2 + (int64_t)((double)(wait / 2) * rand_r(&worker->jitter) / RAND_MAX);
+}
+
+/* The attempt at one job failed: it waits for another, or is dead. */
+static enum mc_status fail_job(struct worker *worker, const struct mc_job *job, mc_str reason,
+                               struct mc_error *err)
+{
+    struct mc_pool *pool = worker->pool;
+    bool dead = job->attempts >= pool->options.max_attempts;
+    struct mc_failure failure = {.row = job->record->row, .error = reason};
+    if (dead) {
+        struct mc_metadata metadata;
+        struct mc_error ignored; /* metadata that cannot be read may be why the job failed */
+        if (mc_metadata_parse(job->record->m.metadata, &worker->arena, &metadata, &ignored))
+            mc_metadata_init(&metadata);
+        metadata.enrichment_failed = true;
+        metadata.enrichment_error = reason;
+        struct mc_buf json;
+        mc_buf_init(&json, BATCH_ARENA_MAX);
+        mc_metadata_write(&metadata, &json);
+        failure.metadata = mc_arena_copy(&worker->arena, mc_buf_str(&json));
+        bool failed = json.failed || !failure.metadata.data;
+        mc_buf_fini(&json);
+        if (failed)
+            return mc_fail_memory(err);
+    } else {
+        failure.retry_at_us = mc_time_now_us() + back_off_us(worker, job->attempts);
+    }
+    enum mc_status status =
+        pool->options.store->ops->fail(pool->options.store, mc_str_of(worker->lease), &failure, 1, err);
+    if (!status)
+        mc_metrics_add(pool->options.metrics,
+                       dead ? MC_COUNT_ENRICHMENT_DEAD : MC_COUNT_ENRICHMENT_RETRY, 1);
+    return status;
+}
+
+static void announce(struct worker *worker, const struct mc_job *job,
+                     const struct mc_enrichment_result *result,
+                     const struct mc_completion *completion)
+{
+    struct mc_message fields = job->record->m;
+    fields.metadata = result->json;
+    fields.importance = result->metadata.importance;
+    fields.enrichment_state = MC_ENRICHMENT_ENRICHED;
+    struct mc_record *record = NULL;
+    struct mc_error error;
+    if (mc_record_new(&fields, job->record->row, MC_STR_NONE, &record, &error)) {
+        note_error(worker->pool, &error, false);
+        return;
+    }
+    const struct mc_pool_options *options = &worker->pool->options;
+    options->enriched(options->context, record, &result->metadata, completion->thread_version);
+    mc_record_unref(record);
+}
+
+/* Completes what was enriched, in one transaction, and tells of each that was applied. */
+static enum mc_status complete_batch(struct worker *worker, const struct batch *batch,
+                                     struct mc_error *err)
+{
+    struct mc_pool *pool = worker->pool;
+    struct mc_store *store = pool->options.store;
+    enum mc_status status = store->ops->complete(store, mc_str_of(worker->lease),
+                                                 batch->completions, batch->count, err);
+    if (status)
+        return status;
+    int64_t each_us =
+        (mc_time_monotonic_us() - batch->started_us) / (int64_t)(batch->count ? batch->count : 1);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (!batch->completions[i].applied)
+            continue;
+        bool trivial = batch->results[i].trivial;
+        mc_metrics_add(pool->options.metrics, STAGE_COUNT[trivial], 1);
+        mc_metrics_observe_us(pool->options.metrics, STAGE_TIME[trivial], each_us);
+        announce(worker, &batch->jobs[i], &batch->results[i], &batch->completions[i]);
+    }
+    return MC_OK;
+}
+
+/* A failure that passes by itself, or that says nothing about the one message. */
+static bool of_store(enum mc_status status)
+{
+    return status == MC_BUSY || status == MC_DISK_FULL || status == MC_IO || status == MC_UNAVAILABLE ||
+           status == MC_TIMEOUT || status == MC_NO_MEMORY;
+}
+
+/* When the batch as a whole is refused, each job stands for itself, so that one cannot block others. */
+static enum mc_status complete_each(struct worker *worker, const struct batch *batch,
+                                    struct mc_error *err)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct batch one = {&batch->jobs[i], &batch->results[i], &batch->completions[i], 1,
+                            batch->started_us};
+        struct mc_error reason;
+        enum mc_status status = complete_batch(worker, &one, &reason);
+        if (!status)
+            continue;
+        if (of_store(status)) {
+            if (err)
+                *err = reason;
+            return status;
+        }
+        note_error(worker->pool, &reason, false);
+        status = fail_job(worker, &batch->jobs[i], mc_str_of(reason.message), err);
+        if (status)
+            return status;
+    }
+    return MC_OK;
+}
+
+/* Enriches and completes the jobs; a job that fails is put back or buried and the others go on. */
+static enum mc_status process(struct worker *worker, const struct mc_job *jobs, size_t count,
+                              struct mc_error *err)
+{
+    if (count == 0)
+        return MC_OK;
+    mc_arena_reset(&worker->arena);
+    struct mc_job *good = mc_arena_array(&worker->arena, count, sizeof(*good));
+    struct mc_enrichment_result *results = mc_arena_array(&worker->arena, count, sizeof(*results));
+    struct mc_completion *completions = mc_arena_array(&worker->arena, count, sizeof(*completions));
+    if (!good || !results || !completions)
+        return mc_fail_memory(err);
+    struct batch batch = {good, results, completions, 0, mc_time_monotonic_us()};
+    const struct mc_pool_options *options = &worker->pool->options;
+    for (size_t i = 0; i < count; i++) {
+        struct mc_error reason;
+        struct mc_enrichment_result *result = &results[batch.count];
+        enum mc_status status = mc_first_stage(options->vocabulary, options->trivial,
+                                               &jobs[i].record->m, &worker->arena, result, &reason);
+        if (status) {
+            note_error(worker->pool, &reason, false);
+            status = fail_job(worker, &jobs[i], mc_str_of(reason.message), err);
+            if (status)
+                return status;
+            continue;
+        }
+        completions[batch.count] = (struct mc_completion){
+            .row = jobs[i].record->row,
+            .metadata = result->json,
+            .terms = result->terms,
+            .importance = result->metadata.importance,
+            .state = MC_ENRICHMENT_ENRICHED,
+        };
+        good[batch.count++] = jobs[i];
+    }
+    enum mc_status status = complete_batch(worker, &batch, err);
+    return status && !of_store(status) ? complete_each(worker, &batch, err) : status;
+}
+
+/* A job whose process ended in every attempt is dead without another. */
+static bool exhausted(const struct mc_pool *pool, const struct mc_job *job)
+{
+    return job->attempts > pool->options.max_attempts;
+}
+
+static enum mc_status process_suspect(struct worker *worker, const struct mc_job *job,
+                                      struct mc_error *err)
+{
+    if (!exhausted(worker->pool, job))
+        return process(worker, job, 1, err);
+    mc_arena_reset(&worker->arena);
+    char reason[128];
+    snprintf(reason, sizeof(reason),
+             "given up after %d attempts that neither succeeded nor failed: the process ended or the "
+             "lease ran out each time",
+             worker->pool->options.max_attempts);
+    return fail_job(worker, job, mc_str_of(reason), err);
+}
+
+/* Jobs with an earlier, unfinished attempt go behind the fresh ones; the number of fresh ones. */
+static size_t suspects_last(struct mc_jobs *jobs)
+{
+    size_t fresh = 0;
+    for (size_t i = 0; i < jobs->count; i++) {
+        if (jobs->items[i].attempts > 1)
+            continue;
+        struct mc_job job = jobs->items[i];
+        jobs->items[i] = jobs->items[fresh];
+        jobs->items[fresh++] = job;
+    }
+    return fresh;
+}
+
+static enum mc_status claim(struct worker *worker, size_t limit, struct mc_jobs *jobs,
+                            struct mc_error *err)
+{
+    const struct mc_pool_options *options = &worker->pool->options;
+    return options->store->ops->claim(options->store, mc_str_of(worker->lease), MC_STAGE_FIRST,
+                                      mc_time_now_us(), options->lease_us, limit, jobs, err);
+}
+
+static enum mc_status release(struct worker *worker, struct mc_error *err)
+{
+    struct mc_store *store = worker->pool->options.store;
+    return store->ops->release(store, mc_str_of(worker->lease), err);
+}
+
+/*
+ * Claims and works on one batch. *found: how many jobs were claimed. On a failure of the store what is
+ * still leased is released, or comes back when the lease runs out.
+ */
+static enum mc_status work_once(struct worker *worker, bool *careful, size_t *found,
+                                struct mc_error *err)
+{
+    struct mc_pool *pool = worker->pool;
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    enum mc_status status = claim(worker, *careful ? 1 : pool->options.claim_batch, &jobs, err);
+    if (status)
+        return status;
+    *found = jobs.count;
+    if (jobs.count == pool->options.claim_batch)
+        mc_pool_wake(pool);
+    size_t fresh = suspects_last(&jobs);
+    if (*careful && jobs.count == 1 && fresh == 0) {
+        status = process_suspect(worker, &jobs.items[0], err);
+    } else {
+        status = process(worker, jobs.items, fresh, err);
+        *careful = jobs.count > fresh;
+        if (!status && *careful)
+            status = release(worker, err);
+    }
+    if (status) {
+        struct mc_error ignored; /* the first failure is the one to tell */
+        worker->unreleased = release(worker, &ignored) != MC_OK;
+    }
+    return status;
+}
+
+/* ---- The thread ---- */
+
+/* When to look again without being woken: the earliest due time, at most SLEEP_MAX_US away. */
+static int64_t next_look_us(struct worker *worker)
+{
+    int64_t monotonic = mc_time_monotonic_us(), now = mc_time_now_us();
+    struct mc_queue_stats stats;
+    struct mc_error ignored;
+    struct mc_store *store = worker->pool->options.store;
+    if (store->ops->queue(store, now, &stats, &ignored))
+        return monotonic + STORE_RETRY_US;
+    int64_t wait = stats.next_due_us ? stats.next_due_us - now : SLEEP_MAX_US;
+    if (wait < 0)
+        wait = 0;
+    return monotonic + (wait < SLEEP_MAX_US ? wait : SLEEP_MAX_US);
+}
+
+/* Sleeps until there may be work; false when the pool is stopping. */
+static bool wait_for_work(struct worker *worker, int64_t until_us)
+{
+    struct mc_pool *pool = worker->pool;
+    mc_mutex_lock(&pool->mutex);
+    bool in_time = true;
+    while (!pool->stopping && (pool->paused || (in_time && !atomic_load(&pool->pending)))) {
+        if (pool->paused)
+            mc_cond_wait(&pool->work, &pool->mutex);
+        else
+            in_time = mc_cond_wait_until(&pool->work, &pool->mutex, until_us);
+    }
+    bool go_on = !pool->stopping;
+    if (go_on) {
+        atomic_store(&pool->pending, false);
+        pool->busy++;
+        atomic_store(&worker->busy_since, mc_time_monotonic_us());
+    }
+    mc_mutex_unlock(&pool->mutex);
+    return go_on;
+}
+
+static void go_idle(struct worker *worker, bool worked)
+{
+    struct mc_pool *pool = worker->pool;
+    mc_mutex_lock(&pool->mutex);
+    pool->busy--;
+    pool->rounds++;
+    atomic_store(&worker->busy_since, 0);
+    if (worked) {
+        pool->last_finished_us = mc_time_now_us();
+        pool->consecutive_errors = 0;
+    }
+    mc_cond_broadcast(&pool->idle);
+    mc_mutex_unlock(&pool->mutex);
+}
+
+static void *worker_run(void *context)
+{
+    struct worker *worker = context;
+    bool careful = false;
+    int64_t until_us = 0; /* look at once: there may be jobs of an earlier process */
+    while (wait_for_work(worker, until_us)) {
+        struct mc_error error;
+        size_t found = 0;
+        enum mc_status status = work_once(worker, &careful, &found, &error);
+        if (status)
+            note_error(worker->pool, &error, true);
+        go_idle(worker, !status);
+        if (status) {
+            until_us = mc_time_monotonic_us() + STORE_RETRY_US;
+        } else if (found > 0) {
+            until_us = 0;
+        } else {
+            careful = false;
+            until_us = next_look_us(worker);
+        }
+    }
+    struct mc_pool *pool = worker->pool;
+    mc_mutex_lock(&pool->mutex);
+    pool->alive--;
+    mc_mutex_unlock(&pool->mutex);
+    return NULL;
+}
+
+/* ---- Outside ---- */
+
+static enum mc_status start_worker(struct mc_pool *pool, int index, struct mc_error *err)
+{
+    struct worker *worker = &pool->workers[index];
+    uint64_t random;
+    mc_random_bytes(&random, sizeof(random));
+    worker->pool = pool;
+    worker->jitter = (unsigned)random;
+    snprintf(worker->lease, sizeof(worker->lease), "%016llx-%d", (unsigned long long)random, index);
+    mc_arena_init(&worker->arena, BATCH_ARENA_MAX);
+    pool->alive++; /* before it runs: nobody else looks yet */
+    enum mc_status status =
+        mc_thread_start(&worker->thread, "mc-enrich", worker_run, worker, err);
+    worker->started = status == MC_OK;
+    if (status)
+        pool->alive--;
+    return status;
+}
+
+enum mc_status mc_pool_start(const struct mc_pool_options *options, struct mc_pool **pool,
+                             struct mc_error *err)
+{
+    struct mc_pool *made = calloc(1, sizeof(*made));
+    if (!made)
+        return mc_fail_memory(err);
+    made->options = *options;
+    if (made->options.claim_batch == 0)
+        made->options.claim_batch = CLAIM_BATCH_DEFAULT;
+    mc_mutex_init(&made->mutex);
+    mc_cond_init(&made->work);
+    mc_cond_init(&made->idle);
+    atomic_init(&made->pending, true);
+    enum mc_status status = MC_OK;
+    mc_mutex_lock(&made->mutex);
+    for (int i = 0; i < options->workers && !status; i++)
+        status = start_worker(made, i, err);
+    mc_mutex_unlock(&made->mutex);
+    if (status) {
+        mc_pool_stop(made);
+        mc_pool_free(made);
+        return status;
+    }
+    mc_metrics_set(options->metrics, MC_GAUGE_WORKER_POOL_SIZE, options->workers);
+    *pool = made;
+    return MC_OK;
+}
+
+void mc_pool_stop(struct mc_pool *pool)
+{
+    if (!pool)
+        return;
+    mc_mutex_lock(&pool->mutex);
+    pool->stopping = true;
+    mc_cond_broadcast(&pool->work);
+    mc_mutex_unlock(&pool->mutex);
+    for (int i = 0; i < pool->options.workers; i++) {
+        struct worker *worker = &pool->workers[i];
+        if (!worker->started)
+            continue;
+        mc_thread_join(worker->thread);
+        worker->started = false;
+        struct mc_error error;
+        if (worker->unreleased && release(worker, &error))
+            mc_log(MC_LOG_WARNING, "enrich", "jobs stay leased until they run out: %s",
+                   error.message);
+        mc_arena_fini(&worker->arena);
+    }
+}
+
+void mc_pool_free(struct mc_pool *pool)
+{
+    if (!pool)
+        return;
+    mc_cond_fini(&pool->work);
+    mc_cond_fini(&pool->idle);
+    mc_mutex_fini(&pool->mutex);
+    free(pool);
+}
+
+void mc_pool_wake(struct mc_pool *pool)
+{
+    if (atomic_exchange(&pool->pending, true))
+        return;
+    mc_mutex_lock(&pool->mutex);
+    mc_cond_signal(&pool->work);
+    mc_mutex_unlock(&pool->mutex);
+}
+
+void mc_pool_pause(struct mc_pool *pool, bool paused)
+{
+    mc_mutex_lock(&pool->mutex);
+    pool->paused = paused;
+    mc_cond_broadcast(&pool->work);
+    mc_mutex_unlock(&pool->mutex);
+}
+
+/* One look: done when nothing is left; else waits for a worker to come back, or DRAIN_LOOK_US. */
+static enum mc_status drain_once(struct mc_pool *pool, int64_t deadline_us, bool *done,
+                                 int64_t *left, struct mc_error *err)
+{
+    mc_mutex_lock(&pool->mutex);
+    uint64_t rounds = pool->rounds;
+    mc_mutex_unlock(&pool->mutex);
+    struct mc_store *store = pool->options.store;
+    struct mc_queue_stats stats;
+    enum mc_status status = store->ops->queue(store, mc_time_now_us(), &stats, err);
+    if (status)
+        return status;
+    *left = stats.ready + stats.leased;
+    int64_t look = mc_time_monotonic_us() + DRAIN_LOOK_US;
+    mc_mutex_lock(&pool->mutex);
+    *done = pool->busy == 0 && *left == 0;
+    bool in_time = true;
+    while (!*done && in_time && pool->rounds == rounds)
+        in_time = mc_cond_wait_until(&pool->idle, &pool->mutex,
+                                     look < deadline_us ? look : deadline_us);
+    mc_mutex_unlock(&pool->mutex);
+    return MC_OK;
+}
+
+enum mc_status mc_pool_drain(struct mc_pool *pool, int64_t deadline_monotonic_us,
+                             struct mc_error *err)
+{
+    bool done = false;
+    int64_t left = 0;
+    for (;;) {
+        enum mc_status status = drain_once(pool, deadline_monotonic_us, &done, &left, err);
+        if (status || done)
+            return status;
+        if (mc_time_monotonic_us() >= deadline_monotonic_us)
+            return mc_fail(err, MC_TIMEOUT,
+                           "%lld jobs are still waiting (paused, failing, or held by another process)",
+                           (long long)left);
+    }
+}
+
+void mc_pool_read(struct mc_pool *pool, struct mc_pool_state *state)
+{
+    int64_t now = mc_time_monotonic_us();
+    mc_mutex_lock(&pool->mutex);
+    *state = (struct mc_pool_state){
+        .alive = pool->alive,
+        .busy = pool->busy,
+        .paused = pool->paused,
+        .last_finished_us = pool->last_finished_us,
+        .consecutive_errors = pool->consecutive_errors,
+        .last_error_us = pool->last_error_us,
+    };
+    memcpy(state->last_error, pool->last_error, sizeof(state->last_error));
+    for (int i = 0; i < pool->options.workers; i++) {
+        int64_t since = atomic_load(&pool->workers[i].busy_since);
+        if (since && now - since > state->longest_busy_us)
+            state->longest_busy_us = now - since;
+    }
+    mc_mutex_unlock(&pool->mutex);
+}

@@ -1,0 +1,99 @@
+/* From a request's answer to a response of the transport. */
+#include "http/connection.h"
+
+#include <stdio.h>
+
+#include "base/time.h"
+#include "http/export.h"
+
+#define STREAM_BLOCK ((size_t)32 * 1024)
+/* A client that takes less than this is too slow. */
+#define SLOWEST_BYTES_PER_SECOND 32768
+
+static void suspend(void *connection)
+{
+    struct mc_http_connection *c = connection;
+    mc_http_set_deadline(c, 0);
+    MHD_suspend_connection(c->mhd);
+}
+
+static ssize_t read_stream(void *cls, uint64_t position, char *data, size_t max)
+{
+    struct mc_http_connection *c = cls;
+    size_t len = 0;
+    (void)position;
+    mc_http_set_deadline(c, c->server->request_timeout_us);
+    enum mc_http_read state = mc_http_export_read(c->req.stream, data, max, &len, suspend, c);
+    if (state == MC_HTTP_READ_END)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    if (state == MC_HTTP_READ_FAILED)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    c->streamed += len;
+    return (ssize_t)len;
+}
+
+static struct MHD_Response *make_response(struct mc_http_connection *c)
+{
+    struct mc_http_request *req = &c->req;
+    if (req->stream)
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, c, NULL);
+    return MHD_create_response_from_buffer(req->out.len, req->out.data, MHD_RESPMEM_PERSISTENT);
+}
+
+static bool add_headers(struct mc_http_connection *c, struct MHD_Response *response)
+{
+    struct mc_http_request *req = &c->req;
+    bool ok = MHD_add_response_header(response, "X-Request-Id", req->id) == MHD_YES &&
+              MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES &&
+              MHD_add_response_header(response, "Cache-Control", "no-store") == MHD_YES;
+    if (ok && req->content_type)
+        ok = MHD_add_response_header(response, "Content-Type", req->content_type) == MHD_YES;
+    for (size_t i = 0; ok && i < req->header_count; i++)
+        ok = MHD_add_response_header(response, req->headers[i].name, req->headers[i].value) == MHD_YES;
+    bool close = req->close || atomic_load_explicit(&c->server->draining, memory_order_relaxed);
+    if (ok && close)
+        ok = MHD_add_response_header(response, "Connection", "close") == MHD_YES;
+    return ok;
+}
+
+static void check_complete(struct mc_http_request *req)
+{
+    if (!req->out.failed)
+        return;
+    size_t max = req->out.max;
+    mc_http_problem(req, 413, NULL,
+                    "the answer does not fit %zu bytes, or memory is short: ask for less", max);
+}
+
+enum MHD_Result mc_http_send(struct mc_http_connection *c)
+{
+    struct mc_http_request *req = &c->req;
+    check_complete(req);
+    struct MHD_Response *response = make_response(c);
+    if (!response)
+        return MHD_NO;
+    c->phase = MC_HTTP_PHASE_ANSWERED;
+    mc_http_set_deadline(c, c->server->request_timeout_us + (int64_t)req->out.len * MC_US_PER_SECOND /
+                                                                SLOWEST_BYTES_PER_SECOND);
+    enum MHD_Result result = MHD_NO;
+    if (add_headers(c, response))
+        result = MHD_queue_response(c->mhd, (unsigned)req->status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+void mc_http_send_now(struct mc_http_connection *c)
+{
+    struct mc_http_request *req = &c->req;
+    char head[512];
+    check_complete(req);
+    int len = snprintf(head, sizeof(head),
+                       "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+                       "X-Request-Id: %s\r\nX-Content-Type-Options: nosniff\r\n"
+                       "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+                       req->status, mc_http_title(req->status), req->content_type, req->out.len,
+                       req->id);
+    if (len > 0 && send(c->fd, head, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE) == len)
+        (void)send(c->fd, req->out.data, req->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    c->phase = MC_HTTP_PHASE_ANSWERED;
+}

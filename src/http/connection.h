@@ -1,0 +1,104 @@
+/*
+ * Inside of the server: what it owns, and one connection. Only server.c, connection.c, headers.c,
+ * answer.c and keeper.c include this header; everything else of this folder knows no transport.
+ */
+#ifndef MC_HTTP_CONNECTION_H
+#define MC_HTTP_CONNECTION_H
+
+#include <microhttpd.h>
+
+#include "base/list.h"
+#include "base/thread.h"
+#include "http/bulk.h"
+#include "http/guard.h"
+#include "http/pool.h"
+#include "http/server.h"
+
+struct mc_http_server {
+    struct mc_engine *engine;
+    struct MHD_Daemon *daemon;
+    struct mc_http_guard *guard;
+    struct mc_http_pool *pool;
+    struct mc_http_address address;
+    char url[MC_HTTP_ADDRESS_SIZE + 16];
+    size_t max_body_bytes;
+    size_t max_peer_connections;
+    int64_t idle_timeout_us;
+    int64_t request_timeout_us;
+    int64_t drain_timeout_us;
+    bool metrics_only;
+
+    uint32_t id_prefix;
+    atomic_uint_least64_t id_last;
+    atomic_bool draining;
+    atomic_bool stopping;
+    atomic_int active; /* requests begun and not completed */
+
+    mc_mutex mutex; /* guards what follows */
+    mc_cond idle;   /* active became 0 while draining */
+    mc_cond keep;   /* the keeper has something to do */
+    struct mc_list connections;
+    bool keeper_stops;
+    bool keeper_runs;
+    pthread_t keeper;
+};
+
+enum mc_http_phase {
+    MC_HTTP_PHASE_IDLE,     /* between requests */
+    MC_HTTP_PHASE_HEADERS,  /* the request line was read */
+    MC_HTTP_PHASE_BODY,     /* accepted; the body arrives */
+    MC_HTTP_PHASE_DISCARD,  /* refused; the rest of the body is thrown away */
+    MC_HTTP_PHASE_RUNNING,  /* suspended, the handler runs in the pool */
+    MC_HTTP_PHASE_ANSWERED  /* the answer was queued */
+};
+
+/* The request is the first member: its hand_over and resume find the connection. */
+struct mc_http_connection {
+    struct mc_http_request req;
+    struct mc_list node; /* of server->connections */
+    struct mc_http_server *server;
+    struct MHD_Connection *mhd;
+    int fd;
+    struct sockaddr_storage peer;
+    bool surplus; /* beyond the limit of its address: every request is refused */
+    /* Monotonic time at which the keeper closes it; 0: not now. */
+    atomic_int_least64_t deadline_us;
+
+    enum mc_http_phase phase;
+    struct mc_http_task task;
+    struct mc_http_bulk *bulk; /* of an NDJSON body */
+    struct mc_error target_error;
+    bool *handed_over; /* of the pool's thread that runs the handler */
+    int64_t started_us;
+    int64_t length; /* of the body as announced, 0 when it was not */
+    bool expects_continue;
+    uint64_t discarded;
+    uint64_t streamed;
+};
+
+/* connection.c: the callbacks of the transport; cls is the server. */
+void mc_http_on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
+                           enum MHD_ConnectionNotificationCode code);
+void *mc_http_on_target(void *cls, const char *target, struct MHD_Connection *mhd);
+enum MHD_Result mc_http_on_request(void *cls, struct MHD_Connection *mhd, const char *url,
+                                   const char *method, const char *version, const char *upload,
+                                   size_t *upload_size, void **context);
+void mc_http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                          enum MHD_RequestTerminationCode code);
+
+/*
+ * headers.c: reads the headers and decides. True: go on to the body, with *bulk set for NDJSON; false:
+ * the request is refused and its answer written.
+ */
+bool mc_http_check_headers(struct mc_http_connection *c, bool *bulk);
+
+/* answer.c: queues the request's answer; or sends it in the middle of a body, where none can be queued. */
+enum MHD_Result mc_http_send(struct mc_http_connection *c);
+void mc_http_send_now(struct mc_http_connection *c);
+
+/* keeper.c: closes connections whose deadline has passed. */
+MC_MUST_CHECK enum mc_status mc_http_keeper_start(struct mc_http_server *server, struct mc_error *err);
+void mc_http_keeper_stop(struct mc_http_server *server);
+void mc_http_set_deadline(struct mc_http_connection *c, int64_t after_us);
+
+#endif

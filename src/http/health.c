@@ -1,0 +1,111 @@
+/* Health, readiness, counts, and the page at "/". */
+#include "http/routes.h"
+
+#include "base/str.h"
+
+enum mc_status mc_http_health(struct mc_http_request *req, struct mc_error *err)
+{
+    bool healthy = false;
+    char *json = NULL;
+    enum mc_status status = mc_engine_health(req->engine, &healthy, &json, err);
+    return status == MC_OK ? mc_http_answer_json(req, healthy ? 200 : 503, json) : status;
+}
+
+static enum mc_status answer_state(struct mc_http_request *req, int status, const char *state)
+{
+    mc_http_answer(req, status, MC_HTTP_JSON);
+    struct mc_json_writer w = mc_json_writer(&req->out);
+    mc_json_begin(&w, '{');
+    mc_json_member_text(&w, "status", state);
+    mc_json_end(&w, '}');
+    return MC_OK;
+}
+
+enum mc_status mc_http_live(struct mc_http_request *req, struct mc_error *err)
+{
+    (void)err;
+    return answer_state(req, 200, "ok");
+}
+
+enum mc_status mc_http_ready(struct mc_http_request *req, struct mc_error *err)
+{
+    (void)err;
+    bool draining = atomic_load_explicit(req->draining, memory_order_relaxed);
+    return answer_state(req, draining ? 503 : 200, draining ? "stopping" : "ok");
+}
+
+enum mc_status mc_http_workers_health(struct mc_http_request *req, struct mc_error *err)
+{
+    char *json = NULL;
+    enum mc_status status = mc_workers_health(req->engine, &json, err);
+    return status == MC_OK ? mc_http_answer_json(req, 200, json) : status;
+}
+
+enum mc_status mc_http_enrichment_metrics(struct mc_http_request *req, struct mc_error *err)
+{
+    char *json = NULL;
+    enum mc_status status = mc_enrichment_metrics(req->engine, &json, err);
+    return status == MC_OK ? mc_http_answer_json(req, 200, json) : status;
+}
+
+enum mc_status mc_http_metrics(struct mc_http_request *req, struct mc_error *err)
+{
+    char *json = NULL;
+    enum mc_status status = mc_metrics(req->engine, &json, err);
+    return status == MC_OK ? mc_http_answer_json(req, 200, json) : status;
+}
+
+enum mc_status mc_http_models(struct mc_http_request *req, struct mc_error *err)
+{
+    char *json = NULL;
+    enum mc_status status = mc_models_list(req->engine, &json, err);
+    return status == MC_OK ? mc_http_answer_json(req, 200, json) : status;
+}
+
+enum mc_status mc_http_engine_status(struct mc_http_request *req, struct mc_error *err)
+{
+    char *json = NULL;
+    enum mc_status status = mc_engine_status(req->engine, &json, err);
+    return status == MC_OK ? mc_http_answer_json(req, 200, json) : status;
+}
+
+enum mc_status mc_http_prometheus(struct mc_http_request *req, struct mc_error *err)
+{
+    char *text = NULL;
+    enum mc_status status = mc_metrics_prometheus(req->engine, &text, err);
+    if (status != MC_OK)
+        return status;
+    status = mc_http_answer_json(req, 200, text);
+    req->content_type = req->route->content_type;
+    return status;
+}
+
+enum mc_status mc_http_page(struct mc_http_request *req, struct mc_error *err)
+{
+    static const char start[] =
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+        "<title>Mindcore</title>\n</head>\n<body>\n<h1>Mindcore</h1>\n";
+    static const char links[] =
+        "<p>The dashboard is not built into this program. What there is to see:</p>\n<ul>\n"
+        "<li><a href=\"/health\">/health</a>: the checks in full</li>\n"
+        "<li><a href=\"/openapi.json\">/openapi.json</a>: every route of the interface</li>\n"
+        "<li><a href=\"/metrics\">/metrics</a>: counts for Prometheus</li>\n"
+        "<li><a href=\"/v1/status\">/v1/status</a>: messages, users, sizes</li>\n"
+        "<li><a href=\"/v1/queue\">/v1/queue</a>: enrichment jobs</li>\n"
+        "</ul>\n</body>\n</html>\n";
+    bool healthy = false;
+    char *json = NULL;
+    enum mc_status status = mc_engine_health(req->engine, &healthy, &json, err);
+    if (status != MC_OK)
+        return status;
+    mc_free(json);
+    mc_http_answer(req, 200, req->route->content_type);
+    mc_buf_text(&req->out, start);
+    mc_buf_printf(&req->out, "<p>Version %s on %s, %s.</p>\n", mc_version(),
+                  mc_engine_backend(req->engine), healthy ? "healthy" : "not healthy");
+    mc_buf_text(&req->out, links);
+    return mc_http_add_header(
+        req, "Content-Security-Policy",
+        MC_STR("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+        err);
+}

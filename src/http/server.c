@@ -1,0 +1,230 @@
+#include "http/server.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "http/connection.h"
+
+#define DEFAULT_LISTEN "127.0.0.1:8000"
+#define DEFAULT_BODY ((size_t)1024 * 1024)
+#define DEFAULT_CONNECTIONS 1024
+#define DEFAULT_PEER_CONNECTIONS 128
+#define DEFAULT_IDLE_US (60 * MC_US_PER_SECOND)
+#define DEFAULT_REQUEST_US (30 * MC_US_PER_SECOND)
+#define DEFAULT_DRAIN_US (10 * MC_US_PER_SECOND)
+#define POOL_THREADS 8
+#define CONNECTION_MEMORY ((size_t)64 * 1024) /* request line, headers, and a piece of the body */
+#define SPARE_DESCRIPTORS 256                 /* for the database, logs, and the rest */
+
+__attribute__((format(printf, 2, 0))) static void log_transport(void *cls, const char *format,
+                                                                va_list args)
+{
+    char text[512];
+    (void)cls;
+    vsnprintf(text, sizeof(text), format, args);
+    mc_log(MC_LOG_DEBUG, "http", "%s", text);
+}
+
+static void raise_descriptor_limit(size_t connections)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)connections + SPARE_DESCRIPTORS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void ignore_sigpipe(void)
+{
+    struct sigaction action = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGPIPE, &action, NULL);
+}
+
+static enum mc_status check_options(const struct mc_http_options *options,
+                                    const struct mc_http_address *address, struct mc_error *err)
+{
+    if (!address->loopback && options->api_key_count == 0)
+        return mc_fail_field(err, MC_CONFIG, "server.api_keys",
+                             "%s can be reached by others: set server.api_keys (keys of at least 16 "
+                             "characters), or listen on 127.0.0.1",
+                             options->listen ? options->listen : DEFAULT_LISTEN);
+    if (options->threads < 0 || options->threads > 256)
+        return mc_fail_field(err, MC_CONFIG, "server.threads", "server.threads must be from 0 to 256");
+    if (options->idle_timeout_us < 0 || options->request_timeout_us < 0 ||
+        options->drain_timeout_us < 0 || !(options->rate_limit >= 0))
+        return mc_fail(err, MC_CONFIG, "a time or rate of the server is negative");
+    return MC_OK;
+}
+
+static void set_options(struct mc_http_server *server, const struct mc_http_options *options)
+{
+    server->max_body_bytes = options->max_body_bytes ? options->max_body_bytes : DEFAULT_BODY;
+    server->max_peer_connections =
+        options->max_peer_connections ? options->max_peer_connections : DEFAULT_PEER_CONNECTIONS;
+    server->idle_timeout_us = options->idle_timeout_us ? options->idle_timeout_us : DEFAULT_IDLE_US;
+    server->request_timeout_us =
+        options->request_timeout_us ? options->request_timeout_us : DEFAULT_REQUEST_US;
+    server->drain_timeout_us =
+        options->drain_timeout_us ? options->drain_timeout_us : DEFAULT_DRAIN_US;
+    server->metrics_only = options->metrics_only;
+}
+
+/* The transport's threads inherit the mask: signals stay with the program's own threads. */
+static enum mc_status start_daemon(struct mc_http_server *server, int fd,
+                                   const struct mc_http_options *options, struct mc_error *err)
+{
+    int threads = options->threads ? options->threads : 2 * mc_core_count();
+    if (options->threads == 0)
+        threads = options->metrics_only ? 1 : threads < 8 ? 8 : threads;
+    size_t connections = options->max_connections ? options->max_connections : DEFAULT_CONNECTIONS;
+    connections = connections < (size_t)threads ? (size_t)threads : connections;
+    raise_descriptor_limit(connections);
+    int64_t idle_s = (server->idle_timeout_us + MC_US_PER_SECOND - 1) / MC_US_PER_SECOND;
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    server->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        mc_http_on_request, server,
+        MHD_OPTION_EXTERNAL_LOGGER, log_transport, NULL,
+        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd,
+        MHD_OPTION_THREAD_POOL_SIZE, (unsigned)(threads > 1 ? threads : 0),
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)idle_s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_NOTIFY_CONNECTION, mc_http_on_connection, server,
+        MHD_OPTION_URI_LOG_CALLBACK, mc_http_on_target, server,
+        MHD_OPTION_NOTIFY_COMPLETED, mc_http_on_completed, server,
+        MHD_OPTION_END);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!server->daemon)
+        return mc_fail(err, MC_IO, "the HTTP server cannot start its threads");
+    return MC_OK;
+}
+
+static void free_server(struct mc_http_server *server)
+{
+    mc_http_pool_free(server->pool);
+    mc_http_guard_free(server->guard);
+    mc_cond_fini(&server->idle);
+    mc_cond_fini(&server->keep);
+    mc_mutex_fini(&server->mutex);
+    free(server);
+}
+
+static enum mc_status start_parts(struct mc_http_server *server, const struct mc_http_options *options,
+                                  struct mc_error *err)
+{
+    enum mc_status status = mc_http_guard_new(options, &server->address, &server->guard, err);
+    if (status == MC_OK)
+        status = mc_http_pool_start(options->metrics_only ? 1 : POOL_THREADS, &server->pool, err);
+    if (status == MC_OK)
+        status = mc_http_keeper_start(server, err);
+    int fd = -1;
+    if (status == MC_OK)
+        status = mc_http_address_listen(&server->address, &fd, err);
+    if (status != MC_OK)
+        return status;
+    char host[MC_HTTP_ADDRESS_SIZE];
+    mc_http_address_text(&server->address, host);
+    snprintf(server->url, sizeof(server->url), strchr(host, ':') ? "http://[%s]:%d" : "http://%s:%d",
+             host, mc_http_address_port(&server->address));
+    status = start_daemon(server, fd, options, err);
+    if (status != MC_OK)
+        close(fd);
+    return status;
+}
+
+enum mc_status mc_http_start(struct mc_engine *engine, const struct mc_http_options *options,
+                             struct mc_http_server **server, struct mc_error *err)
+{
+    struct mc_http_address address;
+    const char *listen = options->listen ? options->listen : DEFAULT_LISTEN;
+    enum mc_status status = mc_http_address_parse(listen, &address, err);
+    if (status == MC_OK)
+        status = check_options(options, &address, err);
+    if (status != MC_OK)
+        return status;
+    struct mc_http_server *made = calloc(1, sizeof(*made));
+    if (!made)
+        return mc_fail_memory(err);
+    made->engine = engine;
+    made->address = address;
+    mc_mutex_init(&made->mutex);
+    mc_cond_init(&made->idle);
+    mc_cond_init(&made->keep);
+    mc_list_init(&made->connections);
+    mc_random_bytes(&made->id_prefix, sizeof(made->id_prefix));
+    set_options(made, options);
+    ignore_sigpipe();
+    status = start_parts(made, options, err);
+    if (status != MC_OK) {
+        mc_http_keeper_stop(made);
+        if (made->pool)
+            mc_http_pool_stop(made->pool);
+        free_server(made);
+        return status;
+    }
+    *server = made;
+    return MC_OK;
+}
+
+int mc_http_port(const struct mc_http_server *server)
+{
+    return mc_http_address_port(&server->address);
+}
+
+const char *mc_http_url(const struct mc_http_server *server)
+{
+    return server->url;
+}
+
+static void wait_until_idle(struct mc_http_server *server)
+{
+    int64_t until_us = mc_time_monotonic_us() + server->drain_timeout_us;
+    mc_mutex_lock(&server->mutex);
+    while (atomic_load(&server->active) > 0) {
+        if (!mc_cond_wait_until(&server->idle, &server->mutex, until_us))
+            break;
+    }
+    mc_mutex_unlock(&server->mutex);
+}
+
+/* What still waits for a client is woken by the end of its socket. */
+static void shut_connections(struct mc_http_server *server)
+{
+    mc_mutex_lock(&server->mutex);
+    for (struct mc_list *at = server->connections.next; at != &server->connections; at = at->next)
+        (void)shutdown(mc_container_of(at, struct mc_http_connection, node)->fd, SHUT_RDWR);
+    mc_mutex_unlock(&server->mutex);
+}
+
+void mc_http_stop(struct mc_http_server *server)
+{
+    if (!server)
+        return;
+    atomic_store(&server->draining, true);
+    MHD_socket fd = MHD_quiesce_daemon(server->daemon);
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd);
+    wait_until_idle(server);
+    atomic_store(&server->stopping, true);
+    shut_connections(server);
+    mc_http_pool_stop(server->pool);
+    MHD_stop_daemon(server->daemon);
+    mc_http_keeper_stop(server);
+    free_server(server);
+}

@@ -1,0 +1,666 @@
+#include "memory/agents.h"
+
+#include <stdlib.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/map.h"
+#include "base/str.h"
+#include "base/thread.h"
+#include "base/time.h"
+#include "base/utf8.h"
+#include "message/input.h"
+
+/*
+ * DESIGN. The registry is an immutable table: reading takes a reference to the present one, changing
+ * writes the store first and then reads all rows into a new table. Agents are few and change rarely.
+ */
+
+#define AGENTS_ARENA_MAX ((size_t)64 << 20)
+#define AGENT_NAME_MAX 255
+#define AGENT_DESCRIPTION_MAX 4096
+#define AGENTS_MAX 10000
+
+struct agent {
+    struct mc_agent_row row;
+    const mc_str *groups;
+    size_t group_count;
+};
+
+struct table {
+    size_t refs; /* guarded by the registry's mutex */
+    struct mc_arena arena;
+    struct mc_map by_id; /* struct agent */
+    struct agent **items; /* in the order of the store: by id */
+    size_t count, capacity;
+    enum mc_status status; /* of the read that fills it */
+    struct mc_error *err;
+};
+
+struct mc_agents {
+    struct mc_store *store;
+    struct mc_agents_options options;
+    struct mc_arena strings; /* of the options */
+    mc_mutex mutex;          /* guards table and its refs */
+    struct table *table;
+    mc_mutex changing; /* one change at a time; taken before mutex */
+};
+
+/* ---- The table ---- */
+
+static void table_free(struct table *table)
+{
+    mc_map_fini(&table->by_id);
+    mc_arena_fini(&table->arena);
+    free(table->items);
+    free(table);
+}
+
+static struct table *table_acquire(struct mc_agents *agents)
+{
+    mc_mutex_lock(&agents->mutex);
+    struct table *table = agents->table;
+    table->refs++;
+    mc_mutex_unlock(&agents->mutex);
+    return table;
+}
+
+static void table_release(struct mc_agents *agents, struct table *table)
+{
+    mc_mutex_lock(&agents->mutex);
+    bool last = --table->refs == 0;
+    mc_mutex_unlock(&agents->mutex);
+    if (last)
+        table_free(table);
+}
+
+static enum mc_status copy_groups(struct mc_arena *arena, const mc_str *items, size_t count,
+                                  const mc_str **groups, struct mc_error *err)
+{
+    mc_str *copies = mc_arena_array(arena, count, sizeof(mc_str));
+    if (!copies)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < count; i++) {
+        copies[i] = mc_arena_copy(arena, items[i]);
+        if (!copies[i].data)
+            return mc_fail_memory(err);
+    }
+    *groups = copies;
+    return MC_OK;
+}
+
+static enum mc_status parse_groups(struct mc_arena *arena, mc_str list, struct agent *agent,
+                                   struct mc_error *err)
+{
+    struct mc_json *root = NULL;
+    enum mc_status status = mc_json_parse(list, &root, err);
+    if (status)
+        return status;
+    const mc_str *items = NULL;
+    size_t count = 0;
+    status = mc_input_string_list(root, "sharing_groups", MC_SHARING_GROUPS_MAX, arena, &items,
+                                  &count, err);
+    if (!status)
+        status = copy_groups(arena, items, count, &agent->groups, err);
+    mc_json_free(root);
+    if (!status)
+        agent->group_count = count;
+    return status;
+}
+
+/* A copy of a row that lives in the table. */
+static enum mc_status copy_agent(struct table *table, const struct mc_agent_row *row,
+                                 struct agent **made, struct mc_error *err)
+{
+    struct agent *agent = mc_arena_alloc(&table->arena, sizeof(*agent));
+    if (!agent)
+        return mc_fail_memory(err);
+    agent->row = *row;
+    mc_str *strings[] = {&agent->row.agent_id, &agent->row.name, &agent->row.description,
+                         &agent->row.sharing_groups, &agent->row.metadata};
+    for (size_t i = 0; i < mc_countof(strings); i++) {
+        *strings[i] = mc_arena_copy(&table->arena, *strings[i]);
+        if (!strings[i]->data)
+            return mc_fail_memory(err);
+    }
+    *made = agent;
+    return parse_groups(&table->arena, agent->row.sharing_groups, agent, err);
+}
+
+static enum mc_status table_add(struct table *table, const struct mc_agent_row *row,
+                                struct mc_error *err)
+{
+    struct agent *agent = NULL;
+    enum mc_status status = copy_agent(table, row, &agent, err);
+    if (status)
+        return status;
+    if (table->count == table->capacity) {
+        size_t capacity = table->capacity ? table->capacity * 2 : 16;
+        struct agent **items = realloc(table->items, capacity * sizeof(struct agent *));
+        if (!items)
+            return mc_fail_memory(err);
+        table->items = items;
+        table->capacity = capacity;
+    }
+    if (!mc_map_put(&table->by_id, agent->row.agent_id, agent))
+        return mc_fail_memory(err);
+    table->items[table->count++] = agent;
+    return MC_OK;
+}
+
+static bool add_row(void *context, const struct mc_agent_row *row)
+{
+    struct table *table = context;
+    table->status = table_add(table, row, table->err);
+    return table->status == MC_OK;
+}
+
+/* Only under `changing`, so that an older reading never replaces a newer one. */
+static enum mc_status reload(struct mc_agents *agents, struct mc_error *err)
+{
+    struct table *table = calloc(1, sizeof(*table));
+    if (!table)
+        return mc_fail_memory(err);
+    table->refs = 1;
+    table->err = err;
+    mc_arena_init(&table->arena, AGENTS_ARENA_MAX);
+    mc_map_init(&table->by_id);
+    enum mc_status status = agents->store->ops->agents(agents->store, add_row, table, err);
+    if (!status)
+        status = table->status;
+    table->err = NULL;
+    if (status) {
+        table_free(table);
+        return status;
+    }
+    mc_mutex_lock(&agents->mutex);
+    struct table *before = agents->table;
+    agents->table = table;
+    mc_mutex_unlock(&agents->mutex);
+    if (before)
+        table_release(agents, before);
+    return MC_OK;
+}
+
+enum mc_status mc_agents_reload(struct mc_agents *agents, struct mc_error *err)
+{
+    mc_mutex_lock(&agents->changing);
+    enum mc_status status = reload(agents, err);
+    mc_mutex_unlock(&agents->changing);
+    return status;
+}
+
+enum mc_status mc_agents_open(struct mc_store *store, const struct mc_agents_options *options,
+                              struct mc_agents **agents, struct mc_error *err)
+{
+    struct mc_agents *made = calloc(1, sizeof(*made));
+    if (!made)
+        return mc_fail_memory(err);
+    made->store = store;
+    made->options = *options;
+    mc_arena_init(&made->strings, AGENTS_ARENA_MAX);
+    mc_mutex_init(&made->mutex);
+    mc_mutex_init(&made->changing);
+    enum mc_status status =
+        copy_groups(&made->strings, options->default_sharing_groups,
+                    options->default_sharing_group_count, &made->options.default_sharing_groups, err);
+    if (!status)
+        status = mc_agents_reload(made, err);
+    if (status) {
+        mc_agents_close(made);
+        return status;
+    }
+    *agents = made;
+    return MC_OK;
+}
+
+void mc_agents_close(struct mc_agents *agents)
+{
+    if (!agents)
+        return;
+    if (agents->table)
+        table_free(agents->table);
+    mc_arena_fini(&agents->strings);
+    mc_mutex_fini(&agents->mutex);
+    mc_mutex_fini(&agents->changing);
+    free(agents);
+}
+
+/* ---- Rules ---- */
+
+static enum mc_status unknown_agent(mc_str agent_id, struct mc_error *err)
+{
+    return mc_fail_field(err, MC_NOT_FOUND, "agent_id",
+                         "agent \"%.*s\" is not registered; register it first", MC_STR_ARG(agent_id));
+}
+
+static enum mc_status missing_agent(struct mc_error *err)
+{
+    return mc_fail_field(err, MC_INVALID, "agent_id",
+                         "agent_id is missing; multi_agent.require_agent_id is set");
+}
+
+static enum mc_status agent_reader(struct mc_agents *agents, const struct agent *agent,
+                                   struct mc_arena *arena, struct mc_reader *reader,
+                                   struct mc_error *err)
+{
+    struct mc_reader made = {.agent_id = mc_arena_copy(arena, agent->row.agent_id)};
+    if (!made.agent_id.data)
+        return mc_fail_memory(err);
+    if (agents->options.mode != MC_SHARING_ISOLATED) {
+        made.read_public = agent->row.can_read_public;
+        made.read_shared = true;
+        made.read_any_shared = agents->options.mode == MC_SHARING_PUBLIC;
+    }
+    enum mc_status status = copy_groups(arena, agent->groups, agent->group_count, &made.groups, err);
+    if (status)
+        return status;
+    made.group_count = agent->group_count;
+    *reader = made;
+    return MC_OK;
+}
+
+enum mc_status mc_agents_reader(struct mc_agents *agents, mc_str agent_id, struct mc_arena *arena,
+                                struct mc_reader *reader, struct mc_error *err)
+{
+    if (!agents->options.enabled) {
+        *reader = (struct mc_reader){.everything = true};
+        return MC_OK;
+    }
+    if (agent_id.len == 0) {
+        if (agents->options.require_agent_id)
+            return missing_agent(err);
+        *reader = (struct mc_reader){.read_public = agents->options.mode != MC_SHARING_ISOLATED};
+        return MC_OK;
+    }
+    enum mc_status status = mc_input_check_id("agent_id", agent_id, err);
+    if (status)
+        return status;
+    struct table *table = table_acquire(agents);
+    const struct agent *agent = mc_map_get(&table->by_id, agent_id);
+    status = agent ? agent_reader(agents, agent, arena, reader, err) : unknown_agent(agent_id, err);
+    table_release(agents, table);
+    return status;
+}
+
+static bool is_member(const struct agent *agent, mc_str group)
+{
+    for (size_t i = 0; i < agent->group_count; i++) {
+        if (mc_str_equal(agent->groups[i], group))
+            return true;
+    }
+    return false;
+}
+
+static enum mc_status agent_writer(struct mc_agents *agents, const struct agent *agent,
+                                   bool given_visibility, struct mc_arena *arena,
+                                   struct mc_message *message, struct mc_error *err)
+{
+    enum mc_visibility visibility =
+        given_visibility ? message->visibility : agent->row.default_visibility;
+    if (visibility == MC_VISIBILITY_PUBLIC && !agent->row.can_write_public)
+        return mc_fail_field(err, MC_FORBIDDEN, "visibility",
+                             "agent \"%.*s\" may not write public messages (can_write_public)",
+                             MC_STR_ARG(agent->row.agent_id));
+    for (size_t i = 0; i < message->sharing_group_count; i++) {
+        if (!is_member(agent, message->sharing_groups[i]))
+            return mc_fail_field(err, MC_FORBIDDEN, "sharing_groups",
+                                 "agent \"%.*s\" is not a member of the group \"%.*s\"",
+                                 MC_STR_ARG(agent->row.agent_id),
+                                 MC_STR_ARG(message->sharing_groups[i]));
+    }
+    message->visibility = visibility;
+    if (visibility != MC_VISIBILITY_SHARED || message->sharing_group_count > 0)
+        return MC_OK;
+    const mc_str *groups = agent->groups;
+    size_t count = agent->group_count;
+    if (count == 0) {
+        groups = agents->options.default_sharing_groups;
+        count = agents->options.default_sharing_group_count;
+    }
+    enum mc_status status = copy_groups(arena, groups, count, &message->sharing_groups, err);
+    if (!status)
+        message->sharing_group_count = count;
+    return status;
+}
+
+/* A message of no agent: the configuration's defaults. */
+static void default_writer(const struct mc_agents *agents, bool given_visibility,
+                           struct mc_message *message)
+{
+    if (!given_visibility)
+        message->visibility = agents->options.default_visibility;
+    if (message->visibility == MC_VISIBILITY_SHARED && message->sharing_group_count == 0) {
+        message->sharing_groups = agents->options.default_sharing_groups;
+        message->sharing_group_count = agents->options.default_sharing_group_count;
+    }
+}
+
+enum mc_status mc_agents_writer(struct mc_agents *agents, bool given_visibility,
+                                struct mc_arena *arena, struct mc_message *message,
+                                struct mc_error *err)
+{
+    if (!agents->options.enabled || message->agent_id.len == 0) {
+        if (agents->options.enabled && agents->options.require_agent_id)
+            return missing_agent(err);
+        default_writer(agents, given_visibility, message);
+        return MC_OK;
+    }
+    struct table *table = table_acquire(agents);
+    const struct agent *agent = mc_map_get(&table->by_id, message->agent_id);
+    enum mc_status status =
+        agent ? agent_writer(agents, agent, given_visibility, arena, message, err)
+              : unknown_agent(message->agent_id, err);
+    table_release(agents, table);
+    return status;
+}
+
+/* ---- The registry ---- */
+
+static void write_agent(struct mc_json_writer *w, const struct mc_agent_row *row)
+{
+    mc_json_begin(w, '{');
+    mc_json_member_string(w, "agent_id", row->agent_id);
+    mc_json_member_string(w, "name", row->name);
+    mc_json_member_string(w, "description", row->description);
+    mc_json_key(w, "sharing_groups");
+    mc_json_put_raw(w, row->sharing_groups);
+    mc_json_member_text(w, "default_visibility", mc_visibility_name(row->default_visibility));
+    mc_json_member_boolean(w, "can_read_public", row->can_read_public);
+    mc_json_member_boolean(w, "can_write_public", row->can_write_public);
+    mc_json_key(w, "metadata");
+    mc_json_put_raw(w, row->metadata);
+    mc_json_key(w, "created_at");
+    mc_json_put_time(w, row->created_at_us);
+    mc_json_end(w, '}');
+}
+
+static enum mc_status check_label(const char *field, mc_str text, size_t max, struct mc_error *err)
+{
+    if (text.len == 0)
+        return mc_fail_field(err, MC_INVALID, field, "%s is missing or empty", field);
+    if (text.len > max)
+        return mc_fail_field(err, MC_INVALID, field, "%s has %zu bytes, at most %zu are allowed",
+                             field, text.len, max);
+    if (memchr(text.data, '\0', text.len))
+        return mc_fail_field(err, MC_INVALID, field, "%s contains a NUL character", field);
+    if (!mc_utf8_check(text, NULL, NULL) || mc_utf8_is_blank(text))
+        return mc_fail_field(err, MC_INVALID, field, "%s must be readable text in UTF-8", field);
+    return MC_OK;
+}
+
+static enum mc_status check_input(const struct mc_agent_input *input, enum mc_visibility *visibility,
+                                  struct mc_error *err)
+{
+    enum mc_status status = mc_input_check_id("agent_id", input->agent_id, err);
+    if (!status)
+        status = check_label("name", input->name, AGENT_NAME_MAX, err);
+    if (!status && input->description.len > 0)
+        status = check_label("description", input->description, AGENT_DESCRIPTION_MAX, err);
+    if (!status)
+        status = mc_input_check_groups(input->sharing_groups, input->sharing_group_count, err);
+    if (!status)
+        status = mc_input_check_metadata(input->metadata, err);
+    if (status)
+        return status;
+    *visibility = MC_VISIBILITY_PRIVATE;
+    if (mc_str_given(input->default_visibility) &&
+        !mc_visibility_parse(input->default_visibility, visibility))
+        return mc_fail_field(err, MC_INVALID, "default_visibility",
+                             "default_visibility must be private, shared or public");
+    if (*visibility == MC_VISIBILITY_PUBLIC && !input->can_write_public)
+        return mc_fail_field(err, MC_INVALID, "default_visibility",
+                             "default_visibility public needs can_write_public");
+    return MC_OK;
+}
+
+/* When an agent was first registered: registering again keeps it. Too many agents are refused. */
+static enum mc_status first_registered(struct mc_agents *agents, mc_str agent_id,
+                                       int64_t *created_at_us, struct mc_error *err)
+{
+    struct table *table = table_acquire(agents);
+    const struct agent *known = mc_map_get(&table->by_id, agent_id);
+    bool full = !known && table->count >= AGENTS_MAX;
+    *created_at_us = known ? known->row.created_at_us : mc_time_now_us();
+    table_release(agents, table);
+    if (full)
+        return mc_fail(err, MC_CONFLICT, "%d agents are registered, no more are allowed",
+                       AGENTS_MAX);
+    return MC_OK;
+}
+
+static enum mc_status put_agent(struct mc_agents *agents, struct mc_agent_row *row,
+                                struct mc_error *err)
+{
+    mc_mutex_lock(&agents->changing);
+    enum mc_status status = first_registered(agents, row->agent_id, &row->created_at_us, err);
+    if (!status)
+        status = agents->store->ops->put_agent(agents->store, row, err);
+    if (!status)
+        status = reload(agents, err);
+    mc_mutex_unlock(&agents->changing);
+    return status;
+}
+
+enum mc_status mc_agents_register(struct mc_agents *agents, const struct mc_agent_input *input,
+                                  struct mc_buf *json, struct mc_error *err)
+{
+    struct mc_agent_row row = {
+        .agent_id = input->agent_id,
+        .name = input->name,
+        .description = input->description.len ? input->description : MC_STR(""),
+        .metadata = input->metadata.len ? input->metadata : MC_STR("{}"),
+        .can_read_public = !input->cannot_read_public,
+        .can_write_public = input->can_write_public,
+    };
+    enum mc_status status = check_input(input, &row.default_visibility, err);
+    if (status)
+        return status;
+    mc_auto(mc_buf_fini) struct mc_buf groups;
+    mc_buf_init(&groups, AGENTS_ARENA_MAX);
+    struct mc_json_writer w = mc_json_writer(&groups);
+    mc_input_write_list(&w, input->sharing_groups, input->sharing_group_count);
+    if (groups.failed)
+        return mc_fail_memory(err);
+    row.sharing_groups = mc_buf_str(&groups);
+    status = put_agent(agents, &row, err);
+    if (status)
+        return status;
+    w = mc_json_writer(json);
+    write_agent(&w, &row);
+    return MC_OK;
+}
+
+enum mc_status mc_agents_unregister(struct mc_agents *agents, mc_str agent_id, struct mc_error *err)
+{
+    mc_mutex_lock(&agents->changing);
+    enum mc_status status = agents->store->ops->remove_agent(agents->store, agent_id, err);
+    if (!status)
+        status = reload(agents, err);
+    mc_mutex_unlock(&agents->changing);
+    return status;
+}
+
+enum mc_status mc_agents_get(struct mc_agents *agents, mc_str agent_id, struct mc_buf *json,
+                             struct mc_error *err)
+{
+    struct table *table = table_acquire(agents);
+    const struct agent *agent = mc_map_get(&table->by_id, agent_id);
+    enum mc_status status = MC_OK;
+    struct mc_json_writer w = mc_json_writer(json);
+    if (agent)
+        write_agent(&w, &agent->row);
+    else
+        status = unknown_agent(agent_id, err);
+    table_release(agents, table);
+    return status;
+}
+
+enum mc_status mc_agents_list(struct mc_agents *agents, struct mc_buf *json, struct mc_error *err)
+{
+    struct table *table = table_acquire(agents);
+    struct mc_json_writer w = mc_json_writer(json);
+    mc_json_begin(&w, '{');
+    mc_json_key(&w, "agents");
+    mc_json_begin(&w, '[');
+    for (size_t i = 0; i < table->count; i++)
+        write_agent(&w, &table->items[i]->row);
+    mc_json_end(&w, ']');
+    mc_json_end(&w, '}');
+    table_release(agents, table);
+    return json->failed ? mc_fail_memory(err) : MC_OK;
+}
+
+/* ---- Statistics ---- */
+
+struct stats {
+    struct mc_json_writer by_agent, by_visibility;
+};
+
+static bool count_agent(void *context, mc_str name, int64_t count)
+{
+    struct stats *stats = context;
+    mc_json_key_str(&stats->by_agent, name);
+    mc_json_put_integer(&stats->by_agent, count);
+    return true;
+}
+
+static bool count_visibility(void *context, mc_str name, int64_t count)
+{
+    struct stats *stats = context;
+    mc_json_key_str(&stats->by_visibility, name);
+    mc_json_put_integer(&stats->by_visibility, count);
+    return true;
+}
+
+enum mc_status mc_agents_stats(struct mc_agents *agents, struct mc_buf *json, struct mc_error *err)
+{
+    static const char *const MODES[] = {"isolated", "shared", "public"};
+    mc_auto(mc_buf_fini) struct mc_buf by_agent;
+    mc_auto(mc_buf_fini) struct mc_buf by_visibility;
+    mc_buf_init(&by_agent, AGENTS_ARENA_MAX);
+    mc_buf_init(&by_visibility, AGENTS_ARENA_MAX);
+    struct stats stats = {mc_json_writer(&by_agent), mc_json_writer(&by_visibility)};
+    mc_json_begin(&stats.by_agent, '{');
+    mc_json_begin(&stats.by_visibility, '{');
+    enum mc_status status = agents->store->ops->agent_counts(agents->store, count_agent,
+                                                             count_visibility, &stats, err);
+    if (status)
+        return status;
+    mc_json_end(&stats.by_agent, '}');
+    mc_json_end(&stats.by_visibility, '}');
+    struct table *table = table_acquire(agents);
+    int64_t total = (int64_t)table->count;
+    table_release(agents, table);
+    struct mc_json_writer w = mc_json_writer(json);
+    mc_json_begin(&w, '{');
+    mc_json_member_boolean(&w, "enabled", agents->options.enabled);
+    mc_json_member_text(&w, "mode",
+                        agents->options.enabled ? MODES[agents->options.mode] : "disabled");
+    mc_json_member_integer(&w, "total_agents", total);
+    mc_json_key(&w, "messages_by_agent");
+    mc_json_put_raw(&w, mc_buf_str(&by_agent));
+    mc_json_key(&w, "messages_by_visibility");
+    mc_json_put_raw(&w, mc_buf_str(&by_visibility));
+    mc_json_end(&w, '}');
+    return json->failed ? mc_fail_memory(err) : MC_OK;
+}
+
+/* ---- From JSON ---- */
+
+struct agent_json {
+    const struct mc_json *object;
+    struct mc_arena *arena;
+    struct mc_agent_input *input;
+};
+
+static enum mc_status wrong_type(const char *name, const char *wanted, const struct mc_json *value,
+                                 struct mc_error *err)
+{
+    return mc_fail_field(err, MC_INVALID, name, "%s must be %s, not %s", name, wanted,
+                         mc_json_type_name(mc_json_type(value)));
+}
+
+static enum mc_status read_text(const char *name, const struct mc_json *value, mc_str *out,
+                                struct mc_error *err)
+{
+    if (mc_json_type(value) != MC_JSON_STRING)
+        return wrong_type(name, "a string", value, err);
+    *out = mc_json_string(value);
+    return MC_OK;
+}
+
+static enum mc_status read_flag(const char *name, const struct mc_json *value, bool *out,
+                                struct mc_error *err)
+{
+    if (mc_json_type(value) != MC_JSON_BOOLEAN)
+        return wrong_type(name, "true or false", value, err);
+    *out = mc_json_boolean(value);
+    return MC_OK;
+}
+
+static enum mc_status read_member(struct agent_json *from, mc_str key, const struct mc_json *value,
+                                  bool *reads_public, struct mc_error *err)
+{
+    struct mc_agent_input *input = from->input;
+    if (mc_json_type(value) == MC_JSON_NULL)
+        return MC_OK;
+    if (mc_str_equal(key, MC_STR("agent_id")))
+        return read_text("agent_id", value, &input->agent_id, err);
+    if (mc_str_equal(key, MC_STR("name")))
+        return read_text("name", value, &input->name, err);
+    if (mc_str_equal(key, MC_STR("description")))
+        return read_text("description", value, &input->description, err);
+    if (mc_str_equal(key, MC_STR("default_visibility")))
+        return read_text("default_visibility", value, &input->default_visibility, err);
+    if (mc_str_equal(key, MC_STR("can_read_public")))
+        return read_flag("can_read_public", value, reads_public, err);
+    if (mc_str_equal(key, MC_STR("can_write_public")))
+        return read_flag("can_write_public", value, &input->can_write_public, err);
+    if (mc_str_equal(key, MC_STR("metadata")))
+        return mc_input_object(value, "metadata", from->arena, &input->metadata, err);
+    if (mc_str_equal(key, MC_STR("sharing_groups")))
+        return mc_input_string_list(value, "sharing_groups", MC_SHARING_GROUPS_MAX, from->arena,
+                                    &input->sharing_groups, &input->sharing_group_count, err);
+    return mc_fail_field(err, MC_INVALID, "agent",
+                         "unknown field \"%.*s\"; fields are agent_id, name, description, "
+                         "sharing_groups, default_visibility, can_read_public, can_write_public, "
+                         "metadata",
+                         (int)(key.len < 64 ? key.len : 64), key.data);
+}
+
+static enum mc_status read_agent(struct agent_json *from, struct mc_error *err)
+{
+    if (mc_json_type(from->object) != MC_JSON_OBJECT)
+        return mc_fail(err, MC_INVALID, "an agent must be a JSON object, not %s",
+                       mc_json_type_name(mc_json_type(from->object)));
+    bool reads_public = true;
+    void *cursor = NULL;
+    mc_str key;
+    const struct mc_json *value;
+    while (mc_json_next(from->object, &cursor, &key, &value)) {
+        enum mc_status status = read_member(from, key, value, &reads_public, err);
+        if (status)
+            return status;
+    }
+    from->input->cannot_read_public = !reads_public;
+    return MC_OK;
+}
+
+enum mc_status mc_agents_register_json(struct mc_agents *agents, mc_str object, struct mc_buf *json,
+                                       struct mc_error *err)
+{
+    struct mc_json *root = NULL;
+    enum mc_status status = mc_json_parse(object, &root, err);
+    if (status)
+        return status;
+    mc_auto(mc_arena_fini) struct mc_arena arena;
+    mc_arena_init(&arena, AGENTS_ARENA_MAX);
+    struct mc_agent_input input = {0};
+    struct agent_json from = {root, &arena, &input};
+    status = read_agent(&from, err);
+    if (!status)
+        status = mc_agents_register(agents, &input, json, err);
+    mc_json_free(root);
+    return status;
+}

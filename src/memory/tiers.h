@@ -1,0 +1,32 @@
+/*
+ * Tier migration: messages move from short to mid to long term and the archive by age and importance,
+ * long threads get a summary, what is due is deleted. Bounded steps, so that ingest goes on meanwhile.
+ */
+#ifndef MC_MEMORY_TIERS_H
+#define MC_MEMORY_TIERS_H
+
+#include <mindcore/memory.h>
+
+#include "store/store.h"
+
+struct mc_tiers_options {
+    int64_t short_us, mid_us, long_us;            /* retention.*_days */
+    int64_t trivial_delete_us, archive_delete_us; /* 0: never */
+    int64_t summarize_after_messages;
+    int64_t summarize_after_us;
+    double keep_importance; /* at or above, a message stays twice as long in each tier */
+};
+
+/* The result's JSON of mc_tiers_migrate. user_id absent: all users. A failed step is counted in errors and ends that part. */
+MC_MUST_CHECK enum mc_status mc_tiers_run(struct mc_store *store, const struct mc_tiers_options *options,
+                                          mc_str user_id, int64_t now_us, bool dry_run,
+                                          mc_progress_fn progress, void *context,
+                                          struct mc_buf *json, struct mc_error *err);
+
+/*
+ * Importance at a time: halves every half_life_us of age, never below 0.05 (unless stored lower) and
+ * never above what is stored. Pure.
+ */
+double mc_importance_at(double importance, int64_t created_at_us, int64_t half_life_us, int64_t now_us);
+
+#endif

@@ -1,0 +1,308 @@
+/* Removing: one message, or all of a user in steps that let others write in between. */
+#include "store/sqlite/sqlite.h"
+
+#include "base/error.h"
+#include "base/str.h"
+
+/* Messages of one step: some ten milliseconds. */
+#define ERASE_STEP 200
+
+enum mc_status mc_sqlite_keep_row(struct mc_conn *conn, struct mc_error *err)
+{
+    return mc_conn_exec(conn,
+                        "UPDATE state SET last_row = (SELECT max(id) FROM messages)"
+                        " WHERE last_row < (SELECT max(id) FROM messages)",
+                        MC_NO_BINDS, err);
+}
+
+/* What must be known of a message to take it out. */
+struct dropping {
+    int64_t row, user_no, thread_no, created_at;
+};
+
+static enum mc_status drop_entries(struct mc_conn *conn, int64_t row, struct dropping *d,
+                                   struct mc_error *err)
+{
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    bool found = false;
+    enum mc_status status = mc_conn_start(
+        conn, "SELECT user_no, thread_no, created_at, terms FROM messages WHERE id = ?1",
+        MC_BINDS(mc_bind_int(row)), &stmt, err);
+    if (status == MC_OK)
+        status = mc_conn_step(conn, stmt, &found, err);
+    if (status != MC_OK)
+        return status;
+    if (!found)
+        return mc_fail(err, MC_NOT_FOUND, "there is no message in row %" PRId64, row);
+    *d = (struct dropping){row, mc_column_int(stmt, 0), mc_column_int(stmt, 1),
+                           mc_column_int(stmt, 2)};
+    mc_str terms = mc_column_str(stmt, 3);
+    if (!mc_str_given(terms))
+        return MC_OK;
+    return mc_fts_change(conn, false, row, d->user_no, d->thread_no, terms, err);
+}
+
+static enum mc_status drop_counts(struct mc_conn *conn, const struct dropping *d,
+                                  struct mc_error *err)
+{
+    enum mc_status status = mc_conn_exec(
+        conn,
+        "UPDATE threads SET version = version + 1, messages = messages - 1, summarised ="
+        " CASE WHEN ?2 <= summarised_until THEN max(summarised - 1, 0) ELSE summarised END"
+        " WHERE thread_no = ?1",
+        MC_BINDS(mc_bind_int(d->thread_no), mc_bind_int(d->created_at)), err);
+    if (status == MC_OK)
+        status = mc_conn_exec(conn, "UPDATE users SET messages = messages - 1 WHERE user_no = ?1",
+                              MC_BINDS(mc_bind_int(d->user_no)), err);
+    if (status == MC_OK)
+        status = mc_conn_exec(conn,
+                              "UPDATE summaries SET lost = 1 WHERE user_no = ?1 AND thread_no = ?2"
+                              " AND last_at >= ?3",
+                              MC_BINDS(mc_bind_int(d->user_no), mc_bind_int(d->thread_no),
+                                       mc_bind_int(d->created_at)),
+                              err);
+    return status;
+}
+
+enum mc_status mc_sqlite_drop(struct mc_conn *conn, int64_t row, bool *had_job, int64_t *version,
+                              struct mc_error *err)
+{
+    struct dropping d = {0};
+    enum mc_status status = drop_entries(conn, row, &d, err);
+    if (status == MC_OK)
+        status = mc_conn_exec(conn, "DELETE FROM jobs WHERE id = ?1", MC_BINDS(mc_bind_int(row)),
+                              err);
+    if (status == MC_OK && had_job)
+        *had_job = mc_conn_changes(conn) > 0;
+    if (status == MC_OK)
+        status = mc_conn_exec(conn, "DELETE FROM messages WHERE id = ?1",
+                              MC_BINDS(mc_bind_int(row)), err);
+    if (status == MC_OK)
+        status = drop_counts(conn, &d, err);
+    if (status == MC_OK && version)
+        status = mc_conn_integer(conn, "SELECT version FROM threads WHERE thread_no = ?1",
+                                 MC_BINDS(mc_bind_int(d.thread_no)), NULL, version, err);
+    return status;
+}
+
+/* ---- One message ---- */
+
+struct removal {
+    mc_str message_id;
+    struct mc_allowed allowed;
+    struct mc_record *record;
+    int64_t version;
+};
+
+static void removal_fini(struct removal *r)
+{
+    mc_allowed_fini(&r->allowed);
+    mc_record_unref(r->record);
+}
+
+static enum mc_status apply_remove(struct mc_writer *writer, void *context, struct mc_error *err)
+{
+    struct removal *r = context;
+    struct mc_conn *conn = writer->conn;
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    bool found = false;
+    enum mc_status status = mc_conn_start(conn,
+                                          "SELECT " MC_SQL_RECORD("m.terms") MC_SQL_RECORD_FROM
+                                          " WHERE m.message_id = ?1 AND " MC_SQL_ALLOWED,
+                                          MC_BINDS(mc_bind_str(r->message_id)), &stmt, err);
+    if (status == MC_OK) {
+        mc_allowed_bind(&r->allowed, stmt);
+        status = mc_conn_step(conn, stmt, &found, err);
+    }
+    if (status == MC_OK && !found)
+        return mc_fail_field(err, MC_NOT_FOUND, "message_id", "there is no message '%.*s'",
+                             MC_STR_ARG(r->message_id));
+    if (status == MC_OK)
+        status = mc_sqlite_record(conn, stmt, &r->record, err);
+    mc_stmt_done(&stmt);
+    if (status == MC_OK)
+        status = mc_sqlite_keep_row(conn, err);
+    if (status == MC_OK)
+        status = mc_sqlite_drop(conn, r->record->row, NULL, &r->version, err);
+    return status;
+}
+
+enum mc_status mc_sqlite_remove(struct mc_store *store, mc_str message_id,
+                                const struct mc_reader *reader, struct mc_record **removed,
+                                int64_t *thread_version, struct mc_error *err)
+{
+    mc_auto(removal_fini) struct removal removal = {.message_id = message_id};
+    enum mc_status status = mc_allowed_init(&removal.allowed, reader, err);
+    if (status == MC_OK)
+        status = mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, 1, apply_remove, &removal,
+                                 err);
+    if (status != MC_OK)
+        return status;
+    *removed = mc_steal(removal.record);
+    *thread_version = removal.version;
+    return MC_OK;
+}
+
+/* ---- A user ---- */
+
+struct erasure {
+    mc_str user_id;
+    int64_t user_no;
+    struct mc_erased step; /* of the present step, added up after its commit */
+    bool done;
+};
+
+/* Runs a deletion of the user's rows and counts them. */
+static enum mc_status delete_counted(struct mc_conn *conn, const char *sql, struct mc_bind user,
+                                     int64_t *count, struct mc_error *err)
+{
+    enum mc_status status = mc_conn_exec(conn, sql, MC_BINDS(user), err);
+    if (status == MC_OK)
+        *count += mc_conn_changes(conn);
+    return status;
+}
+
+/* When the last message is gone, the rest goes in the same transaction. */
+static enum mc_status erase_rest(struct mc_conn *conn, struct erasure *e, struct mc_error *err)
+{
+    struct mc_bind number = mc_bind_int(e->user_no), name = mc_bind_str(e->user_id);
+    int64_t users = 0;
+    struct {
+        const char *sql;
+        struct mc_bind user;
+        int64_t *count;
+    } deletions[] = {
+        {"DELETE FROM summaries WHERE user_no = ?1", number, &e->step.summaries},
+        {"DELETE FROM threads WHERE user_no = ?1", number, &e->step.threads},
+        {"DELETE FROM users WHERE user_no = ?1", number, &users},
+        {"DELETE FROM preferences WHERE user_id = ?1", name, &e->step.preferences},
+        {"DELETE FROM signals WHERE user_id = ?1", name, &e->step.signals},
+    };
+    enum mc_status status = MC_OK;
+    for (size_t i = 0; status == MC_OK && i < mc_countof(deletions); i++)
+        status = delete_counted(conn, deletions[i].sql, deletions[i].user, deletions[i].count, err);
+    return status;
+}
+
+static enum mc_status next_rows(struct mc_conn *conn, int64_t user_no, int64_t rows[ERASE_STEP],
+                                size_t *count, struct mc_error *err)
+{
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    enum mc_status status =
+        mc_conn_start(conn, "SELECT id FROM messages WHERE user_no = ?1 LIMIT ?2",
+                      MC_BINDS(mc_bind_int(user_no), mc_bind_int(ERASE_STEP)), &stmt, err);
+    bool row = true;
+    *count = 0;
+    while (status == MC_OK && *count < ERASE_STEP) {
+        status = mc_conn_step(conn, stmt, &row, err);
+        if (status != MC_OK || !row)
+            break;
+        rows[(*count)++] = mc_column_int(stmt, 0);
+    }
+    return status;
+}
+
+static enum mc_status apply_erase(struct mc_writer *writer, void *context, struct mc_error *err)
+{
+    struct erasure *e = context;
+    struct mc_conn *conn = writer->conn;
+    int64_t rows[ERASE_STEP];
+    size_t count = 0;
+    e->step = (struct mc_erased){0};
+    enum mc_status status =
+        mc_conn_integer(conn, "SELECT user_no FROM users WHERE user_id = ?1",
+                        MC_BINDS(mc_bind_str(e->user_id)), NULL, &e->user_no, err);
+    if (status == MC_OK)
+        status = mc_sqlite_keep_row(conn, err);
+    if (status == MC_OK)
+        status = next_rows(conn, e->user_no, rows, &count, err);
+    for (size_t i = 0; status == MC_OK && i < count; i++) {
+        bool had_job = false;
+        status = mc_sqlite_drop(conn, rows[i], &had_job, NULL, err);
+        e->step.messages++;
+        e->step.jobs += had_job;
+    }
+    e->done = count < ERASE_STEP;
+    if (status == MC_OK && e->done)
+        status = erase_rest(conn, e, err);
+    return status;
+}
+
+static const char *const leftovers[] = {
+    "SELECT count(*) FROM messages WHERE user_no = ?1",
+    "SELECT count(*) FROM threads WHERE user_no = ?1",
+    "SELECT count(*) FROM summaries WHERE user_no = ?1",
+    "SELECT count(*) FROM users WHERE user_no = ?1",
+    "SELECT count(*) FROM jobs WHERE id NOT IN (SELECT id FROM messages)",
+};
+
+/* Looks for anything that is left under the user's number, the index included. */
+static enum mc_status verify(struct mc_sqlite *s, int64_t user_no, bool *clean,
+                             struct mc_error *err)
+{
+    mc_auto(mc_reading_end) struct mc_reading reading = {0};
+    mc_auto(mc_snapshot_end) struct mc_snapshot snapshot = {0};
+    enum mc_status status = mc_reading_begin(&reading, &s->readers, err);
+    if (status == MC_OK)
+        status = mc_snapshot_begin(&snapshot, reading.conn, err);
+    int64_t left = 0;
+    for (size_t i = 0; status == MC_OK && left == 0 && i < mc_countof(leftovers); i++)
+        status = mc_conn_integer(reading.conn, leftovers[i], MC_BINDS(mc_bind_int(user_no)), NULL,
+                                 &left, err);
+    if (status != MC_OK)
+        return status;
+    struct mc_buf *prefix = &reading.conn->scratch;
+    mc_buf_reset(prefix);
+    mc_buf_char(prefix, '"');
+    mc_fts_token(prefix, user_no, MC_STR(""));
+    mc_buf_text(prefix, "\" *");
+    if (left == 0)
+        status = mc_conn_integer(
+            reading.conn,
+            "SELECT count(*) FROM (SELECT 1 FROM messages_fts WHERE messages_fts MATCH ?1 LIMIT 1)",
+            MC_BINDS(mc_bind_str(mc_buf_str(prefix))), NULL, &left, err);
+    *clean = left == 0;
+    return status;
+}
+
+/* Brings the deletions from the log into the file where they overwrite, unless a reader is in the way. */
+static enum mc_status apply_checkpoint(struct mc_writer *writer, void *context, struct mc_error *err)
+{
+    (void)context;
+    (void)err;
+    int64_t timeout = writer->conn->busy_timeout_us;
+    writer->conn->busy_timeout_us = 0;
+    sqlite3_wal_checkpoint_v2(writer->conn->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    writer->conn->busy_timeout_us = timeout;
+    return MC_OK;
+}
+
+enum mc_status mc_sqlite_erase(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
+                               struct mc_error *err)
+{
+    struct mc_sqlite *s = mc_sqlite_of(store);
+    struct erasure e = {.user_id = user_id};
+    struct mc_erased total = {0};
+    int64_t user_no = 0;
+    while (!e.done) {
+        enum mc_status status =
+            mc_sqlite_write(s, MC_WRITE_OTHER, ERASE_STEP, apply_erase, &e, err);
+        if (status != MC_OK)
+            return status;
+        if (e.user_no)
+            user_no = e.user_no;
+        total.messages += e.step.messages;
+        total.threads += e.step.threads;
+        total.jobs += e.step.jobs;
+        total.summaries += e.step.summaries;
+        total.preferences += e.step.preferences;
+        total.signals += e.step.signals;
+    }
+    struct mc_write checkpoint = {.apply = apply_checkpoint, .class = MC_WRITE_OTHER, .alone = true};
+    enum mc_status status = mc_writer_run(&s->writer, &checkpoint, err);
+    if (status == MC_OK)
+        status = verify(s, user_no, &total.verified, err);
+    if (status == MC_OK)
+        *erased = total;
+    return status;
+}

@@ -1,0 +1,148 @@
+/* Reading messages, and the access rule. */
+#include "store/sqlite/sqlite.h"
+
+#include <assert.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/str.h"
+
+static_assert(MC_VISIBILITY_SHARED == 1 && MC_VISIBILITY_PUBLIC == 2,
+              "the numbers are written in MC_SQL_ALLOWED");
+
+/* Columns of MC_SQL_RECORD. */
+enum {
+    COL_ROW, COL_MESSAGE, COL_USER, COL_THREAD, COL_SESSION, COL_AGENT, COL_ROLE, COL_VISIBILITY,
+    COL_TIER, COL_STATE, COL_IMPORTANCE, COL_CREATED, COL_GROUPS, COL_METADATA, COL_TEXT, COL_TERMS
+};
+
+/* A validated message has at most 32 groups; a file from elsewhere may say anything. */
+#define GROUPS_MAX 64
+
+static enum mc_status read_groups(struct mc_conn *conn, mc_str json, struct mc_json **root,
+                                  mc_str groups[GROUPS_MAX], size_t *count, struct mc_error *err)
+{
+    if (mc_json_parse(json, root, err) != MC_OK || mc_json_type(*root) != MC_JSON_ARRAY ||
+        mc_json_count(*root) > GROUPS_MAX)
+        return mc_fail(err, MC_CORRUPT, "database '%s': bad sharing groups in a message; run doctor",
+                       conn->path);
+    *count = mc_json_count(*root);
+    for (size_t i = 0; i < *count; i++)
+        groups[i] = mc_json_string(mc_json_at(*root, i));
+    return MC_OK;
+}
+
+static bool in_range(sqlite3_stmt *stmt, int column, int64_t limit)
+{
+    int64_t value = mc_column_int(stmt, column);
+    return value >= 0 && value < limit;
+}
+
+enum mc_status mc_sqlite_record(struct mc_conn *conn, sqlite3_stmt *stmt, struct mc_record **record,
+                                struct mc_error *err)
+{
+    if (!in_range(stmt, COL_ROLE, MC_ROLE_COUNT) ||
+        !in_range(stmt, COL_VISIBILITY, MC_VISIBILITY_COUNT) ||
+        !in_range(stmt, COL_TIER, MC_TIER_COUNT) || !in_range(stmt, COL_STATE, MC_ENRICHMENT_COUNT))
+        return mc_fail(err, MC_CORRUPT, "database '%s': message row %" PRId64
+                       " has a value out of range; restore a backup", conn->path,
+                       mc_column_int(stmt, COL_ROW));
+    struct mc_message m = {
+        .message_id = mc_column_str(stmt, COL_MESSAGE),
+        .user_id = mc_column_str(stmt, COL_USER),
+        .thread_id = mc_column_str(stmt, COL_THREAD),
+        .session_id = mc_column_str(stmt, COL_SESSION),
+        .agent_id = mc_column_str(stmt, COL_AGENT),
+        .text = mc_column_str(stmt, COL_TEXT),
+        .metadata = mc_column_str(stmt, COL_METADATA),
+        .created_at_us = mc_column_int(stmt, COL_CREATED),
+        .importance = sqlite3_column_double(stmt, COL_IMPORTANCE),
+        .role = (enum mc_role)mc_column_int(stmt, COL_ROLE),
+        .visibility = (enum mc_visibility)mc_column_int(stmt, COL_VISIBILITY),
+        .tier = (enum mc_tier)mc_column_int(stmt, COL_TIER),
+        .enrichment_state = (enum mc_enrichment)mc_column_int(stmt, COL_STATE),
+    };
+    /* A NULL where the schema allows none means that a conversion ran out of memory. */
+    if (!m.message_id.data || !m.user_id.data || !m.thread_id.data || !m.text.data ||
+        !m.metadata.data)
+        return mc_fail_memory(err);
+    mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
+    mc_str groups[GROUPS_MAX];
+    mc_str json = mc_column_str(stmt, COL_GROUPS);
+    if (json.len > 0) {
+        enum mc_status status =
+            read_groups(conn, json, &root, groups, &m.sharing_group_count, err);
+        if (status != MC_OK)
+            return status;
+        m.sharing_groups = groups;
+    }
+    return mc_record_new(&m, mc_column_int(stmt, COL_ROW), mc_column_str(stmt, COL_TERMS), record,
+                         err);
+}
+
+enum mc_status mc_sqlite_records(struct mc_conn *conn, sqlite3_stmt *stmt, struct mc_records *out,
+                                 struct mc_error *err)
+{
+    for (;;) {
+        bool row;
+        enum mc_status status = mc_conn_step(conn, stmt, &row, err);
+        if (status != MC_OK || !row)
+            return status;
+        struct mc_record *record;
+        status = mc_sqlite_record(conn, stmt, &record, err);
+        if (status != MC_OK)
+            return status;
+        if (!mc_records_push(out, record))
+            return mc_fail_memory(err);
+    }
+}
+
+/* ---- Access ---- */
+
+void mc_names_to_json(const mc_str *names, size_t count, struct mc_buf *out)
+{
+    struct mc_json_writer w = mc_json_writer(out);
+    mc_json_begin(&w, '[');
+    for (size_t i = 0; i < count; i++)
+        mc_json_put_string(&w, names[i]);
+    mc_json_end(&w, ']');
+}
+
+enum mc_status mc_allowed_init(struct mc_allowed *allowed, const struct mc_reader *reader,
+                               struct mc_error *err)
+{
+    allowed->reader = reader;
+    mc_buf_init(&allowed->groups, 1U << 20);
+    mc_buf_init(&allowed->agents, 1U << 20);
+    if (reader->read_shared && !reader->everything)
+        mc_names_to_json(reader->groups, reader->group_count, &allowed->groups);
+    if (reader->only_agent_count > 0)
+        mc_names_to_json(reader->only_agents, reader->only_agent_count, &allowed->agents);
+    if (allowed->groups.failed || allowed->agents.failed)
+        return mc_fail(err, MC_TOO_LARGE, "too many sharing groups or agents in one request");
+    return MC_OK;
+}
+
+void mc_allowed_fini(struct mc_allowed *allowed)
+{
+    if (!allowed->reader)
+        return;
+    mc_buf_fini(&allowed->groups);
+    mc_buf_fini(&allowed->agents);
+}
+
+void mc_allowed_bind(const struct mc_allowed *allowed, sqlite3_stmt *stmt)
+{
+    const struct mc_reader *reader = allowed->reader;
+    sqlite3_bind_int(stmt, 11, reader->everything);
+    mc_str agent = reader->agent_id;
+    sqlite3_bind_text64(stmt, 12, agent.data ? agent.data : "", agent.len, SQLITE_STATIC,
+                        SQLITE_UTF8);
+    sqlite3_bind_int(stmt, 13, reader->read_public);
+    sqlite3_bind_int(stmt, 14, reader->read_any_shared);
+    sqlite3_bind_int(stmt, 15, allowed->groups.len > 0);
+    const char *groups = allowed->groups.len > 0 ? allowed->groups.data : "[]";
+    sqlite3_bind_text(stmt, 16, groups, -1, SQLITE_STATIC);
+    const char *agents = allowed->agents.len > 0 ? allowed->agents.data : NULL;
+    sqlite3_bind_text(stmt, 17, agents, -1, SQLITE_STATIC);
+}

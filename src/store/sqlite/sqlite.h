@@ -1,0 +1,189 @@
+/*
+ * What the files of the SQLite back-end share: the store itself, the functions of its table, reading
+ * messages, the access rule in SQL, the search index.
+ */
+#ifndef MC_STORE_SQLITE_SQLITE_H
+#define MC_STORE_SQLITE_SQLITE_H
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "store/sqlite/readers.h"
+#include "store/sqlite/sqlite_store.h"
+#include "store/sqlite/watch.h"
+#include "store/sqlite/writer.h"
+
+struct mc_sqlite {
+    struct mc_store store; /* first */
+    char *path;
+    bool synchronous_full;
+    struct mc_writer writer;
+    struct mc_readers readers;
+    struct mc_watch watch;
+};
+static inline struct mc_sqlite *mc_sqlite_of(struct mc_store *store)
+{
+    return mc_container_of(store, struct mc_sqlite, store);
+}
+
+/* Runs a write of one function. */
+MC_MUST_CHECK enum mc_status mc_sqlite_write(struct mc_sqlite *s, enum mc_write_class class,
+                                             size_t weight,
+                                             enum mc_status (*apply)(struct mc_writer *writer,
+                                                                     void *context,
+                                                                     struct mc_error *err),
+                                             void *context, struct mc_error *err);
+
+/* ---- Reading messages (rows.c) ---- */
+
+/* The columns of a record in the order of mc_record_column; m is the message, t and u its thread and user. */
+#define MC_SQL_RECORD(terms)                                                                       \
+    "m.id, m.message_id, u.user_id, t.thread_id, m.session_id, m.agent_id, m.role, m.visibility,"  \
+    " m.tier, m.state, m.importance, m.created_at, m.sharing_groups, m.metadata, m.text, " terms
+#define MC_SQL_RECORD_FROM                                                                         \
+    " FROM messages m JOIN threads t ON t.thread_no = m.thread_no"                                 \
+    " JOIN users u ON u.user_no = m.user_no"
+
+/* The record of the present row of a statement whose first columns are MC_SQL_RECORD. MC_CORRUPT. */
+MC_MUST_CHECK enum mc_status mc_sqlite_record(struct mc_conn *conn, sqlite3_stmt *stmt,
+                                              struct mc_record **record, struct mc_error *err);
+/* Steps to the end and adds each row's record. */
+MC_MUST_CHECK enum mc_status mc_sqlite_records(struct mc_conn *conn, sqlite3_stmt *stmt,
+                                               struct mc_records *out, struct mc_error *err);
+
+/* ---- The access rule (rows.c) ---- */
+
+/* True for a message m that the reader may see. Parameters 11 to 17 are set by mc_allowed_bind. */
+#define MC_SQL_ALLOWED                                                                             \
+    "((?11 OR m.agent_id = ?12 OR (?13 AND m.visibility = 2)"                                      \
+    " OR (m.visibility = 1 AND (?14 OR (?15 AND EXISTS(SELECT 1 FROM json_each(m.sharing_groups) g"\
+    " WHERE g.value IN (SELECT value FROM json_each(?16)))))))"                                    \
+    " AND (?17 IS NULL OR m.agent_id IN (SELECT value FROM json_each(?17))))"
+
+/* A reader's lists as JSON. Declare with mc_auto(mc_allowed_fini), zero-initialised. */
+struct mc_allowed {
+    const struct mc_reader *reader;
+    struct mc_buf groups, agents;
+};
+MC_MUST_CHECK enum mc_status mc_allowed_init(struct mc_allowed *allowed,
+                                             const struct mc_reader *reader, struct mc_error *err);
+void mc_allowed_fini(struct mc_allowed *allowed);
+void mc_allowed_bind(const struct mc_allowed *allowed, sqlite3_stmt *stmt);
+
+/* Appends the names as a JSON array. */
+void mc_names_to_json(const mc_str *names, size_t count, struct mc_buf *out);
+
+/* ---- The search index (fts.c) ---- */
+
+/* Longest form of a token in the index. */
+#define MC_FTS_TOKEN_MAX 128
+/* Appends the index's form of a term of a user, safe inside double quotes. */
+void mc_fts_token(struct mc_buf *out, int64_t user_no, mc_str term);
+/* Appends the token that all messages of a thread have. */
+void mc_fts_thread_token(struct mc_buf *out, int64_t user_no, int64_t thread_no);
+/* Adds or removes a message; terms separated by spaces, exactly those that were added. */
+MC_MUST_CHECK enum mc_status mc_fts_change(struct mc_conn *conn, bool add, int64_t row,
+                                           int64_t user_no, int64_t thread_no, mc_str terms,
+                                           struct mc_error *err);
+
+/* ---- Removing messages (remove.c) ---- */
+
+/*
+ * Removes a message, its job and index entry, and counts it off; inside a transaction. *had_job may be NULL.
+ * *version: the thread's new version.
+ */
+MC_MUST_CHECK enum mc_status mc_sqlite_drop(struct mc_conn *conn, int64_t row, bool *had_job,
+                                            int64_t *version, struct mc_error *err);
+/* Before messages are deleted: remembers the highest row, so that none is used again. */
+MC_MUST_CHECK enum mc_status mc_sqlite_keep_row(struct mc_conn *conn, struct mc_error *err);
+
+/* ---- The functions of the table, by file; contracts in store/store.h ---- */
+
+/* put.c */
+enum mc_status mc_sqlite_put(struct mc_store *store, struct mc_put *items, size_t count,
+                             struct mc_error *err);
+/* messages.c */
+enum mc_status mc_sqlite_get(struct mc_store *store, mc_str message_id,
+                             const struct mc_reader *reader, struct mc_record **record,
+                             struct mc_error *err);
+enum mc_status mc_sqlite_rows(struct mc_store *store, const int64_t *rows, size_t count,
+                              const struct mc_reader *reader, struct mc_records *out,
+                              struct mc_error *err);
+enum mc_status mc_sqlite_recent(struct mc_store *store, const struct mc_recent_read *read,
+                                struct mc_records *out, struct mc_error *err);
+enum mc_status mc_sqlite_around(struct mc_store *store, int64_t row, size_t before, size_t after,
+                                const struct mc_reader *reader, struct mc_records *out,
+                                struct mc_error *err);
+enum mc_status mc_sqlite_thread(struct mc_store *store, mc_str user_id, mc_str thread_id,
+                                struct mc_thread_state *state, struct mc_error *err);
+/* match.c */
+enum mc_status mc_sqlite_match(struct mc_store *store, const struct mc_match_query *query,
+                               struct mc_match_result *out, struct mc_error *err);
+/* remove.c */
+enum mc_status mc_sqlite_remove(struct mc_store *store, mc_str message_id,
+                                const struct mc_reader *reader, struct mc_record **removed,
+                                int64_t *thread_version, struct mc_error *err);
+enum mc_status mc_sqlite_erase(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
+                               struct mc_error *err);
+/* queue.c */
+enum mc_status mc_sqlite_claim(struct mc_store *store, mc_str lease, enum mc_stage stage,
+                               int64_t now_us, int64_t lease_us, size_t limit, struct mc_jobs *out,
+                               struct mc_error *err);
+enum mc_status mc_sqlite_complete(struct mc_store *store, mc_str lease, struct mc_completion *items,
+                                  size_t count, struct mc_error *err);
+enum mc_status mc_sqlite_failed(struct mc_store *store, mc_str lease, const struct mc_failure *items,
+                                size_t count, struct mc_error *err);
+enum mc_status mc_sqlite_release(struct mc_store *store, mc_str lease, struct mc_error *err);
+/* queue_admin.c */
+enum mc_status mc_sqlite_queue(struct mc_store *store, int64_t now_us, struct mc_queue_stats *stats,
+                               struct mc_error *err);
+enum mc_status mc_sqlite_dead_jobs(struct mc_store *store, size_t limit, mc_dead_job_fn each,
+                                   void *context, struct mc_error *err);
+enum mc_status mc_sqlite_retry(struct mc_store *store, mc_str message_id, int64_t now_us,
+                               uint64_t *count, struct mc_error *err);
+enum mc_status mc_sqlite_purge(struct mc_store *store, uint64_t *count, struct mc_error *err);
+/* memory.c */
+enum mc_status mc_sqlite_preferences(struct mc_store *store, mc_str user_id, struct mc_buf *json,
+                                     struct mc_error *err);
+enum mc_status mc_sqlite_set_preferences(struct mc_store *store, mc_str user_id, mc_str json,
+                                         struct mc_error *err);
+enum mc_status mc_sqlite_add_signals(struct mc_store *store, mc_str user_id,
+                                     const struct mc_signal *signals, size_t count,
+                                     struct mc_error *err);
+enum mc_status mc_sqlite_signals(struct mc_store *store, mc_str user_id, mc_signal_fn each,
+                                 void *context, struct mc_error *err);
+enum mc_status mc_sqlite_put_agent(struct mc_store *store, const struct mc_agent_row *agent,
+                                   struct mc_error *err);
+enum mc_status mc_sqlite_remove_agent(struct mc_store *store, mc_str agent_id,
+                                      struct mc_error *err);
+enum mc_status mc_sqlite_agents(struct mc_store *store, mc_agent_fn each, void *context,
+                                struct mc_error *err);
+enum mc_status mc_sqlite_agent_counts(struct mc_store *store, mc_count_fn by_agent,
+                                      mc_count_fn by_visibility, void *context,
+                                      struct mc_error *err);
+/* tiers.c */
+enum mc_status mc_sqlite_unsummarised(struct mc_store *store, mc_str user_id, int64_t messages,
+                                      int64_t before_us, size_t limit, mc_summary_fn each,
+                                      void *context, struct mc_error *err);
+enum mc_status mc_sqlite_put_summary(struct mc_store *store, const struct mc_summary *summary,
+                                     struct mc_error *err);
+enum mc_status mc_sqlite_summaries(struct mc_store *store, mc_str user_id,
+                                   const struct mc_reader *reader, size_t limit, mc_summary_fn each,
+                                   void *context, struct mc_error *err);
+enum mc_status mc_sqlite_migrate(struct mc_store *store, const struct mc_tier_rule *rule,
+                                 struct mc_tier_step *step, struct mc_error *err);
+/* maintenance.c */
+enum mc_status mc_sqlite_export(struct mc_store *store, mc_str user_id,
+                                const struct mc_reader *reader, mc_record_fn each, void *context,
+                                struct mc_error *err);
+enum mc_status mc_sqlite_users(struct mc_store *store, mc_name_fn each, void *context,
+                               struct mc_error *err);
+enum mc_status mc_sqlite_stats(struct mc_store *store, struct mc_store_stats *stats,
+                               struct mc_error *err);
+enum mc_status mc_sqlite_ping(struct mc_store *store, struct mc_error *err);
+enum mc_status mc_sqlite_check(struct mc_store *store, mc_name_fn problem, void *context,
+                               struct mc_error *err);
+enum mc_status mc_sqlite_backup(struct mc_store *store, const char *path, mc_progress_fn progress,
+                                void *context, struct mc_error *err);
+
+#endif

@@ -1,0 +1,374 @@
+/* Tiers and summaries. */
+#include "store/sqlite/sqlite.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/str.h"
+
+/* ---- Threads that need a summary ---- */
+
+enum mc_status mc_sqlite_unsummarised(struct mc_store *store, mc_str user_id, int64_t messages,
+                                      int64_t before_us, size_t limit, mc_summary_fn each,
+                                      void *context, struct mc_error *err)
+{
+    mc_auto(mc_reading_end) struct mc_reading reading = {0};
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    enum mc_status status = mc_reading_begin(&reading, &mc_sqlite_of(store)->readers, err);
+    if (status == MC_OK)
+        status = mc_conn_start(
+            reading.conn,
+            "SELECT u.user_id, t.thread_id, t.summarised_until, t.last_at, t.messages - t.summarised"
+            " FROM threads t JOIN users u ON u.user_no = t.user_no"
+            " WHERE (?1 IS NULL OR u.user_id = ?1) AND t.messages > t.summarised"
+            " AND (t.messages - t.summarised > ?2 OR t.last_at < ?3) LIMIT ?4",
+            MC_BINDS(mc_bind_str(user_id), mc_bind_int(messages), mc_bind_int(before_us),
+                     mc_bind_int((int64_t)limit)),
+            &stmt, err);
+    bool row = true, more = true;
+    while (status == MC_OK && more) {
+        status = mc_conn_step(reading.conn, stmt, &row, err);
+        if (status != MC_OK || !row)
+            break;
+        struct mc_summary due = {
+            .user_id = mc_column_str(stmt, 0),
+            .thread_id = mc_column_str(stmt, 1),
+            .first_us = mc_column_int(stmt, 2),
+            .last_us = mc_column_int(stmt, 3),
+            .messages = mc_column_int(stmt, 4),
+        };
+        more = each(context, &due);
+    }
+    return status;
+}
+
+/* ---- Summaries ---- */
+
+struct place {
+    int64_t user_no, thread_no;
+};
+
+static enum mc_status find_thread(struct mc_conn *conn, const struct mc_summary *s,
+                                  struct place *place, struct mc_error *err)
+{
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    bool row = false;
+    enum mc_status status =
+        mc_conn_start(conn,
+                      "SELECT t.user_no, t.thread_no FROM threads t JOIN users u"
+                      " ON u.user_no = t.user_no WHERE u.user_id = ?1 AND t.thread_id = ?2",
+                      MC_BINDS(mc_bind_str(s->user_id), mc_bind_str(s->thread_id)), &stmt, err);
+    if (status == MC_OK)
+        status = mc_conn_step(conn, stmt, &row, err);
+    if (status != MC_OK)
+        return status;
+    if (!row)
+        return mc_fail_field(err, MC_NOT_FOUND, "thread_id", "there is no thread '%.*s'",
+                             MC_STR_ARG(s->thread_id));
+    *place = (struct place){mc_column_int(stmt, 0), mc_column_int(stmt, 1)};
+    return MC_OK;
+}
+
+static enum mc_status apply_summary(struct mc_writer *writer, void *context, struct mc_error *err)
+{
+    const struct mc_summary *s = context;
+    struct mc_conn *conn = writer->conn;
+    struct place place = {0};
+    enum mc_status status = find_thread(conn, s, &place, err);
+    if (status != MC_OK)
+        return status;
+    status = mc_conn_exec(
+        conn,
+        "INSERT INTO summaries(user_no, thread_no, first_at, last_at, messages, created_at, lost,"
+        " method, key_facts, topics, text) VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10)",
+        MC_BINDS(mc_bind_int(place.user_no), mc_bind_int(place.thread_no), mc_bind_int(s->first_us),
+                 mc_bind_int(s->last_us), mc_bind_int(s->messages), mc_bind_int(s->created_at_us),
+                 mc_bind_text(s->method),
+                 mc_bind_str(s->key_facts.len > 0 ? s->key_facts : MC_STR("[]")),
+                 mc_bind_str(s->topics.len > 0 ? s->topics : MC_STR("[]")), mc_bind_text(s->text)),
+        err);
+    if (status == MC_OK)
+        status = mc_conn_exec(
+            conn,
+            "UPDATE threads SET summarised_until = max(summarised_until, ?3), summarised ="
+            " (SELECT count(*) FROM messages m WHERE m.user_no = ?1 AND m.thread_no = ?2"
+            " AND m.created_at <= max(summarised_until, ?3)) WHERE thread_no = ?2",
+            MC_BINDS(mc_bind_int(place.user_no), mc_bind_int(place.thread_no),
+                     mc_bind_int(s->last_us)),
+            err);
+    return status;
+}
+
+enum mc_status mc_sqlite_put_summary(struct mc_store *store, const struct mc_summary *summary,
+                                     struct mc_error *err)
+{
+    struct mc_summary copy = *summary;
+    return mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, 1, apply_summary, &copy, err);
+}
+
+/*
+ * Filtered readers get a summary only when they may read every message that it was made from: none of the
+ * thread's messages is closed to them, and none that could have been is gone.
+ */
+static const char summaries_sql[] =
+    "SELECT u.user_id, t.thread_id, s.text, s.key_facts, s.topics, s.method, s.first_at, s.last_at,"
+    " s.messages, s.created_at FROM users u JOIN summaries s ON s.user_no = u.user_no"
+    " JOIN threads t ON t.thread_no = s.thread_no WHERE u.user_id = ?1 AND (?3 OR (NOT s.lost"
+    " AND NOT EXISTS(SELECT 1 FROM messages m WHERE m.user_no = s.user_no"
+    " AND m.thread_no = s.thread_no AND NOT " MC_SQL_ALLOWED ")))"
+    " ORDER BY s.created_at DESC, s.id DESC LIMIT ?2";
+
+enum mc_status mc_sqlite_summaries(struct mc_store *store, mc_str user_id,
+                                   const struct mc_reader *reader, size_t limit, mc_summary_fn each,
+                                   void *context, struct mc_error *err)
+{
+    mc_auto(mc_allowed_fini) struct mc_allowed allowed = {0};
+    mc_auto(mc_reading_end) struct mc_reading reading = {0};
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    enum mc_status status = mc_allowed_init(&allowed, reader, err);
+    if (status == MC_OK)
+        status = mc_reading_begin(&reading, &mc_sqlite_of(store)->readers, err);
+    if (status == MC_OK)
+        status = mc_conn_start(reading.conn, summaries_sql,
+                               MC_BINDS(mc_bind_str(user_id), mc_bind_int((int64_t)limit),
+                                        mc_bind_int(mc_reader_unfiltered(reader))),
+                               &stmt, err);
+    if (status == MC_OK)
+        mc_allowed_bind(&allowed, stmt);
+    bool row = true, more = true;
+    while (status == MC_OK && more) {
+        status = mc_conn_step(reading.conn, stmt, &row, err);
+        if (status != MC_OK || !row)
+            break;
+        struct mc_summary summary = {
+            .user_id = mc_column_str(stmt, 0),
+            .thread_id = mc_column_str(stmt, 1),
+            .text = mc_column_str(stmt, 2),
+            .key_facts = mc_column_str(stmt, 3),
+            .topics = mc_column_str(stmt, 4),
+            .method = mc_column_str(stmt, 5),
+            .first_us = mc_column_int(stmt, 6),
+            .last_us = mc_column_int(stmt, 7),
+            .messages = mc_column_int(stmt, 8),
+            .created_at_us = mc_column_int(stmt, 9),
+        };
+        more = each(context, &summary);
+    }
+    return status;
+}
+
+/* ---- Migration ---- */
+
+/* The rule as times: what was created before these is due. */
+struct due {
+    const struct mc_tier_rule *rule;
+    int64_t user_no;                          /* 0: all */
+    int64_t leaves[MC_TIER_ARCHIVE];          /* for messages of ordinary importance */
+    int64_t leaves_kept[MC_TIER_ARCHIVE];     /* for important ones */
+    int64_t trivial_delete, archive_delete; /* INT64_MIN: never */
+    int64_t *rows;                            /* room for a batch */
+    struct mc_tier_step step;
+};
+
+static int64_t before(int64_t now_us, int64_t age_us, int factor)
+{
+    if (age_us > INT64_MAX / 4 || age_us < 0)
+        return INT64_MIN;
+    return now_us - age_us * factor;
+}
+
+static void set_times(struct due *due)
+{
+    const struct mc_tier_rule *r = due->rule;
+    const int64_t ages[] = {r->short_us, r->mid_us, r->long_us};
+    for (int tier = 0; tier < MC_TIER_ARCHIVE; tier++) {
+        due->leaves[tier] = before(r->now_us, ages[tier], 1);
+        due->leaves_kept[tier] = before(r->now_us, ages[tier], 2);
+    }
+    due->trivial_delete = r->trivial_delete_us ? before(r->now_us, r->trivial_delete_us, 1) : INT64_MIN;
+    due->archive_delete = r->archive_delete_us ? before(r->now_us, r->archive_delete_us, 1) : INT64_MIN;
+}
+
+static int target_tier(const struct due *due, int tier, int64_t created_at, double importance)
+{
+    const int64_t *leaves =
+        importance >= due->rule->keep_importance ? due->leaves_kept : due->leaves;
+    while (tier < MC_TIER_ARCHIVE && created_at < leaves[tier])
+        tier++;
+    return tier;
+}
+
+/* Rows of a query (parameters: 1 time, 2 user, 3 limit) deleted, at most the room that is left. */
+static enum mc_status delete_due(struct mc_conn *conn, struct due *due, const char *sql,
+                                 int64_t time, struct mc_error *err)
+{
+    size_t room = due->rule->batch - (size_t)(due->step.deleted + due->step.moved), count = 0;
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    enum mc_status status = mc_conn_start(
+        conn, sql,
+        MC_BINDS(mc_bind_int(time), mc_bind_int(due->user_no), mc_bind_int((int64_t)room)), &stmt,
+        err);
+    bool row = true;
+    while (status == MC_OK && count < room) {
+        status = mc_conn_step(conn, stmt, &row, err);
+        if (status != MC_OK || !row)
+            break;
+        due->rows[count++] = mc_column_int(stmt, 0);
+    }
+    mc_stmt_done(&stmt);
+    for (size_t i = 0; status == MC_OK && i < count; i++)
+        status = mc_sqlite_drop(conn, due->rows[i], NULL, NULL, err);
+    due->step.deleted += (int64_t)count;
+    return status;
+}
+
+static enum mc_status move_row(struct mc_conn *conn, int64_t row, int tier, struct mc_error *err)
+{
+    struct mc_bind id = mc_bind_int(row);
+    enum mc_status status = mc_conn_exec(conn, "UPDATE messages SET tier = ?2 WHERE id = ?1",
+                                         MC_BINDS(id, mc_bind_int(tier)), err);
+    if (status == MC_OK)
+        status = mc_conn_exec(conn,
+                              "UPDATE threads SET version = version + 1 WHERE thread_no ="
+                              " (SELECT thread_no FROM messages WHERE id = ?1)",
+                              MC_BINDS(id), err);
+    return status;
+}
+
+#define DUE_TO_LEAVE                                                                               \
+    " FROM messages WHERE tier = ?1 AND created_at < ?2 AND (importance < ?3 OR created_at < ?4)"  \
+    " AND (?5 = 0 OR user_no = ?5)"
+
+static enum mc_status move_due(struct mc_conn *conn, struct due *due, int tier,
+                               struct mc_error *err)
+{
+    size_t room = due->rule->batch - (size_t)(due->step.deleted + due->step.moved), count = 0;
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    enum mc_status status = mc_conn_start(
+        conn, "SELECT id, created_at, importance" DUE_TO_LEAVE " ORDER BY created_at LIMIT ?6",
+        MC_BINDS(mc_bind_int(tier), mc_bind_int(due->leaves[tier]),
+                 mc_bind_double(due->rule->keep_importance), mc_bind_int(due->leaves_kept[tier]),
+                 mc_bind_int(due->user_no), mc_bind_int((int64_t)room)),
+        &stmt, err);
+    /* The target goes with the row: rows below 2^61, tiers below 4. */
+    bool row = true;
+    while (status == MC_OK && count < room) {
+        status = mc_conn_step(conn, stmt, &row, err);
+        if (status != MC_OK || !row)
+            break;
+        int target = target_tier(due, tier, mc_column_int(stmt, 1), sqlite3_column_double(stmt, 2));
+        due->rows[count++] = mc_column_int(stmt, 0) * MC_TIER_COUNT + target;
+    }
+    mc_stmt_done(&stmt);
+    for (size_t i = 0; status == MC_OK && i < count; i++)
+        status = move_row(conn, due->rows[i] / MC_TIER_COUNT, (int)(due->rows[i] % MC_TIER_COUNT),
+                          err);
+    due->step.moved += (int64_t)count;
+    return status;
+}
+
+static const char trivial_sql[] = "SELECT id FROM messages WHERE trivial AND created_at < ?1"
+                                  " AND (?2 = 0 OR user_no = ?2) LIMIT ?3";
+static const char archived_sql[] = "SELECT id FROM messages WHERE tier = 3 AND created_at < ?1"
+                                   " AND (?2 = 0 OR user_no = ?2) LIMIT ?3";
+
+static enum mc_status apply_migrate(struct mc_writer *writer, void *context, struct mc_error *err)
+{
+    struct due *due = context;
+    struct mc_conn *conn = writer->conn;
+    due->step = (struct mc_tier_step){0};
+    enum mc_status status = mc_sqlite_keep_row(conn, err);
+    if (status == MC_OK && due->rule->trivial_delete_us)
+        status = delete_due(conn, due, trivial_sql, due->trivial_delete, err);
+    if (status == MC_OK && due->rule->archive_delete_us)
+        status = delete_due(conn, due, archived_sql, due->archive_delete, err);
+    for (int tier = 0; status == MC_OK && tier < MC_TIER_ARCHIVE; tier++)
+        status = move_due(conn, due, tier, err);
+    due->step.more = (size_t)(due->step.moved + due->step.deleted) >= due->rule->batch;
+    return status;
+}
+
+/* ---- Dry run ---- */
+
+/* All that a run to the end would move or delete, the messages that it would archive and then delete included. */
+static enum mc_status count_due(struct mc_conn *conn, struct due *due, struct mc_error *err)
+{
+    int64_t n = 0;
+    struct mc_bind user = mc_bind_int(due->user_no), trivial = mc_bind_int(due->trivial_delete),
+                   archive = mc_bind_int(due->archive_delete);
+    enum mc_status status = mc_conn_integer(
+        conn,
+        "SELECT count(*) FROM messages WHERE trivial AND created_at < ?1 AND (?2 = 0 OR user_no = ?2)",
+        MC_BINDS(trivial, user), NULL, &due->step.deleted, err);
+    if (status == MC_OK)
+        status = mc_conn_integer(conn,
+                                 "SELECT count(*) FROM messages WHERE tier = 3 AND created_at < ?1"
+                                 " AND (?2 = 0 OR user_no = ?2) AND NOT (trivial AND created_at < ?3)",
+                                 MC_BINDS(archive, user, trivial), NULL, &n, err);
+    due->step.deleted += n;
+    for (int tier = 0; status == MC_OK && tier < MC_TIER_ARCHIVE; tier++) {
+        struct mc_bind keep = mc_bind_double(due->rule->keep_importance);
+        status = mc_conn_integer(
+            conn, "SELECT count(*)" DUE_TO_LEAVE " AND NOT (trivial AND created_at < ?6)",
+            MC_BINDS(mc_bind_int(tier), mc_bind_int(due->leaves[tier]), keep,
+                     mc_bind_int(due->leaves_kept[tier]), user, trivial),
+            NULL, &n, err);
+        due->step.moved += n;
+        if (status == MC_OK)
+            status = mc_conn_integer(
+                conn,
+                "SELECT count(*)" DUE_TO_LEAVE " AND NOT (trivial AND created_at < ?6)"
+                " AND created_at < ?7 AND ((importance < ?3 AND created_at < ?8) OR created_at < ?9)",
+                MC_BINDS(mc_bind_int(tier), mc_bind_int(due->leaves[tier]), keep,
+                         mc_bind_int(due->leaves_kept[tier]), user, trivial, archive,
+                         mc_bind_int(due->leaves[MC_TIER_LONG]),
+                         mc_bind_int(due->leaves_kept[MC_TIER_LONG])),
+                NULL, &n, err);
+        due->step.deleted += n;
+    }
+    return status;
+}
+
+/* *known false: the rule names a user that has nothing here. */
+static enum mc_status find_user(struct mc_conn *conn, struct due *due, bool *known,
+                                struct mc_error *err)
+{
+    *known = true;
+    if (!mc_str_given(due->rule->user_id))
+        return MC_OK;
+    return mc_conn_integer(conn, "SELECT user_no FROM users WHERE user_id = ?1",
+                           MC_BINDS(mc_bind_str(due->rule->user_id)), known, &due->user_no, err);
+}
+
+enum mc_status mc_sqlite_migrate(struct mc_store *store, const struct mc_tier_rule *rule,
+                                 struct mc_tier_step *step, struct mc_error *err)
+{
+    struct mc_sqlite *s = mc_sqlite_of(store);
+    struct due due = {.rule = rule};
+    if (rule->batch == 0 || rule->batch > 100000)
+        return mc_fail(err, MC_INVALID, "a step of tier migration takes 1 to 100000 messages");
+    set_times(&due);
+    bool known = false;
+    enum mc_status status;
+    {
+        mc_auto(mc_reading_end) struct mc_reading reading = {0};
+        mc_auto(mc_snapshot_end) struct mc_snapshot snapshot = {0};
+        status = mc_reading_begin(&reading, &s->readers, err);
+        if (status == MC_OK)
+            status = mc_snapshot_begin(&snapshot, reading.conn, err);
+        if (status == MC_OK)
+            status = find_user(reading.conn, &due, &known, err);
+        if (status == MC_OK && known && rule->dry_run)
+            status = count_due(reading.conn, &due, err);
+    }
+    if (status == MC_OK && known && !rule->dry_run) {
+        due.rows = calloc(rule->batch, sizeof(*due.rows));
+        if (!due.rows)
+            return mc_fail_memory(err);
+        status = mc_sqlite_write(s, MC_WRITE_OTHER, rule->batch, apply_migrate, &due, err);
+        free(due.rows);
+    }
+    if (status == MC_OK)
+        *step = due.step;
+    return status;
+}

@@ -1,0 +1,303 @@
+/*
+ * The store: messages, their jobs, their search index, and everything else that must survive.
+ *
+ * One interface, a const table of functions for each back-end; all SQL lives behind it. Callers use the
+ * inline wrappers at the end. Every operation may be called from any thread. On failure outputs are
+ * untouched, nothing has been written, and the status tells what can be done: MC_BUSY (try again),
+ * MC_DISK_FULL (nothing lost, works again when space returns), MC_IO, MC_CORRUPT, MC_NO_MEMORY.
+ *
+ * Rows. `row` is the store's number of a message, increasing in order of arrival and never shown to users.
+ * A thread's messages are in order of (created_at, row).
+ *
+ * Versions. Each change to a thread (message stored, enriched, deleted) adds 1 to the thread's version in the
+ * same transaction; operations return the version that they made, so a cache can tell whether it saw
+ * every change.
+ */
+#ifndef MC_STORE_STORE_H
+#define MC_STORE_STORE_H
+
+#include "base/metrics.h"
+#include "message/access.h"
+#include "message/record.h"
+
+/* ---- Writing messages ---- */
+
+/* One message to store, validated by the caller, and what became of it. Strings are borrowed. */
+struct mc_put {
+    struct mc_message message; /* metadata: initial JSON object; importance, visibility, ... set */
+    /* outputs */
+    enum mc_status status; /* MC_OK: stored or there already; MC_CONFLICT: other content or user */
+    bool created;
+    const char *differs;      /* when MC_CONFLICT: the first field with other content; static */
+    struct mc_record *record; /* one reference for the caller, when MC_OK */
+    int64_t thread_version;   /* after this message; 0 when nothing changed */
+    int64_t thread_messages;  /* messages of the thread after this one */
+};
+
+/* ---- Reading ---- */
+
+struct mc_thread_state {
+    bool exists;
+    int64_t version;
+    int64_t messages;
+};
+
+struct mc_recent_read {
+    mc_str user_id;
+    mc_str thread_id;
+    mc_str before; /* message id, absent: from the newest. Not in the thread: MC_NOT_FOUND */
+    size_t limit;
+    const struct mc_reader *reader;
+};
+
+/*
+ * Candidates for search and context. An index token is a term of the text (text/terms.h) or a label that
+ * enrichment gave: "t:TOPIC", "c:CATEGORY", "i:INTENT".
+ */
+#define MC_MATCH_TERMS_MAX 64
+struct mc_match_query {
+    mc_str user_id;
+    const struct mc_reader *reader;
+    const mc_str *terms; /* any of these; at most MC_MATCH_TERMS_MAX */
+    size_t term_count;
+    /* Each group must be met by one of its tokens: topics any of, and categories any of, ... */
+    const struct mc_match_group {
+        const mc_str *tokens;
+        size_t count;
+    } *required;
+    size_t required_count;
+    mc_str thread_id; /* absent: all threads */
+    int64_t since_us; /* inclusive, 0: none */
+    int64_t until_us; /* exclusive, 0: none */
+    size_t limit;     /* rows examined for each term, newest first */
+};
+struct mc_match {
+    int64_t row;
+    uint64_t mask; /* bit i: terms[i] matches; 0 when only groups were asked for */
+};
+struct mc_match_result {
+    struct mc_match *items; /* newest row first; arena-owned by the result */
+    size_t count;
+    uint32_t df[MC_MATCH_TERMS_MAX]; /* rows that each term matched, up to the limit */
+    int64_t user_messages;           /* all messages of the user */
+};
+
+/* ---- Jobs ---- */
+
+enum mc_stage { MC_STAGE_FIRST = 1, MC_STAGE_MODEL = 2 };
+
+struct mc_job {
+    struct mc_record *record; /* one reference, released by mc_jobs_fini */
+    int64_t enqueued_us;
+    int attempts; /* this one included */
+    enum mc_stage stage;
+};
+struct mc_jobs {
+    struct mc_job *items;
+    size_t count;
+    size_t capacity;
+};
+void mc_jobs_fini(struct mc_jobs *jobs);
+
+/* A finished job. The store applies it only if the lease is still held: exactly once. */
+struct mc_completion {
+    int64_t row;
+    mc_str metadata;
+    mc_str terms; /* index tokens, separated by single spaces; replaces what was indexed before */
+    double importance;
+    enum mc_enrichment state;
+    enum mc_stage next_stage; /* 0: the job is removed; else it becomes ready for that stage */
+    /* outputs */
+    bool applied;
+    int64_t thread_version;
+};
+
+/* A job that failed. */
+struct mc_failure {
+    int64_t row;
+    int64_t retry_at_us; /* 0: dead */
+    mc_str error;        /* kept with the job, one line */
+    mc_str metadata;     /* for a dead job: the message's metadata with enrichment_failed; else absent */
+};
+
+struct mc_queue_stats {
+    int64_t ready;  /* due or waiting for a later time */
+    int64_t leased;
+    int64_t dead;
+    int64_t oldest_us;   /* enqueue time of the oldest job not dead, 0 when none */
+    int64_t next_due_us; /* earliest due time of a job not dead, 0 when none */
+};
+typedef bool (*mc_dead_job_fn)(void *context, mc_str message_id, mc_str user_id, int attempts,
+                               int64_t enqueued_us, int64_t died_us, mc_str error);
+
+/* ---- The rest ---- */
+
+struct mc_store_stats {
+    int64_t users, threads, messages, bytes;
+    int64_t by_tier[MC_TIER_COUNT];
+    int64_t by_state[MC_ENRICHMENT_COUNT];
+    int schema_version;
+};
+
+struct mc_erased {
+    int64_t messages, threads, jobs, summaries, preferences, signals;
+    bool verified; /* a scan after the commit found nothing left */
+};
+
+struct mc_summary {
+    mc_str user_id, thread_id, text, key_facts /* JSON array */, topics /* JSON array */, method;
+    int64_t first_us, last_us, messages, created_at_us;
+};
+typedef bool (*mc_summary_fn)(void *context, const struct mc_summary *summary);
+
+struct mc_signal {
+    mc_str field, value;
+    int64_t count, last_seen_us;
+    double weight; /* sum of the weights of its observations */
+};
+typedef bool (*mc_signal_fn)(void *context, const struct mc_signal *signal);
+
+struct mc_agent_row {
+    mc_str agent_id, name, description;
+    mc_str sharing_groups; /* JSON array of strings */
+    mc_str metadata;       /* JSON object */
+    enum mc_visibility default_visibility;
+    bool can_read_public, can_write_public;
+    int64_t created_at_us;
+};
+typedef bool (*mc_agent_fn)(void *context, const struct mc_agent_row *agent);
+typedef bool (*mc_count_fn)(void *context, mc_str name, int64_t count);
+typedef bool (*mc_record_fn)(void *context, struct mc_record *record);
+typedef bool (*mc_name_fn)(void *context, mc_str name);
+
+/* One bounded step of tier migration (set-based): what it does next, how much at most. */
+struct mc_tier_rule {
+    mc_str user_id; /* absent: all */
+    int64_t now_us;
+    int64_t short_us, mid_us, long_us;      /* ages at which messages leave each tier */
+    int64_t trivial_delete_us, archive_delete_us; /* ages at which they are deleted, 0: never */
+    double keep_importance; /* at or above, a message stays one tier longer: ages are doubled */
+    size_t batch;           /* rows a step */
+    bool dry_run;           /* count all that is due, change nothing */
+};
+struct mc_tier_step {
+    int64_t moved, deleted;
+    bool more;
+};
+
+struct mc_store;
+struct mc_store_ops {
+    const char *name; /* "sqlite" */
+    void (*close)(struct mc_store *store);
+
+    /* All in one transaction, with a first-stage job for each message created. Concurrent callers share a commit. */
+    enum mc_status (*put)(struct mc_store *store, struct mc_put *items, size_t count,
+                          struct mc_error *err);
+    /* By message id. MC_NOT_FOUND also when the reader may not see it. */
+    enum mc_status (*get)(struct mc_store *store, mc_str message_id, const struct mc_reader *reader,
+                          struct mc_record **record, struct mc_error *err);
+    /* By row, with terms; rows that are gone or not readable are left out; order as asked. */
+    enum mc_status (*rows)(struct mc_store *store, const int64_t *rows, size_t count,
+                           const struct mc_reader *reader, struct mc_records *out,
+                           struct mc_error *err);
+    /* Newest first. */
+    enum mc_status (*recent)(struct mc_store *store, const struct mc_recent_read *read,
+                             struct mc_records *out, struct mc_error *err);
+    /* Up to `before` older and `after` newer messages of the row's thread, in the thread's order, the row itself not included; with terms. */
+    enum mc_status (*around)(struct mc_store *store, int64_t row, size_t before, size_t after,
+                             const struct mc_reader *reader, struct mc_records *out,
+                             struct mc_error *err);
+    /* Also finds messages that are not indexed yet (the newest MC_PENDING_SCAN of the queue). Free with mc_match_result_fini. */
+    enum mc_status (*match)(struct mc_store *store, const struct mc_match_query *query,
+                            struct mc_match_result *out, struct mc_error *err);
+    enum mc_status (*thread)(struct mc_store *store, mc_str user_id, mc_str thread_id,
+                             struct mc_thread_state *state, struct mc_error *err);
+    /* Removes message, job, index entry. MC_NOT_FOUND as for get. *removed: one reference, its thread's new version. */
+    enum mc_status (*remove)(struct mc_store *store, mc_str message_id, const struct mc_reader *reader,
+                             struct mc_record **removed, int64_t *thread_version,
+                             struct mc_error *err);
+
+    /* Leases up to limit due jobs of a stage to `lease` (any unique text) until now + lease_us; an expired lease counts as due. */
+    enum mc_status (*claim)(struct mc_store *store, mc_str lease, enum mc_stage stage, int64_t now_us,
+                            int64_t lease_us, size_t limit, struct mc_jobs *out,
+                            struct mc_error *err);
+    enum mc_status (*complete)(struct mc_store *store, mc_str lease, struct mc_completion *items,
+                               size_t count, struct mc_error *err);
+    enum mc_status (*fail)(struct mc_store *store, mc_str lease, const struct mc_failure *items,
+                           size_t count, struct mc_error *err);
+    /* Makes every job leased to `lease` ready again, without counting the attempt. */
+    enum mc_status (*release)(struct mc_store *store, mc_str lease, struct mc_error *err);
+    enum mc_status (*queue)(struct mc_store *store, int64_t now_us, struct mc_queue_stats *stats,
+                            struct mc_error *err);
+    enum mc_status (*dead_jobs)(struct mc_store *store, size_t limit, mc_dead_job_fn each,
+                                void *context, struct mc_error *err);
+    /* Dead jobs ready again at stage first, attempts 0; message_id absent: all. Their messages become pending. */
+    enum mc_status (*retry)(struct mc_store *store, mc_str message_id, int64_t now_us,
+                            uint64_t *count, struct mc_error *err);
+    enum mc_status (*purge)(struct mc_store *store, uint64_t *count, struct mc_error *err);
+
+    /* A user's preferences as the JSON object last set, "" when never. */
+    enum mc_status (*preferences)(struct mc_store *store, mc_str user_id, struct mc_buf *json,
+                                  struct mc_error *err);
+    enum mc_status (*set_preferences)(struct mc_store *store, mc_str user_id, mc_str json,
+                                      struct mc_error *err);
+    /* Adds observations (count and weight are added to what is there), and reads all of a user. */
+    enum mc_status (*add_signals)(struct mc_store *store, mc_str user_id,
+                                  const struct mc_signal *signals, size_t count,
+                                  struct mc_error *err);
+    enum mc_status (*signals)(struct mc_store *store, mc_str user_id, mc_signal_fn each,
+                              void *context, struct mc_error *err);
+
+    enum mc_status (*put_agent)(struct mc_store *store, const struct mc_agent_row *agent,
+                                struct mc_error *err);
+    enum mc_status (*remove_agent)(struct mc_store *store, mc_str agent_id, struct mc_error *err);
+    enum mc_status (*agents)(struct mc_store *store, mc_agent_fn each, void *context,
+                             struct mc_error *err);
+    /* Messages by agent ("" for none), then by visibility name. */
+    enum mc_status (*agent_counts)(struct mc_store *store, mc_count_fn by_agent,
+                                   mc_count_fn by_visibility, void *context, struct mc_error *err);
+
+    /* Threads that are due for a summary: more than `messages` messages since the last one, or older than `before_us`; up to limit. */
+    enum mc_status (*unsummarised)(struct mc_store *store, mc_str user_id, int64_t messages,
+                                   int64_t before_us, size_t limit, mc_summary_fn each,
+                                   void *context, struct mc_error *err);
+    enum mc_status (*put_summary)(struct mc_store *store, const struct mc_summary *summary,
+                                  struct mc_error *err);
+    /* A user's summaries, newest first, only of threads whose messages are all readable. */
+    enum mc_status (*summaries)(struct mc_store *store, mc_str user_id, const struct mc_reader *reader,
+                                size_t limit, mc_summary_fn each, void *context,
+                                struct mc_error *err);
+    enum mc_status (*migrate)(struct mc_store *store, const struct mc_tier_rule *rule,
+                              struct mc_tier_step *step, struct mc_error *err);
+
+    enum mc_status (*erase)(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
+                            struct mc_error *err);
+    /* A user's messages, oldest first; reads in pages, so `each` may take its time. */
+    enum mc_status (*export_user)(struct mc_store *store, mc_str user_id, const struct mc_reader *reader,
+                             mc_record_fn each, void *context, struct mc_error *err);
+    enum mc_status (*users)(struct mc_store *store, mc_name_fn each, void *context,
+                            struct mc_error *err);
+    enum mc_status (*stats)(struct mc_store *store, struct mc_store_stats *stats,
+                            struct mc_error *err);
+    /* Cheap proof that it can read and write now. */
+    enum mc_status (*ping)(struct mc_store *store, struct mc_error *err);
+    /* Full check of the data: each problem found is one call with its text. */
+    enum mc_status (*check)(struct mc_store *store, mc_name_fn problem, void *context,
+                            struct mc_error *err);
+    enum mc_status (*backup)(struct mc_store *store, const char *path, mc_progress_fn progress,
+                             void *context, struct mc_error *err);
+};
+
+struct mc_store {
+    const struct mc_store_ops *ops;
+};
+
+/* Messages waiting for the index that a search looks at one by one. */
+#define MC_PENDING_SCAN 256
+
+void mc_match_result_fini(struct mc_match_result *result);
+
+/* Called from the store's own thread when another process has changed the data. Must not block. */
+typedef void (*mc_foreign_change_fn)(void *context);
+
+#endif

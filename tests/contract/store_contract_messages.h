@@ -1,0 +1,337 @@
+/* Part of store_contract.h: messages and threads. */
+
+static inline void put_and_get(struct mc_store *store)
+{
+    mc_str groups[] = {MC_STR("support"), MC_STR("billing")};
+    struct mc_put put = message("u1", "t1", "m1", "Grüße 你好 🎉\nsecond line", 0);
+    put.message.session_id = MC_STR("s1");
+    put.message.agent_id = MC_STR("a1");
+    put.message.role = MC_ROLE_ASSISTANT;
+    put.message.visibility = MC_VISIBILITY_SHARED;
+    put.message.sharing_groups = groups;
+    put.message.sharing_group_count = 2;
+    put.message.metadata = MC_STR("{\"extra\":{\"k\":\"v\"}}");
+    put.message.importance = 0.25;
+    struct mc_error err = {0};
+    is_status(store->ops->put(store, &put, 1, &err), MC_OK, &err, "put");
+    ok(put.status == MC_OK && put.created, "it was created");
+    is_int(put.thread_messages, 1, "the first of its thread");
+    ok(put.thread_version > 0, "the thread has a version");
+    ok(put.record && put.record->row > 0, "the record has a row");
+    is_text(put.record->m.text, "Grüße 你好 🎉\nsecond line", "the record has the text");
+    mc_record_unref(put.record);
+
+    struct mc_record *got = scratch_get(store, "m1");
+    if (!ok(got != NULL, "it is there"))
+        return;
+    is_text(got->m.message_id, "m1", "message id");
+    is_text(got->m.user_id, "u1", "user id");
+    is_text(got->m.thread_id, "t1", "thread id");
+    is_text(got->m.session_id, "s1", "session id");
+    is_text(got->m.agent_id, "a1", "agent id");
+    is_text(got->m.text, "Grüße 你好 🎉\nsecond line", "text");
+    is_text(got->m.metadata, "{\"extra\":{\"k\":\"v\"}}", "metadata");
+    is_int(got->m.role, MC_ROLE_ASSISTANT, "role");
+    is_int(got->m.visibility, MC_VISIBILITY_SHARED, "visibility");
+    is_int(got->m.tier, MC_TIER_SHORT, "tier");
+    is_int(got->m.enrichment_state, MC_ENRICHMENT_PENDING, "state");
+    is_int(got->m.created_at_us, T0, "time");
+    is_double(got->m.importance, 0.25, 0, "importance");
+    is_int(got->m.sharing_group_count, 2, "two groups");
+    is_text(got->m.sharing_groups[1], "billing", "in their order");
+    mc_record_unref(got);
+    ok(scratch_get(store, "m2") == NULL, "another id is not there");
+    is_int(scratch_queue(store).ready, 1, "one job waits");
+}
+
+static inline void put_long(struct mc_store *store)
+{
+    size_t len = 400000; /* 100,000 characters of four bytes */
+    char *text = malloc(len + 1);
+    char id[256], groups_text[32][256];
+    mc_str groups[32];
+    if (!text)
+        bail_out("no memory");
+    for (size_t i = 0; i < len; i += 4)
+        memcpy(text + i, "\xf0\x9f\x98\x80", 4);
+    text[len] = '\0';
+    memset(id, 'i', 255);
+    id[255] = '\0';
+    for (int i = 0; i < 32; i++) {
+        memset(groups_text[i], 'a' + i % 26, 255);
+        groups_text[i][0] = (char)('A' + i % 26);
+        groups[i] = (mc_str){groups_text[i], 255};
+    }
+    struct mc_put put = message(id, id, id, text, 0);
+    put.message.sharing_groups = groups;
+    put.message.sharing_group_count = 32;
+    store_one(store, put);
+    struct mc_record *got = scratch_get(store, id);
+    ok(got && got->m.text.len == len && memcmp(got->m.text.data, text, len) == 0,
+       "the longest text comes back");
+    ok(got && got->m.sharing_group_count == 32 && got->m.user_id.len == 255,
+       "the longest ids and 32 groups come back");
+    mc_record_unref(got);
+    free(text);
+}
+
+static inline void put_repeat(struct mc_store *store)
+{
+    struct mc_error err = {0};
+    struct mc_put first = message("u1", "t1", "m1", "hello", 0);
+    int64_t row = scratch_store_put(store, &first);
+    struct mc_put again = message("u1", "t1", "m1", "hello", 5 * SECOND);
+    again.message.importance = 0.9;
+    is_status(store->ops->put(store, &again, 1, &err), MC_OK, &err, "the same again");
+    ok(again.status == MC_OK && !again.created, "nothing was created");
+    is_int(again.thread_version, 0, "nothing changed");
+    if (ok(again.record != NULL, "the stored message comes back")) {
+        is_int(again.record->row, row, "in its row");
+        is_int(again.record->m.created_at_us, T0, "with its own time");
+        mc_record_unref(again.record);
+    }
+    is_int(scratch_queue(store).ready, 1, "there is one job still");
+
+    struct {
+        const char *user, *thread, *session, *agent, *text, *differs;
+        enum mc_role role;
+    } others[] = {
+        {"u2", "t1", "s", "", "other", "user_id", MC_ROLE_USER},
+        {"u9", "t9", "s", "", "hello", "user_id", MC_ROLE_USER},
+        {"u1", "t2", "s", "", "hello", "thread_id", MC_ROLE_USER},
+        {"u1", "t1", "s2", "", "hello", "session_id", MC_ROLE_USER},
+        {"u1", "t1", "s", "a", "hello", "agent_id", MC_ROLE_USER},
+        {"u1", "t1", "s", "", "hello!", "text", MC_ROLE_USER},
+        {"u1", "t1", "s", "", "hello", "role", MC_ROLE_TOOL},
+    };
+    for (size_t i = 0; i < mc_countof(others); i++) {
+        struct mc_put other = message(others[i].user, others[i].thread, "m1", others[i].text, 0);
+        other.message.session_id = mc_str_of(others[i].session);
+        other.message.agent_id = mc_str_of(others[i].agent);
+        other.message.role = others[i].role;
+        is_status(store->ops->put(store, &other, 1, &err), MC_OK, &err, "put is carried out");
+        is_int(other.status, MC_CONFLICT, "another %s is a conflict", others[i].differs);
+        is_str(other.differs, others[i].differs, "which is named");
+        ok(!other.record && !other.created, "nothing is handed out");
+    }
+    struct mc_store_stats stats = {0};
+    is_status(store->ops->stats(store, &stats, &err), MC_OK, &err, "stats");
+    is_int(stats.users, 1, "a conflict leaves no user behind");
+    is_int(stats.threads, 1, "and no thread");
+    is_int(stats.messages, 1, "and no message");
+}
+
+static inline void put_batch(struct mc_store *store)
+{
+    struct mc_put items[5] = {
+        message("u1", "t1", "b1", "one", 1),  message("u1", "t1", "b2", "two", 2),
+        message("u1", "t1", "b1", "one", 1),  /* a repeat within the batch */
+        message("u1", "t1", "b2", "zwei", 2), /* a conflict within the batch */
+        message("u2", "t1", "b3", "three", 3),
+    };
+    struct mc_error err = {0};
+    is_status(store->ops->put(store, items, 5, &err), MC_OK, &err, "a batch");
+    ok(items[0].created && items[1].created && items[4].created, "three are new");
+    ok(items[2].status == MC_OK && !items[2].created, "one is a repeat");
+    is_int(items[3].status, MC_CONFLICT, "one is a conflict");
+    is_int(items[1].thread_messages, 2, "two in the thread");
+    is_int(items[1].thread_version, items[0].thread_version + 1, "each has its version");
+    ok(items[1].record->row > items[0].record->row, "rows grow");
+    put_records_fini(items, 5);
+    is_str(recent_ids(store, "u1", "t1", NULL, 10, &everything), "b2 b1", "recent shows both");
+    is_status(store->ops->put(store, NULL, 0, &err), MC_OK, &err, "an empty batch");
+}
+
+static inline void order_in_thread(struct mc_store *store)
+{
+    store_one(store, message("u", "t", "m10", "x", 10));
+    store_one(store, message("u", "t", "m30", "x", 30));
+    store_one(store, message("u", "t", "m20", "x", 20)); /* back-dated */
+    store_one(store, message("u", "t", "m20b", "x", 20)); /* same time: order of arrival */
+    store_one(store, message("u", "other", "o", "x", 25));
+    store_one(store, message("u2", "t", "n", "x", 25));
+    is_str(recent_ids(store, "u", "t", NULL, 10, &everything), "m30 m20b m20 m10",
+           "newest first by time, then arrival");
+    is_str(recent_ids(store, "u", "t", NULL, 2, &everything), "m30 m20b", "up to the limit");
+    is_str(recent_ids(store, "u", "t", "m20b", 10, &everything), "m20 m10", "before a message");
+    is_str(recent_ids(store, "u", "t", "m10", 10, &everything), "", "before the oldest");
+    is_str(recent_ids(store, "u", "t", "o", 10, &everything), "NOT_FOUND",
+           "before a message of another thread");
+    is_str(recent_ids(store, "u", "t", "n", 10, &everything), "NOT_FOUND",
+           "before a message of another user");
+    is_str(recent_ids(store, "u", "none", NULL, 10, &everything), "", "an unknown thread is empty");
+    is_str(recent_ids(store, "none", "t", NULL, 10, &everything), "", "an unknown user too");
+}
+
+static inline const char *around_ids(struct mc_store *store, int64_t row, size_t before,
+                                     size_t after, const struct mc_reader *reader)
+{
+    mc_auto(mc_records_fini) struct mc_records found = {0};
+    struct mc_error err = {0};
+    enum mc_status status = store->ops->around(store, row, before, after, reader, &found, &err);
+    return status == MC_OK ? ids_of(&found) : mc_status_name(status);
+}
+
+static inline void around_and_rows(struct mc_store *store)
+{
+    int64_t rows[5];
+    const char *ids[] = {"m0", "m1", "m2", "m3", "m4"};
+    for (int i = 0; i < 5; i++)
+        rows[i] = store_one(store, message("u", "t", ids[i], "x", i));
+    store_one(store, message("u", "t2", "other", "x", 2));
+    is_str(around_ids(store, rows[2], 1, 1, &everything), "m1 m3", "one on each side");
+    is_str(around_ids(store, rows[2], 9, 9, &everything), "m0 m1 m3 m4", "all on both sides");
+    is_str(around_ids(store, rows[0], 3, 0, &everything), "", "nothing before the first");
+    is_str(around_ids(store, 999999, 1, 1, &everything), "", "a row that is gone has no neighbours");
+
+    int64_t asked[] = {rows[3], 999999, rows[0], rows[3]};
+    mc_auto(mc_records_fini) struct mc_records found = {0};
+    struct mc_error err = {0};
+    is_status(store->ops->rows(store, asked, 4, &everything, &found, &err), MC_OK, &err, "rows");
+    is_str(ids_of(&found), "m3 m0 m3", "rows come as asked, without those that are gone");
+}
+
+static inline void thread_versions(struct mc_store *store)
+{
+    struct mc_thread_state state = {.exists = true};
+    struct mc_error err = {0};
+    is_status(store->ops->thread(store, MC_STR("u"), MC_STR("t"), &state, &err), MC_OK, &err,
+              "an unknown thread");
+    ok(!state.exists && state.version == 0 && state.messages == 0, "does not exist");
+    struct mc_put put = message("u", "t", "m1", "x", 0);
+    int64_t row = scratch_store_put(store, &put);
+    is_status(store->ops->thread(store, MC_STR("u"), MC_STR("t"), &state, &err), MC_OK, &err,
+              "a thread");
+    ok(state.exists && state.messages == 1, "exists with one message");
+    is_int(state.version, put.thread_version, "in the version that put told");
+    int64_t version = state.version;
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    claim_into(store, "w", MC_STAGE_FIRST, mc_time_now_us() + SECOND, 1, &jobs);
+    complete_row(store, "w", row, "x", 0);
+    is_status(store->ops->thread(store, MC_STR("u"), MC_STR("t"), &state, &err), MC_OK, &err,
+              "after enrichment");
+    is_int(state.version, version + 1, "the version is one higher");
+
+    struct mc_record *removed = NULL;
+    int64_t after = 0;
+    is_status(store->ops->remove(store, MC_STR("m1"), &everything, &removed, &after, &err), MC_OK,
+              &err, "remove");
+    is_int(after, version + 2, "removal is a change");
+    is_text(removed->m.message_id, "m1", "the removed message comes back");
+    mc_record_unref(removed);
+    is_status(store->ops->remove(store, MC_STR("m1"), &everything, &removed, &after, &err),
+              MC_NOT_FOUND, &err, "it cannot be removed twice");
+    is_status(store->ops->thread(store, MC_STR("u"), MC_STR("t"), &state, &err), MC_OK, &err,
+              "after removal");
+    is_int(state.messages, 0, "no message is left");
+}
+
+static inline void rows_not_reused(struct mc_store *store)
+{
+    struct mc_error err = {0};
+    int64_t first = store_one(store, message("u", "t", "m1", "x", 0));
+    struct mc_record *removed = NULL;
+    int64_t version;
+    is_status(store->ops->remove(store, MC_STR("m1"), &everything, &removed, &version, &err), MC_OK,
+              &err, "remove the newest");
+    mc_record_unref(removed);
+    int64_t second = store_one(store, message("u", "t", "m2", "x", 0));
+    ok(second > first, "its row is not used again");
+    is_int(scratch_queue(store).ready, 1, "its job is gone too");
+}
+
+static inline void access_rule(struct mc_store *store)
+{
+    mc_str red[] = {MC_STR("red")}, blue[] = {MC_STR("blue"), MC_STR("green")};
+    struct mc_put items[6] = {
+        agent_message("u", "t", "none", "cat", "", MC_VISIBILITY_PRIVATE),
+        agent_message("u", "t", "a-private", "cat", "a", MC_VISIBILITY_PRIVATE),
+        agent_message("u", "t", "b-private", "cat", "b", MC_VISIBILITY_PRIVATE),
+        agent_message("u", "t", "b-shared", "cat", "b", MC_VISIBILITY_SHARED),
+        agent_message("u", "t", "b-public", "cat", "b", MC_VISIBILITY_PUBLIC),
+        agent_message("u", "t", "c-ungrouped", "cat", "c", MC_VISIBILITY_SHARED),
+    };
+    items[3].message.sharing_groups = blue;
+    items[3].message.sharing_group_count = 2;
+    int64_t rows[6];
+    for (int i = 0; i < 6; i++)
+        rows[i] = store_one(store, items[i]);
+    mc_str only_b[] = {MC_STR("b")};
+    const struct {
+        const char *what, *sees;
+        struct mc_reader reader;
+    } cases[] = {
+        {"everything", "c-ungrouped b-public b-shared b-private a-private none", everything},
+        {"anonymous", "none", anonymous},
+        {"anonymous with public", "b-public none", {.read_public = true}},
+        {"agent a alone", "a-private", {.agent_id = MC_STR("a")}},
+        {"a with public", "b-public a-private", {.agent_id = MC_STR("a"), .read_public = true}},
+        {"a in blue", "b-shared a-private",
+         {.agent_id = MC_STR("a"), .read_shared = true, .groups = blue, .group_count = 1}},
+        {"a in red", "a-private",
+         {.agent_id = MC_STR("a"), .read_shared = true, .groups = red, .group_count = 1}},
+        {"a in blue without sharing", "a-private",
+         {.agent_id = MC_STR("a"), .groups = blue, .group_count = 1}},
+        {"a in no group", "a-private", {.agent_id = MC_STR("a"), .read_shared = true}},
+        {"a with all shared", "c-ungrouped b-shared a-private",
+         {.agent_id = MC_STR("a"), .read_any_shared = true}},
+        {"agent b", "b-public b-shared b-private", {.agent_id = MC_STR("b")}},
+        {"everything of b", "b-public b-shared b-private",
+         {.everything = true, .only_agents = only_b, .only_agent_count = 1}},
+        {"a, only of b, public", "b-public",
+         {.agent_id = MC_STR("a"), .read_public = true, .only_agents = only_b,
+          .only_agent_count = 1}},
+        {"an id that is SQL", "", {.agent_id = MC_STR("' OR 1=1 --")}},
+    };
+    mc_str cat[] = {MC_STR("cat")};
+    for (int indexed = 0; indexed < 2; indexed++) {
+        for (size_t i = 0; i < mc_countof(cases); i++) {
+            const struct mc_reader *reader = &cases[i].reader;
+            const char *sees = cases[i].sees;
+            is_str(recent_ids(store, "u", "t", NULL, 10, reader), sees, "recent: %s", cases[i].what);
+            struct mc_match_query query = query_of("u", cat, 1);
+            query.reader = reader;
+            is_str(match_ids(store, &query), sees, "match: %s", cases[i].what);
+            query.reader = &everything; /* the rows of all, shown to the reader */
+            mc_auto(mc_records_fini) struct mc_records found = {0};
+            struct mc_error err = {0};
+            int64_t newest_first[6] = {rows[5], rows[4], rows[3], rows[2], rows[1], rows[0]};
+            is_status(store->ops->rows(store, newest_first, 6, reader, &found, &err), MC_OK, &err,
+                      "rows");
+            is_str(ids_of(&found), sees, "rows: %s", cases[i].what);
+            for (int j = 0; j < 6; j++) {
+                struct mc_record *record = NULL;
+                char id[32];
+                snprintf(id, sizeof(id), "%.*s", MC_STR_ARG(items[j].message.message_id));
+                bool may = mc_reader_allows(reader, &items[j].message);
+                is_status(store->ops->get(store, mc_str_of(id), reader, &record, &err),
+                          may ? MC_OK : MC_NOT_FOUND, &err, "get %s: %s", id, cases[i].what);
+                mc_record_unref(record);
+                bool shown = may && strcmp(around_ids(store, rows[j], 0, 0, reader), "") == 0;
+                ok(shown || !may, "around a row that may be read");
+                if (!may)
+                    is_str(around_ids(store, rows[j], 9, 9, reader), "",
+                           "around %s, which is closed: %s", id, cases[i].what);
+                const char *before = recent_ids(store, "u", "t", id, 10, reader);
+                is_int(strcmp(before, "NOT_FOUND") == 0, !may, "before %s: %s", id, cases[i].what);
+            }
+        }
+        if (!indexed)
+            index_all(store);
+    }
+    /* A neighbour that is closed is left out. */
+    const struct mc_reader a = {.agent_id = MC_STR("a"), .read_public = true};
+    is_str(around_ids(store, rows[1], 9, 9, &a), "b-public", "around leaves out closed neighbours");
+    struct mc_error err = {0};
+    struct mc_record *removed = NULL;
+    int64_t version;
+    is_status(store->ops->remove(store, MC_STR("b-private"), &a, &removed, &version, &err),
+              MC_NOT_FOUND, &err, "a message that is closed cannot be removed");
+    ok(removed == NULL, "nor seen by trying");
+}
+
+#define STORE_MESSAGE_CASES                                                                        \
+    {"put and get", put_and_get}, {"the longest message", put_long}, {"repeats", put_repeat},      \
+        {"batches", put_batch}, {"order in a thread", order_in_thread},                            \
+        {"around and rows", around_and_rows}, {"versions of a thread", thread_versions},           \
+        {"rows are not used again", rows_not_reused}, {"the access rule", access_rule},

@@ -1,0 +1,186 @@
+/* Part of store_contract.h: the queue. */
+
+static inline void claim_order(struct mc_store *store)
+{
+    int64_t now = mc_time_now_us() + SECOND;
+    int64_t first = store_one(store, message("u", "t", "m1", "x", 9));
+    store_one(store, message("u", "t", "m2", "x", 5));
+    store_one(store, message("u", "t", "m3", "x", 7));
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    is_int(claim_into(store, "w1", MC_STAGE_MODEL, now, 9, &jobs), 0, "no job of the second stage");
+    is_int(claim_into(store, "w1", MC_STAGE_FIRST, now, 2, &jobs), 2, "two jobs");
+    is_int(jobs.items[0].record->row, first, "oldest first");
+    is_int(jobs.items[0].attempts, 1, "the first attempt");
+    is_int(jobs.items[0].stage, MC_STAGE_FIRST, "its stage");
+    ok(jobs.items[0].enqueued_us > 0 && jobs.items[0].enqueued_us <= now, "its time");
+    is_int(claim_into(store, "w2", MC_STAGE_FIRST, now, 9, &jobs), 1, "another gets the third");
+    is_int(claim_into(store, "w3", MC_STAGE_FIRST, now, 9, &jobs), 0, "nothing is left");
+    struct mc_error err = {0};
+    struct mc_queue_stats stats = {0};
+    is_status(store->ops->queue(store, now, &stats, &err), MC_OK, &err, "queue");
+    is_int(stats.leased, 3, "three are leased");
+    is_int(stats.ready, 0, "none is ready");
+    is_int(stats.oldest_us, jobs.items[0].enqueued_us, "the oldest");
+    is_int(stats.next_due_us, now + MINUTE, "next due when a lease ends");
+    is_status(store->ops->queue(store, now + MINUTE + 1, &stats, &err), MC_OK, &err, "queue, later");
+    is_int(stats.leased, 0, "no lease holds any more");
+    is_int(stats.ready, 3, "all are ready");
+}
+
+static inline void lease_expiry(struct mc_store *store)
+{
+    int64_t now = mc_time_now_us() + SECOND;
+    int64_t row = store_one(store, message("u", "t", "m1", "x", 0));
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    is_int(claim_into(store, "w1", MC_STAGE_FIRST, now, 1, &jobs), 1, "claimed");
+    is_int(claim_into(store, "w2", MC_STAGE_FIRST, now + MINUTE - 1, 1, &jobs), 0, "still leased");
+    is_int(claim_into(store, "w2", MC_STAGE_FIRST, now + MINUTE, 1, &jobs), 1, "the lease ran out");
+    is_int(jobs.items[1].attempts, 2, "which is a second attempt");
+    ok(!complete_row(store, "w1", row, "late", 0), "the first holder comes too late");
+    ok(complete_row(store, "w2", row, "good", 0), "the second completes");
+    ok(!complete_row(store, "w2", row, "again", 0), "but once only");
+    struct mc_record *got = scratch_get(store, "m1");
+    is_text(got->terms, "good", "the message has what was applied");
+    is_int(got->m.enrichment_state, MC_ENRICHMENT_ENRICHED, "it is enriched");
+    is_double(got->m.importance, 0.7, 1e-9, "with its importance");
+    is_text(got->m.metadata, "{\"method\":\"builtin\"}", "and metadata");
+    mc_record_unref(got);
+    ok(!complete_row(store, "w2", 123456, "none", 0), "a row that is not there is not applied");
+}
+
+static inline void two_stages(struct mc_store *store)
+{
+    int64_t now = mc_time_now_us() + SECOND;
+    int64_t row = store_one(store, message("u", "t", "m1", "x", 0));
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    claim_into(store, "w", MC_STAGE_FIRST, now, 1, &jobs);
+    ok(complete_row(store, "w", row, "one two", MC_STAGE_MODEL), "first stage done");
+    is_int(scratch_queue(store).ready, 1, "the job goes on");
+    is_int(claim_into(store, "w", MC_STAGE_FIRST, now, 1, &jobs), 0, "not in the first stage");
+    is_int(claim_into(store, "w", MC_STAGE_MODEL, now, 1, &jobs), 1, "but in the second");
+    is_int(jobs.items[1].attempts, 1, "attempts count anew");
+    is_text(jobs.items[1].record->terms, "one two", "with the terms of the first");
+    ok(complete_row(store, "w", row, "two three", 0), "second stage done");
+    is_int(scratch_queue(store).ready, 0, "the queue is empty");
+    mc_str terms[] = {MC_STR("one"), MC_STR("two"), MC_STR("three")};
+    struct mc_match_query query = query_of("u", terms, 1);
+    is_str(match_ids(store, &query), "", "the old terms are gone from the index");
+    query = query_of("u", terms + 1, 1);
+    is_str(match_ids(store, &query), "m1", "what stayed is found");
+    query = query_of("u", terms + 2, 1);
+    is_str(match_ids(store, &query), "m1", "what came is found");
+}
+
+struct dead_seen {
+    int count, attempts;
+    char message_id[32], user_id[32], error[64];
+    int64_t enqueued_us, died_us;
+};
+
+static inline bool see_dead(void *context, mc_str message_id, mc_str user_id, int attempts,
+                            int64_t enqueued_us, int64_t died_us, mc_str error)
+{
+    struct dead_seen *seen = context;
+    seen->count++;
+    seen->attempts = attempts;
+    seen->enqueued_us = enqueued_us;
+    seen->died_us = died_us;
+    snprintf(seen->message_id, sizeof(seen->message_id), "%.*s", MC_STR_ARG(message_id));
+    snprintf(seen->user_id, sizeof(seen->user_id), "%.*s", MC_STR_ARG(user_id));
+    snprintf(seen->error, sizeof(seen->error), "%.*s", MC_STR_ARG(error));
+    return true;
+}
+
+static inline void failures(struct mc_store *store)
+{
+    struct mc_error err = {0};
+    int64_t now = mc_time_now_us() + SECOND;
+    int64_t row = store_one(store, message("u", "t", "m1", "x", 0));
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    claim_into(store, "w", MC_STAGE_FIRST, now, 1, &jobs);
+    struct mc_failure later = {.row = row, .retry_at_us = now + MINUTE / 2, .error = MC_STR("busy")};
+    is_status(store->ops->fail(store, MC_STR("x"), &later, 1, &err), MC_OK, &err,
+              "a failure of somebody else");
+    is_int(scratch_queue(store).leased, 1, "changes nothing");
+    is_status(store->ops->fail(store, MC_STR("w"), &later, 1, &err), MC_OK, &err, "try again later");
+    is_int(claim_into(store, "w", MC_STAGE_FIRST, now + MINUTE / 2 - 1, 1, &jobs), 0, "not yet");
+    is_int(claim_into(store, "w", MC_STAGE_FIRST, now + MINUTE / 2, 1, &jobs), 1, "now");
+    is_int(jobs.items[1].attempts, 2, "the second attempt");
+
+    struct mc_failure dead = {.row = row, .error = MC_STR("no use"),
+                              .metadata = MC_STR("{\"enrichment_failed\":true}")};
+    is_status(store->ops->fail(store, MC_STR("w"), &dead, 1, &err), MC_OK, &err, "give up");
+    is_int(claim_into(store, "w", MC_STAGE_FIRST, now + 9 * MINUTE, 9, &jobs), 0,
+           "a dead job is not claimed");
+    struct mc_queue_stats stats = scratch_queue(store);
+    ok(stats.dead == 1 && stats.ready == 0 && stats.leased == 0, "it counts as dead");
+    ok(stats.oldest_us == 0 && stats.next_due_us == 0, "and not as waiting");
+    struct mc_record *got = scratch_get(store, "m1");
+    is_int(got->m.enrichment_state, MC_ENRICHMENT_FAILED, "its message says so");
+    is_text(got->m.metadata, "{\"enrichment_failed\":true}", "with the reason");
+    mc_record_unref(got);
+    struct dead_seen seen = {0};
+    is_status(store->ops->dead_jobs(store, 10, see_dead, &seen, &err), MC_OK, &err, "dead jobs");
+    ok(seen.count == 1 && seen.attempts == 2 && seen.died_us > 0 && seen.enqueued_us > 0,
+       "one, with its numbers");
+    is_str(seen.message_id, "m1", "its message");
+    is_str(seen.user_id, "u", "its user");
+    is_str(seen.error, "no use", "its error");
+
+    uint64_t count = 9;
+    is_status(store->ops->retry(store, MC_STR("nobody"), now, &count, &err), MC_OK, &err,
+              "retry another");
+    is_int(count, 0, "is none");
+    is_status(store->ops->retry(store, MC_STR("m1"), now, &count, &err), MC_OK, &err, "retry");
+    is_int(count, 1, "is one");
+    got = scratch_get(store, "m1");
+    is_int(got->m.enrichment_state, MC_ENRICHMENT_PENDING, "its message waits again");
+    mc_record_unref(got);
+    is_int(claim_into(store, "w", MC_STAGE_FIRST, now, 1, &jobs), 1, "it can be claimed");
+    is_int(jobs.items[2].attempts, 1, "attempts count anew");
+    is_status(store->ops->fail(store, MC_STR("w"), &dead, 1, &err), MC_OK, &err, "dead again");
+    is_status(store->ops->purge(store, &count, &err), MC_OK, &err, "purge");
+    is_int(count, 1, "one");
+    is_int(scratch_queue(store).dead, 0, "none is left");
+    got = scratch_get(store, "m1");
+    ok(got != NULL, "the message stays");
+    mc_record_unref(got);
+}
+
+static inline void releases(struct mc_store *store)
+{
+    struct mc_error err = {0};
+    int64_t now = mc_time_now_us() + SECOND;
+    store_one(store, message("u", "t", "m1", "x", 0));
+    store_one(store, message("u", "t", "m2", "x", 0));
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    claim_into(store, "w1", MC_STAGE_FIRST, now, 1, &jobs);
+    claim_into(store, "w2", MC_STAGE_FIRST, now, 1, &jobs);
+    is_status(store->ops->release(store, MC_STR("w1"), &err), MC_OK, &err, "release");
+    is_int(claim_into(store, "w3", MC_STAGE_FIRST, now, 9, &jobs), 1, "one is free again");
+    is_int(jobs.items[2].attempts, 1, "the released attempt does not count");
+    is_text(jobs.items[2].record->m.message_id, "m1", "it is the one of w1");
+}
+
+static inline void removed_while_leased(struct mc_store *store)
+{
+    struct mc_error err = {0};
+    int64_t row = store_one(store, message("u", "t", "m1", "x", 0));
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    claim_into(store, "w", MC_STAGE_FIRST, mc_time_now_us() + SECOND, 1, &jobs);
+    struct mc_record *removed = NULL;
+    int64_t version;
+    is_status(store->ops->remove(store, MC_STR("m1"), &everything, &removed, &version, &err), MC_OK,
+              &err, "removed while a worker has it");
+    mc_record_unref(removed);
+    store_one(store, message("u", "t", "m2", "other", 0));
+    ok(!complete_row(store, "w", row, "ghost", 0), "its completion is not applied");
+    mc_str ghost[] = {MC_STR("ghost")};
+    struct mc_match_query query = query_of("u", ghost, 1);
+    is_str(match_ids(store, &query), "", "nor indexed");
+}
+
+#define STORE_QUEUE_CASES                                                                          \
+    {"claims", claim_order}, {"leases run out", lease_expiry}, {"two stages", two_stages},         \
+        {"failures", failures}, {"release", releases},                                             \
+        {"removed while leased", removed_while_leased},

@@ -1,0 +1,249 @@
+"""ingest, recent, window, search, context from the command line, in a pipe and on a terminal."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import time
+
+import pytest
+
+from conftest import PROGRAM, SLOWNESS, environment, message
+
+HOSTILE = "evil \x1b]0;title\x07 \x1b[2J\u009b31m \u202eturned"
+
+
+def on_terminal(*args, env=None, answer=None, cwd=None):
+    """Runs the program on a pseudo-terminal: exit status and what the terminal got."""
+    parent, child = pty.openpty()
+    process = subprocess.Popen([str(PROGRAM), *map(str, args)], stdin=child, stdout=child, stderr=child, cwd=cwd,
+                               env=environment({"TERM": "xterm", **(env or {})}), close_fds=True)
+    os.close(child)
+    if answer is not None:
+        os.write(parent, answer)
+    received = b""
+    deadline = time.monotonic() + 30 * SLOWNESS
+    while time.monotonic() < deadline:
+        if not select.select([parent], [], [], 1)[0]:
+            continue
+        try:
+            chunk = os.read(parent, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        received += chunk
+    os.close(parent)
+    return process.wait(), received.decode("utf-8", "replace")
+
+
+def ingest_one(cli, db, text, *args, status=0, user="u1"):
+    return cli("ingest", "--db", db, "--user", user, "--thread", "t1", "--session", "s1", "--role", "user", "--text",
+               text, *args, status=status)
+
+
+def test_one_message(cli, db):
+    assert ingest_one(cli, db, "Where is my order A-1042?", "--message-id", "m1").out == "stored m1\n"
+    assert ingest_one(cli, db, "Where is my order A-1042?", "--message-id", "m1").out == "repeated m1\n"
+    result = ingest_one(cli, db, "Something else", "--message-id", "m1", status=1)
+    assert "m1" in result.err and result.out == ""
+    value = ingest_one(cli, db, "Thanks!", "--metadata", '{"channel": "mail"}', "--created-at", "2026-01-31",
+                       "--json").json
+    assert value["message_id"].startswith("msg_")
+    assert value["created_at"].startswith("2026-01-31T00:00:00")
+    assert value["metadata"]["extra"] == {"channel": "mail"}
+
+
+@pytest.mark.parametrize("args, said", [
+    (["--metadata", "[1]"], "metadata"),
+    (["--metadata", "{"], "metadata"),
+    (["--message-id", "a b"], "message_id"),
+    (["--message-id", "x" * 256], "message_id"),
+])
+def test_one_message_refused(cli, db, args, said):
+    assert said in ingest_one(cli, db, "text", *args, status=1).err
+
+
+@pytest.mark.parametrize("text", ["", " \t\n", "x" * 100001])
+def test_bad_text_is_refused(cli, db, text):
+    assert "text" in ingest_one(cli, db, text, status=1).err
+
+
+def test_invalid_utf8_is_refused(cli, db):
+    done = subprocess.run([str(PROGRAM), "ingest", "--db", db, "--user", "u", "--thread", "t", "--session", "s",
+                           "--role", "user", "--text", b"bad \xff byte"], capture_output=True, check=False,
+                          env=environment())
+    assert done.returncode == 1
+    assert b"UTF-8" in done.stderr
+
+
+def test_messages_are_enriched_when_ingest_returns(cli, db):
+    cli("ingest", "--db", db, input=[message("thanks!"), message("I need a refund for invoice 4711, it is urgent")],
+        status=0)
+    stored = cli("recent", "--db", db, "--user", "u1", "--thread", "t1", "--json", status=0).json["messages"]
+    assert [one["enrichment_state"] for one in stored] == ["enriched", "enriched"]
+    assert [one["metadata"]["method"] for one in stored] == ["builtin", "trivial"]
+    assert "refund" in stored[0]["metadata"]["topics"]
+
+
+def test_lines_and_their_errors(cli, db):
+    good = [json.dumps(message(f"Message {i}", message_id=f"m{i}")) for i in range(3)]
+    lines = [
+        good[0], "", "not json", good[1] + "\r", '{"user_id": "u1"}', json.dumps(message("x", role="robot")),
+        json.dumps(message("x", nonsense=1)), json.dumps(message(5)), json.dumps([1]), "{" * 100,
+        json.dumps(message("x", message_id="m0")), good[0], "   ", good[2],
+    ]
+    result = cli("ingest", "--db", db, input="\n".join(lines), status=1)
+    assert result.out == "stored 3, repeated 1, refused 8\n"
+    errors = {int(line.split(":")[0].removeprefix("line ")): line for line in result.err.splitlines()
+              if line.startswith("line ")}
+    assert sorted(errors) == [3, 5, 6, 7, 8, 9, 10, 11]
+    assert "role" in errors[6] and "nonsense" in errors[7] and "text" in errors[8] and "m0" in errors[11]
+
+
+def test_lines_as_json(cli, db):
+    result = cli("ingest", "--db", db, "--json", input=[message("one"), message("two", role="robot")], status=1)
+    assert result.json["stored"] == 1
+    assert [(one["line"], one.get("field")) for one in result.json["refused"]] == [(2, "role")]
+
+
+def test_nothing_at_all(cli, db):
+    assert cli("ingest", "--db", db, input="\n\n", status=0).out == "stored 0, repeated 0, refused 0\n"
+
+
+def test_many_lines_are_all_stored(cli, db):
+    count = 3000
+    cli("ingest", "--db", db, input=[message(f"Message number {i} about order {i}", message_id=f"m{i}",
+                                             thread_id=f"t{i % 7}") for i in range(count)], status=0)
+    assert cli("status", "--db", db, "--json", status=0).json["messages"] == count
+    again = cli("ingest", "--db", db, input=[message(f"Message number {i} about order {i}", message_id=f"m{i}",
+                                                     thread_id=f"t{i % 7}") for i in range(count)], status=0)
+    assert again.out == f"stored 0, repeated {count}, refused 0\n"
+
+
+def test_a_very_long_line_is_refused_and_the_next_is_read(cli, db):
+    long = json.dumps(message("x" * (5 << 20)))
+    binary = b"\x00\xff\xfe" * 1000
+    data = (json.dumps(message("before")) + "\n" + long + "\n").encode() + binary + b"\n" + \
+        json.dumps(message("behind")).encode()
+    result = cli("ingest", "--db", db, input=data, status=1)
+    assert result.out == "stored 2, repeated 0, refused 2\n"
+    assert "line 2: " in result.err and "line 3: " in result.err
+
+
+@pytest.mark.plain_only
+def test_memory_does_not_grow_with_the_input(db, sanitizer):
+    if sanitizer:
+        pytest.skip("a figure of the plain program")
+    program = subprocess.Popen([str(PROGRAM), "ingest", "--db", db, "--no-wait", "-q"], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment())
+    line = ("z" * 1000 + "\n").encode()
+    for _ in range(64):
+        program.stdin.write(line * 1024)
+    program.stdin.flush()
+    with open(f"/proc/{program.pid}/status", encoding="ascii") as status:
+        peak = next(int(row.split()[1]) for row in status if row.startswith("VmHWM"))
+    program.stdin.close()
+    assert b"refused 65536" in program.stdout.read()
+    assert program.wait() == 1
+    assert peak < 150 * 1024
+
+
+@pytest.fixture
+def stored(cli, db):
+    texts = ["I ordered a red kayak, order A-1042, for the summer trip", "Thanks!",
+             "The invoice INV-77 is wrong, please send a new one\nwith the right address", HOSTILE]
+    cli("ingest", "--db", db, input=[message(text, message_id=f"m{i}", created_at=f"2026-01-0{i + 1}T10:00:00Z")
+                                     for i, text in enumerate(texts)], status=0)
+    return db
+
+
+def test_recent(cli, stored):
+    out = cli("recent", "--db", stored, "--user", "u1", "--thread", "t1", status=0).out
+    assert out.index("kayak") < out.index("Thanks!") < out.index("INV-77")
+    assert "2026-01-01 10:00" in out
+    value = cli("recent", "--db", stored, "--user", "u1", "--thread", "t1", "--limit", "2", "--json", status=0).json
+    assert [one["message_id"] for one in value["messages"]] == ["m3", "m2"]
+    value = cli("recent", "--db", stored, "--user", "u1", "--thread", "t1", "--before", "m1", "--json", status=0).json
+    assert [one["message_id"] for one in value["messages"]] == ["m0"]
+    assert cli("recent", "--db", stored, "--user", "u1", "--thread", "none", status=0).out == ""
+    assert cli("recent", "--db", stored, "--user", "u 1", "--thread", "t", status=1).err
+
+
+def test_window(cli, stored):
+    value = cli("window", "--db", stored, "--user", "u1", "--thread", "t1", "--max-messages", "2", "--json",
+                status=0).json
+    assert [one["message_id"] for one in value["messages"]] == ["m2", "m3"]
+    assert "INV-77" in cli("window", "--db", stored, "--user", "u1", "--thread", "t1", status=0).out
+
+
+def test_search(cli, stored):
+    value = cli("search", "--db", stored, "--user", "u1", "kayak", "--json", status=0).json
+    assert value["hits"][0]["message"]["message_id"] == "m0" and value["hits"][0]["score"] > 0
+    out = cli("search", "--db", stored, "--user", "u1", "--query", "invoice", status=0).out
+    assert "INV-77" in out and out.splitlines()[0].split() == ["score", "time", "role", "thread", "text"]
+    assert "please send a new one with the right" in out, "a line break would tear the table"
+    assert cli("search", "--db", stored, "--user", "u2", "kayak", "--json", status=0).json == {"hits": []}
+    value = cli("search", "--db", stored, "--user", "u1", "kayak invoice", "--since", "2026-01-02", "--json",
+                status=0).json
+    assert "m0" not in [hit["message"]["message_id"] for hit in value["hits"]]
+    assert "topic" in cli("search", "--db", stored, "--user", "u1", "--topic", "nonsense", status=1).err
+
+
+def test_context(cli, stored):
+    args = ["context", "--db", stored, "--user", "u1", "--thread", "t1", "What did I order for the summer?"]
+    value = cli(*args, "--json", status=0).json
+    assert "A-1042" in value["assembled_context"]
+    assert "m0" in value["relevant_message_ids"]
+    assert value["metadata"]
+    plain = cli(*args, status=0).out
+    assert "A-1042" in plain
+    explained = cli(*args, "--explain", status=0).out
+    assert explained.startswith(plain) and "tokens" in explained[len(plain):] and "m0" in explained[len(plain):]
+    assert "MY OWN NOTE" in cli(*args, "--additional-context", "MY OWN NOTE", status=0).out
+
+
+def test_a_pipe_gets_the_text_unchanged_and_no_colours(cli, stored):
+    out = cli("context", "--db", stored, "--user", "u1", "--thread", "t1", "evil title", status=0).out
+    assert HOSTILE.splitlines()[0] in out
+    assert "\x1b[" not in cli("search", "--db", stored, "--user", "u1", "kayak", status=0).out
+
+
+@pytest.mark.parametrize("args", [
+    ["recent", "--thread", "t1"], ["window", "--thread", "t1"], ["search", "evil"],
+    ["context", "--thread", "t1", "evil title", "--explain"]])
+def test_a_terminal_gets_no_escape_sequence_of_a_message(stored, args):
+    status, out = on_terminal(*args, "--db", stored, "--user", "u1", env={"NO_COLOR": "1"})
+    assert status == 0
+    assert "evil" in out and "\\x1b]0;title" in out
+    for harm in ("\x1b", "\x07", "\u009b", "\u202e"):
+        assert harm not in out
+
+
+def test_colours_on_a_terminal(stored):
+    assert "\x1b[" in on_terminal("recent", "--db", stored, "--user", "u1", "--thread", "t1")[1]
+    assert "\x1b" not in on_terminal("recent", "--db", stored, "--user", "u1", "--thread", "t1",
+                                     env={"NO_COLOR": "1"})[1]
+    assert "\x1b" not in on_terminal("recent", "--db", stored, "--user", "u1", "--thread", "t1",
+                                     env={"TERM": "dumb"})[1]
+
+
+def test_errors_are_escaped_on_a_terminal(stored):
+    status, out = on_terminal("recent", "--db", stored, "--user", "x\x1b[31m", "--thread", "t1",
+                              env={"NO_COLOR": "1"})
+    assert status == 1 and "\x1b" not in out
+
+
+def test_ingest_without_input_on_a_terminal(db):
+    status, out = on_terminal("ingest", "--db", db)
+    assert status == 2 and "standard input" in out
+
+
+def test_erase_asks_on_a_terminal(cli, stored):
+    status, out = on_terminal("erase", "--db", stored, "--user", "u1", answer=b"n\n")
+    assert status == 1 and "cannot be undone" in out
+    assert cli("search", "--db", stored, "--user", "u1", "kayak", "--json").json["hits"]
+    status, out = on_terminal("erase", "--db", stored, "--user", "u1", answer=b"yes\n")
+    assert status == 0
+    assert not cli("search", "--db", stored, "--user", "u1", "kayak", "--json").json["hits"]

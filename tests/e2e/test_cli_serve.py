@@ -1,0 +1,94 @@
+"""mindcore serve as a process: what it prints, how it starts and how it ends."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from conftest import PROGRAM, environment, free_port, message, wait_until
+
+
+def test_it_prints_the_dashboard_and_a_line_that_works(server):
+    wait_until(lambda: "curl" in server.stdout, what="the welcome")
+    assert f"Dashboard: {server.url}/" in server.stdout
+    line = re.search(r"^Try it: +(curl .*)$", server.stdout, re.M)[1]
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["user_id"] == "ann"
+
+
+def test_logs_are_logfmt_on_standard_error(make_server):
+    server = make_server()
+    server.http.post("/v1/messages", message("hello there, how is order A-1?"))
+    server.stop()
+    lines = server.stderr.splitlines()
+    assert any("ready" in line for line in lines) and any("ended" in line for line in lines)
+    for line in lines:
+        assert re.match(r'ts=\S+ level=\w+ module=\w+ msg="', line), line
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_it_in_order(make_server, cli, sig):
+    server = make_server()
+    server.http.post("/v1/messages", message("I need a refund for order A-1042", message_id="m1"))
+    server.stop(sig)
+    value = cli("recent", "--db", server.db, "--user", "u1", "--thread", "t1", "--json", status=0).json
+    assert [one["message_id"] for one in value["messages"]] == ["m1"]
+
+
+def test_the_port_is_in_use(cli, db):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        result = cli("serve", "--db", db, "--listen", f"127.0.0.1:{port}", status=1)
+    assert f"127.0.0.1:{port}" in result.err and "in use" in result.err
+    assert "listen" in result.err.splitlines()[-1], "it should say what to do"
+
+
+@pytest.mark.parametrize("listen, said", [
+    ("nonsense", "listen"), ("127.0.0.1:99999", "listen"), ("0.0.0.0:0", "api_keys"), ("192.0.2.1:8000", "")])
+def test_addresses_that_are_refused(cli, db, listen, said):
+    result = cli("serve", "--db", db, "--listen", listen, status=1)
+    assert said in result.err
+
+
+def test_the_configuration_is_checked_before_anything_runs(cli, db, tmp_path):
+    path = tmp_path / "mindcore.yaml"
+    path.write_text("server:\n  listen: 127.0.0.1:8000\n  colour: red\n", encoding="utf-8")
+    assert f"{path}:3:" in cli("serve", "--db", db, "--config", path, status=1).err
+    assert not (tmp_path / "mindcore.db").exists()
+
+
+def test_a_second_address_for_metrics(make_server):
+    port = free_port()
+    server = make_server(args=["-o", f"server.metrics_listen=127.0.0.1:{port}"])
+    wait_until(lambda: f"http://127.0.0.1:{port}/metrics" in server.stdout, what="the welcome")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    assert answer.startswith(b"HTTP/1.1 200") and b"mindcore_" in answer
+
+
+@pytest.mark.plain_only
+def test_it_is_ready_quickly(tmp_path, sanitizer):
+    if sanitizer:
+        pytest.skip("a figure of the plain program")
+    times = []
+    for i in range(5):
+        start = time.monotonic()
+        process = subprocess.Popen(
+            [str(PROGRAM), "serve", "--db", f"sqlite:{tmp_path / f'{i}.db'}", "--listen", "127.0.0.1:0", "--json"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment())
+        port = json.loads(process.stdout.readline())["port"]
+        with socket.create_connection(("127.0.0.1", port)):
+            times.append(time.monotonic() - start)
+        process.terminate()
+        assert process.wait(15) == 0
+        process.stdout.close()
+    assert min(times) < 0.05, times
