@@ -2,9 +2,9 @@
  * What does a read or a change of the cache cost, against the least that it could?
  *
  * Reads take the newest 20 of 50 messages of about 800 bytes, of 1,000 threads in turn. Beside
- * each, in the same run and over the same bytes: in memory a lookup in a hash map with 20 references
- * taken and given back, in LMDB a plain loop that copies 20 values out. Each figure is the median of
- * 15 rounds.
+ * each, in the same run and over the same bytes: in memory a lookup in a hash map with 20
+ * references taken and given back, in LMDB a plain loop that copies 20 values out. Each figure is
+ * the median of 15 rounds.
  */
 #include <ftw.h>
 #include <lmdb.h>
@@ -40,8 +40,8 @@ static struct mc_record *make_record(int thread, int64_t row)
 {
     static char text[301], metadata[401];
     memset(text, 'x', 300);
-    snprintf(metadata, sizeof(metadata), "{\"topics\":[\"billing\",\"refund\"],\"note\":\"%0300d\"}",
-             thread);
+    snprintf(metadata, sizeof(metadata),
+             "{\"topics\":[\"billing\",\"refund\"],\"note\":\"%0300d\"}", thread);
     struct mc_message m = {
         .message_id = MC_STR("msg_0190f7a2b3c4d5e6f708192a3b4c5d6e"),
         .user_id = MC_STR("user-1"),

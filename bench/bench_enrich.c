@@ -1,6 +1,6 @@
 /*
- * How many messages a second one core enriches without a model: trivial detection, metadata, its JSON, and the index
- * terms, over a mix of support messages.
+ * How many messages a second one core enriches without a model: trivial detection, metadata, its
+ * JSON, and the index terms, over a mix of support messages.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,16 +29,21 @@ static const char *const messages[] = {
     "I work at Acme Widgets GmbH in Berlin and we use your Slack integration.",
     "No, the blue one. I meant the large size.",
     "We paid 1,299.00 EUR on March 3rd, 2026 but the receipt shows another amount.",
-    "Sure, I can help with that. Could you tell me your order number and the email address of the account?",
-    "I tried to install the latest version on Ubuntu and got an error: connection refused on port 5432. "
+    "Sure, I can help with that. Could you tell me your order number and the email address of the "
+    "account?",
+    "I tried to install the latest version on Ubuntu and got an error: connection refused on port "
+    "5432. "
     "The logs say the database is not reachable, although psql works from the same machine.",
     "\xF0\x9F\x91\x8D",
-    "Your refund of $24.50 was issued on 2026-01-15; it takes three to five business days to arrive.",
-    "The app keeps crashing when I open the settings page on my phone. I already reinstalled it twice.",
+    "Your refund of $24.50 was issued on 2026-01-15; it takes three to five business days to "
+    "arrive.",
+    "The app keeps crashing when I open the settings page on my phone. I already reinstalled it "
+    "twice.",
     "Where is my package? It was supposed to be delivered last Tuesday and there is no update.",
     "Thank you so much for your help, have a great day!",
     "Please change the shipping address of order ORD-99812 to 5 Main Street, Springfield.",
-    "I would like to upgrade from the basic plan to the pro plan. What happens to the remaining days?",
+    "I would like to upgrade from the basic plan to the pro plan. What happens to the remaining "
+    "days?",
     "Is there documentation about rate limits of the API? We send about 2000 requests per minute.",
     "Two-factor authentication does not accept my code and now I am locked out of my account.",
 };

@@ -25,19 +25,19 @@ struct mc_cache_options {
 struct mc_cache_stats {
     uint64_t hits, misses, evictions, expirations, errors;
     uint64_t threads, messages, bytes;
-    uint64_t invalidations; /* threads dropped by request */
-    uint64_t by_topic, by_user, by_age,
-        by_change;                /* the reasons of invalidations; by_change: missed versions */
-    int64_t last_invalidation_us; /* 0: never */
+    uint64_t invalidations;             /* threads dropped by request */
+    uint64_t by_topic, by_user, by_age; /* the reasons of invalidations, where one is known */
+    uint64_t by_change;                 /* threads dropped because a version was missed */
+    int64_t last_invalidation_us;       /* 0: never */
 };
 
 struct mc_cache_read {
     int64_t version; /* of the thread, as the entry reflects it */
     bool complete;   /* the entry holds the whole thread */
     /*
-     * Confirmed since it was made and since the last doubt. False: compare version with the store's,
-     * then confirm or fill. A new entry is not verified, however it was made: a change may have overtaken
-     * what was read from the store, and an entry on disk is older than this process.
+     * Confirmed since it was made and since the last doubt. False: compare version with the
+     * store's, then confirm or fill. A new entry is not verified, however it was made: a change may
+     * have overtaken what was read from the store, and an entry on disk is older than this process.
      */
     bool verified;
 };
@@ -53,8 +53,10 @@ struct mc_cache_ops {
      */
     bool (*get)(struct mc_cache *cache, mc_str user_id, mc_str thread_id, size_t limit,
                 int64_t now_us, struct mc_records *out, struct mc_cache_read *read);
-    /* Replaces the entry. records: newest first; complete: they are the whole thread (before
-     * cutting to max_size). */
+    /*
+     * Replaces the entry. records: newest first; complete: they are the whole thread (before
+     * cutting to max_size).
+     */
     void (*fill)(struct mc_cache *cache, mc_str user_id, mc_str thread_id,
                  struct mc_record *const *records, size_t count, int64_t version, bool complete,
                  int64_t now_us);
@@ -65,19 +67,24 @@ struct mc_cache_ops {
      */
     void (*append)(struct mc_cache *cache, struct mc_record *record, int64_t version,
                    int64_t messages, int64_t now_us);
-    /* A message was enriched, making `version`: replaces it in place (if the entry still holds it).
-     * topics: what it is about. */
+    /*
+     * A message was enriched, making `version`: replaces it in place (if the entry still holds it).
+     * topics: those in the record's metadata, which is not parsed here.
+     */
     void (*update)(struct mc_cache *cache, struct mc_record *record, int64_t version,
                    const mc_str *topics, size_t topic_count, int64_t now_us);
     /*
-     * The store was asked after a get that was not verified, and answered `version`: an entry of that
-     * version is verified from now on, unless a doubt came between the get and this.
+     * The store was asked after a get that was not verified, and answered `version`: an entry of
+     * that version is verified from now on, unless a doubt came between the get and this.
      */
     void (*confirm)(struct mc_cache *cache, mc_str user_id, mc_str thread_id, int64_t version);
     /* Another process may have changed the store: every entry must be verified again. */
     void (*doubt)(struct mc_cache *cache);
-    /* Each returns the number of threads dropped. thread_id absent: all of the user; user_id
-     * absent: everything. */
+    /*
+     * Each returns the number of threads dropped. thread_id absent: all of the user; user_id
+     * absent: everything. Topic: threads of which a message held here has it in its metadata's
+     * "topics". Older: not filled or changed for max_age_us or more.
+     */
     uint64_t (*drop)(struct mc_cache *cache, mc_str user_id, mc_str thread_id, int64_t now_us);
     uint64_t (*drop_topic)(struct mc_cache *cache, mc_str topic, int64_t now_us);
     uint64_t (*drop_older)(struct mc_cache *cache, int64_t max_age_us, int64_t now_us);

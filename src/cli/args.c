@@ -251,6 +251,12 @@ static enum mc_status add_value(struct mc_args *args, const struct mc_cli_option
     return MC_OK;
 }
 
+/* The long form of a known option: as a value it would have to be written --name=--value. */
+static bool is_option(struct mc_args *args, const char *word)
+{
+    return word[0] == '-' && word[1] == '-' && find_option(args, mc_str_of(word + 2), 0);
+}
+
 /* One word that starts with a hyphen; *next moves over its argument. */
 static enum mc_status take_option(struct mc_args *args, int argc, char **argv, int *next,
                                   struct mc_error *err)
@@ -285,7 +291,7 @@ static enum mc_status take_option(struct mc_args *args, int argc, char **argv, i
         return add_value(args, option, "", err);
     if (equals)
         return add_value(args, option, equals + 1, err);
-    if (*next >= argc)
+    if (*next >= argc || is_option(args, argv[*next]))
         return mc_fail(err, MC_INVALID, "option --%s needs a value: --%s %s", option->name,
                        option->name, option->argument);
     return add_value(args, option, argv[(*next)++], err);

@@ -13,7 +13,6 @@ static void explain(struct mc_out *out, const struct mc_context *context)
     struct mc_error err;
     fputc('\n', out->file);
     mc_out_print(out, MC_STYLE_BOLD, "Why\n");
-    fprintf(out->file, "tokens %zu, confidence %.2f\n", context->tokens, context->confidence);
     if (mc_json_parse(context->metadata, &metadata, &err) == MC_OK)
         mc_show_json(out, metadata);
 }

@@ -66,6 +66,7 @@ struct test {
         last[THREADS_MOST]; /* acknowledged last in this run; sequence 0 for none */
     struct mc_buf heard;    /* an unfinished line of the writer */
     bool ready;
+    int64_t start_us; /* that the last writer took to be ready */
 };
 
 static int remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)

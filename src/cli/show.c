@@ -46,23 +46,6 @@ void mc_human_seconds(double seconds, char text[MC_HUMAN_SIZE])
         snprintf(text, MC_HUMAN_SIZE, "%lld d %lld h", whole / 86400, whole / 3600 % 24);
 }
 
-static bool is_scalar(const struct mc_json *node)
-{
-    enum mc_json_type type = mc_json_type(node);
-    return type != MC_JSON_ARRAY && type != MC_JSON_OBJECT;
-}
-
-static bool is_flat_list(const struct mc_json *node)
-{
-    if (mc_json_type(node) != MC_JSON_ARRAY)
-        return false;
-    for (size_t i = 0; i < mc_json_count(node); i++) {
-        if (!is_scalar(mc_json_at(node, i)))
-            return false;
-    }
-    return true;
-}
-
 static void put_number(struct mc_buf *buf, mc_str key, const struct mc_json *node)
 {
     char human[MC_HUMAN_SIZE];
@@ -107,18 +90,38 @@ static void put_scalar(struct mc_buf *buf, mc_str key, const struct mc_json *nod
     }
 }
 
+/* The values of a small object, {"feature": "words", "share": 0.5}: "words 0.5". */
+static void put_values(struct mc_buf *buf, const struct mc_json *object)
+{
+    void *cursor = NULL;
+    mc_str key;
+    const struct mc_json *value;
+    bool first = true;
+    while (mc_json_next(object, &cursor, &key, &value)) {
+        if (!first)
+            mc_buf_char(buf, ' ');
+        first = false;
+        put_scalar(buf, key, value);
+    }
+}
+
+/* In one line, as a cell of a table. */
 static void put_value(struct mc_buf *buf, mc_str key, const struct mc_json *node)
 {
-    if (!is_flat_list(node)) {
+    if (mc_json_type(node) != MC_JSON_ARRAY) {
         put_scalar(buf, key, node);
         return;
     }
     if (!mc_json_count(node))
         mc_buf_text(buf, "none");
     for (size_t i = 0; i < mc_json_count(node); i++) {
+        const struct mc_json *item = mc_json_at(node, i);
         if (i)
             mc_buf_text(buf, ", ");
-        put_scalar(buf, key, mc_json_at(node, i));
+        if (mc_json_type(item) == MC_JSON_OBJECT)
+            put_values(buf, item);
+        else
+            put_scalar(buf, key, item);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "base/utf8.h"
+#include "message/label.h"
 #include "text/lexicon.h"
 #include "text/stem.h"
 #include "text/terms.h"
@@ -15,6 +16,7 @@
 #define CODE_WEIGHT 1.3 /* order numbers and the like are what is looked for */
 #define TOPIC_WEIGHT 0.35
 #define TOKENS_MAX 2048
+#define LABEL_MAX ((size_t)4096)
 
 /* Stems of words that questions are made of: they match much and tell little. */
 static const char *const weak_stems[] = {
@@ -75,14 +77,10 @@ static void choose_words(struct mc_terms *terms)
 
 mc_str mc_query_label(char kind, mc_str name, struct mc_arena *arena)
 {
-    mc_str label = mc_arena_printf(arena, "%c:%.*s", kind, MC_STR_ARG(name));
-    char *text = (char *)label.data;
-    /* Index tokens are separated by spaces. */
-    for (size_t i = 0; text && i < label.len; i++) {
-        if (text[i] == ' ')
-            text[i] = '_';
-    }
-    return label;
+    mc_auto(mc_buf_fini) struct mc_buf label;
+    mc_buf_init(&label, LABEL_MAX);
+    mc_label_append(&label, kind, name);
+    return label.failed ? MC_STR_NONE : mc_arena_copy(arena, mc_buf_str(&label));
 }
 
 static enum mc_status add_topic(struct mc_query *query, mc_str topic, struct mc_arena *arena,
@@ -91,7 +89,7 @@ static enum mc_status add_topic(struct mc_query *query, mc_str topic, struct mc_
     size_t topics = query->term_count - query->word_count;
     if (topics == MC_QUERY_TOPICS_MAX || listed(vague_topics, mc_countof(vague_topics), topic))
         return MC_OK;
-    mc_str label = mc_query_label('t', topic, arena);
+    mc_str label = mc_query_label(MC_LABEL_TOPIC, topic, arena);
     if (!label.data)
         return mc_fail_memory(err);
     for (size_t i = query->word_count; i < query->term_count; i++) {

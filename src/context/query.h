@@ -36,7 +36,7 @@ MC_MUST_CHECK enum mc_status mc_query_read(mc_str text, const struct mc_vocabula
 /* Sets gains and mass from the number of messages that each term matched, of so many. */
 void mc_query_weigh(struct mc_query *query, const uint32_t *df, int64_t messages);
 
-/* A label as it stands in the index: kind 't', 'c' or 'i'. data is NULL when out of memory. */
+/* A label (message/label.h) in the arena; data is NULL when out of memory. */
 mc_str mc_query_label(char kind, mc_str name, struct mc_arena *arena);
 
 #endif

@@ -78,21 +78,25 @@ static enum mc_status fill(const struct mc_retrieval *r, const struct mc_recent_
     return status;
 }
 
-/* What the cache has, else what the store has, the cache filled on the way. */
+/*
+ * What the cache has, else what the store has, the cache filled on the way. For a reader that may not see
+ * all, everything that an entry can hold: *complete then says that there is no more.
+ */
 static enum mc_status read_cached(const struct mc_retrieval *r, const struct mc_recent_read *read,
                                   int64_t now_us, struct mc_records *all, bool *complete,
                                   struct mc_error *err)
 {
     struct mc_cache_read cached = {0};
     bool fresh = false;
-    if (r->cache->ops->get(r->cache, read->user_id, read->thread_id, read->limit, now_us, all,
+    size_t limit = mc_reader_unfiltered(read->reader) ? read->limit : r->cache_max_size;
+    if (r->cache->ops->get(r->cache, read->user_id, read->thread_id, limit, now_us, all,
                            &cached)) {
         enum mc_status status = verify(r, read, &cached, now_us, &fresh, err);
         if (status)
             return status;
     }
     mc_metrics_add(r->metrics, fresh ? MC_COUNT_CACHE_HIT : MC_COUNT_CACHE_MISS, 1);
-    *complete = cached.complete;
+    *complete = all->count < limit || (cached.complete && limit == r->cache_max_size);
     if (fresh)
         return MC_OK;
     mc_records_fini(all);

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "context/candidates.h"
 #include "message/input.h"
+#include "message/label.h"
 #include "text/names.h"
 
 #define LIMIT_DEFAULT 20
@@ -96,13 +97,13 @@ static enum mc_status require_all(struct search *s, struct mc_error *err)
 {
     const struct mc_search_query *q = s->query;
     enum mc_status status =
-        require_names(s, "topics", 't', q->topics, q->topic_count, mc_vocabulary_topic, err);
+        require_names(s, "topics", MC_LABEL_TOPIC, q->topics, q->topic_count, mc_vocabulary_topic, err);
     if (!status)
-        status = require_names(s, "categories", 'c', q->categories, q->category_count,
+        status = require_names(s, "categories", MC_LABEL_CATEGORY, q->categories, q->category_count,
                                mc_vocabulary_category, err);
     if (!status)
         status =
-            require_names(s, "intent", 'i', &q->intent, q->intent.len > 0, intent_name, err);
+            require_names(s, "intent", MC_LABEL_INTENT, &q->intent, q->intent.len > 0, intent_name, err);
     return status;
 }
 

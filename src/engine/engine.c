@@ -25,32 +25,27 @@ static void on_foreign_change(void *context)
         mc_pool_wake(pool);
 }
 
-static void learn(struct mc_engine *engine, const struct mc_record *record,
-                  const struct mc_metadata *metadata)
-{
-    mc_auto(mc_arena_fini) struct mc_arena arena;
-    mc_arena_init(&arena, MC_REQUEST_ARENA_MAX);
-    struct mc_signal *signals;
-    size_t count = 0;
-    struct mc_error error;
-    enum mc_status status =
-        mc_signals_of(&record->m, metadata, &arena, &signals, &count, &error);
-    if (!status && count > 0)
-        status = mc_preferences_learn(engine->preferences, record->m.user_id, signals, count, &error);
-    if (status) {
-        mc_metrics_add(engine->metrics, MC_COUNT_ERROR_ENRICHMENT, 1);
-        mc_log(MC_LOG_WARNING, "engine", "signals of a message were not kept: %s", error.message);
-    }
-}
-
-/* A worker committed a message's enrichment. */
+/* A worker committed a message's enrichment, and what was learned from it. */
 static void on_enriched(void *context, struct mc_record *record, const struct mc_metadata *metadata,
                         int64_t thread_version)
 {
     struct mc_engine *engine = context;
     engine->cache->ops->update(engine->cache, record, thread_version, metadata->topics,
                                metadata->topic_count, mc_time_now_us());
-    learn(engine, record, metadata);
+    struct mc_error error;
+    if (mc_preferences_auto_apply(engine->preferences, record->m.user_id, &error)) {
+        mc_metrics_add(engine->metrics, MC_COUNT_ERROR_ENRICHMENT, 1);
+        mc_log(MC_LOG_WARNING, "engine", "learned preferences were not applied: %s", error.message);
+    }
+}
+
+/* The store changed a message without telling the thread's version: what is cached is compared again. */
+static void on_died(void *context, const struct mc_message *message)
+{
+    struct mc_engine *engine = context;
+    mc_log(MC_LOG_WARNING, "enrich", "the enrichment of %.*s was given up",
+           MC_STR_ARG(message->message_id));
+    engine->cache->ops->doubt(engine->cache);
 }
 
 static enum mc_status open_text(struct mc_engine *engine, struct mc_error *err)
@@ -87,7 +82,9 @@ static enum mc_status start_pool(struct mc_engine *engine, struct mc_error *err)
     options.metrics = engine->metrics;
     options.vocabulary = engine->vocabulary;
     options.trivial = engine->trivial;
+    options.learn = mc_signals_of;
     options.enriched = on_enriched;
+    options.died = on_died;
     options.context = engine;
     struct mc_pool *pool = NULL;
     enum mc_status status = mc_pool_start(&options, &pool, err);

@@ -58,7 +58,8 @@ static size_t match(const struct mc_vocabulary *vocabulary, const struct mc_toke
             memcpy(best, topics, sizeof(best));
             words = i - at + 1;
         }
-        stranger = stranger || (i == at && count == 0 && mc_vocabulary_is_stranger(vocabulary, node));
+        stranger =
+            stranger || (i == at && count == 0 && mc_vocabulary_is_stranger(vocabulary, node));
     }
     const struct mc_token *token = &tokens->items[at];
     bool content = token->kind == MC_TOKEN_WORD &&
@@ -71,7 +72,8 @@ static size_t match(const struct mc_vocabulary *vocabulary, const struct mc_toke
     return words > 0 ? words : 1;
 }
 
-/* The most mentioned first; a stable order, because the insertion keeps equals apart as they came. */
+/* The most mentioned first; a stable order, because the insertion keeps equals apart as they came.
+ */
 static void rank(struct tally *tally)
 {
     for (size_t i = 1; i < tally->count; i++) {
@@ -88,7 +90,8 @@ static void rank(struct tally *tally)
         tally->count = MC_BUILTIN_TOPICS;
 }
 
-/* The words of addresses ("example.com/docs") are no subject. *next is the first entity still ahead. */
+/* The words of addresses ("example.com/docs") are no subject. *next is the first entity still
+ * ahead. */
 static bool in_address(const struct mc_tokens *tokens, size_t at,
                        const struct mc_entities *entities, size_t *next)
 {
@@ -206,7 +209,8 @@ static bool is_urgent(const struct mc_tokens *tokens, const struct mc_cues *cues
         return true;
     for (size_t i = 0; i < tokens->count; i++) {
         /* "not urgent" is not. */
-        bool denied = i > 0 && (mc_lexicon_entry(tokens->items[i - 1].word)->flags & MC_WORD_NEGATION);
+        bool denied =
+            i > 0 && (mc_lexicon_entry(tokens->items[i - 1].word)->flags & MC_WORD_NEGATION);
         if ((mc_lexicon_entry(tokens->items[i].word)->flags & MC_WORD_URGENT) && !denied)
             return true;
     }
@@ -283,7 +287,8 @@ void mc_builtin_trivial(enum mc_trivial category, struct mc_metadata *out)
     out->categories = general;
     out->category_count = 1;
     out->importance = MC_IMPORTANCE_TRIVIAL;
-    out->sentiment = mc_mood_name(category == MC_TRIVIAL_THANKS ? MC_MOOD_POSITIVE : MC_MOOD_NEUTRAL);
+    out->sentiment =
+        mc_mood_name(category == MC_TRIVIAL_THANKS ? MC_MOOD_POSITIVE : MC_MOOD_NEUTRAL);
     out->sentiment_score = category == MC_TRIVIAL_THANKS ? 0.4 : 0;
     if (intent != MC_INTENT_NONE)
         out->intent = mc_intent_name(intent);

@@ -127,10 +127,13 @@ static enum mc_status fail_job(struct worker *worker, const struct mc_job *job, 
     }
     enum mc_status status =
         pool->options.store->ops->fail(pool->options.store, mc_str_of(worker->lease), &failure, 1, err);
-    if (!status)
-        mc_metrics_add(pool->options.metrics,
-                       dead ? MC_COUNT_ENRICHMENT_DEAD : MC_COUNT_ENRICHMENT_RETRY, 1);
-    return status;
+    if (status)
+        return status;
+    mc_metrics_add(pool->options.metrics,
+                   dead ? MC_COUNT_ENRICHMENT_DEAD : MC_COUNT_ENRICHMENT_RETRY, 1);
+    if (dead && pool->options.died)
+        pool->options.died(pool->options.context, &job->record->m);
+    return MC_OK;
 }
 
 static void announce(struct worker *worker, const struct mc_job *job,
@@ -206,6 +209,35 @@ static enum mc_status complete_each(struct worker *worker, const struct batch *b
     return MC_OK;
 }
 
+/* What becomes of one job when its batch is committed; everything in the worker's arena. */
+static enum mc_status enrich_one(struct worker *worker, const struct mc_job *job,
+                                 struct mc_enrichment_result *result,
+                                 struct mc_completion *completion, struct mc_error *err)
+{
+    const struct mc_pool_options *options = &worker->pool->options;
+    const struct mc_message *message = &job->record->m;
+    enum mc_status status = mc_first_stage(options->vocabulary, options->trivial, message,
+                                           &worker->arena, result, err);
+    struct mc_signal *signals = NULL;
+    size_t signal_count = 0;
+    if (!status)
+        status = options->learn(message, &result->metadata, &worker->arena, &signals, &signal_count,
+                                err);
+    if (status)
+        return status;
+    *completion = (struct mc_completion){
+        .row = job->record->row,
+        .user_id = message->user_id,
+        .metadata = result->json,
+        .terms = result->terms,
+        .importance = result->metadata.importance,
+        .state = MC_ENRICHMENT_ENRICHED,
+        .signals = signals,
+        .signal_count = signal_count,
+    };
+    return MC_OK;
+}
+
 /* Enriches and completes the jobs; a job that fails is put back or buried and the others go on. */
 static enum mc_status process(struct worker *worker, const struct mc_job *jobs, size_t count,
                               struct mc_error *err)
@@ -219,27 +251,18 @@ static enum mc_status process(struct worker *worker, const struct mc_job *jobs, 
     if (!good || !results || !completions)
         return mc_fail_memory(err);
     struct batch batch = {good, results, completions, 0, mc_time_monotonic_us()};
-    const struct mc_pool_options *options = &worker->pool->options;
     for (size_t i = 0; i < count; i++) {
         struct mc_error reason;
-        struct mc_enrichment_result *result = &results[batch.count];
-        enum mc_status status = mc_first_stage(options->vocabulary, options->trivial,
-                                               &jobs[i].record->m, &worker->arena, result, &reason);
-        if (status) {
-            note_error(worker->pool, &reason, false);
-            status = fail_job(worker, &jobs[i], mc_str_of(reason.message), err);
-            if (status)
-                return status;
+        enum mc_status status = enrich_one(worker, &jobs[i], &results[batch.count],
+                                           &completions[batch.count], &reason);
+        if (!status) {
+            good[batch.count++] = jobs[i];
             continue;
         }
-        completions[batch.count] = (struct mc_completion){
-            .row = jobs[i].record->row,
-            .metadata = result->json,
-            .terms = result->terms,
-            .importance = result->metadata.importance,
-            .state = MC_ENRICHMENT_ENRICHED,
-        };
-        good[batch.count++] = jobs[i];
+        note_error(worker->pool, &reason, false);
+        status = fail_job(worker, &jobs[i], mc_str_of(reason.message), err);
+        if (status)
+            return status;
     }
     enum mc_status status = complete_batch(worker, &batch, err);
     return status && !of_store(status) ? complete_each(worker, &batch, err) : status;

@@ -19,11 +19,23 @@
 #define MC_WORKERS_MAX 16
 
 /*
+ * What a message teaches about its user, to be stored with its enrichment; pure, everything in the
+ * arena (memory/preferences.h mc_signals_of).
+ */
+typedef enum mc_status (*mc_learn_fn)(const struct mc_message *message,
+                                      const struct mc_metadata *metadata, struct mc_arena *arena,
+                                      struct mc_signal **signals, size_t *count,
+                                      struct mc_error *err);
+
+/*
  * Called by a worker after a message's enrichment was committed; record carries the new metadata and is
  * borrowed. thread_version is the version that the commit made.
  */
 typedef void (*mc_enriched_fn)(void *context, struct mc_record *record,
                                const struct mc_metadata *metadata, int64_t thread_version);
+
+/* Called by a worker after a message's job was given up: its metadata and state have changed. */
+typedef void (*mc_died_fn)(void *context, const struct mc_message *message);
 
 struct mc_pool_options {
     int workers;           /* 1..MC_WORKERS_MAX */
@@ -36,7 +48,9 @@ struct mc_pool_options {
     struct mc_metrics *metrics;
     const struct mc_vocabulary *vocabulary;
     const struct mc_trivial_detector *trivial;
+    mc_learn_fn learn;
     mc_enriched_fn enriched;
+    mc_died_fn died; /* may be NULL */
     void *context;
 };
 

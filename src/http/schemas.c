@@ -28,7 +28,7 @@ static const struct {
             "\"type\":" STRING ",\"title\":" STRING ",\"status\":" INTEGER ",\"detail\":" STRING
             ",\"field\":" STRING ",\"request_id\":" STRING)},
     {"Metadata",
-     OBJECT("\"topics\",\"categories\",\"importance\"",
+     OBJECT("", /* empty until the message is enriched */
             "\"topics\":" STRINGS ",\"categories\":" STRINGS
             ",\"importance\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1}"
             ",\"sentiment\":{\"type\":[\"object\",\"null\"],\"properties\":{\"overall\":" STRING

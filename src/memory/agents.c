@@ -622,11 +622,10 @@ static enum mc_status read_member(struct agent_json *from, mc_str key, const str
     if (mc_str_equal(key, MC_STR("sharing_groups")))
         return mc_input_string_list(value, "sharing_groups", MC_SHARING_GROUPS_MAX, from->arena,
                                     &input->sharing_groups, &input->sharing_group_count, err);
-    return mc_fail_field(err, MC_INVALID, "agent",
-                         "unknown field \"%.*s\"; fields are agent_id, name, description, "
-                         "sharing_groups, default_visibility, can_read_public, can_write_public, "
-                         "metadata",
-                         (int)(key.len < 64 ? key.len : 64), key.data);
+    return mc_input_unknown(key,
+                            "fields are agent_id, name, description, sharing_groups, "
+                            "default_visibility, can_read_public, can_write_public, metadata",
+                            err);
 }
 
 static enum mc_status read_agent(struct agent_json *from, struct mc_error *err)

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "base/thread.h"
 #include "base/utf8.h"
+#include "message/input.h"
 
 /*
  * DESIGN. A user's preferences are one JSON object in the store. A change reads it into one value a
@@ -268,10 +269,10 @@ static enum mc_status merge(const struct mc_json *object, struct mc_arena *arena
         size_t index;
         const struct field *field = find_field(key, &index);
         if (!field)
-            return mc_fail_field(err, MC_INVALID, "preferences",
-                                 "unknown field \"%.*s\"; fields are " FIELD_NAMES
-                                 " (the application's own go into custom)",
-                                 (int)(key.len < 64 ? key.len : 64), key.data);
+            return mc_input_unknown(key,
+                                    "fields are " FIELD_NAMES
+                                    " (the application's own go into custom)",
+                                    err);
         enum mc_status status =
             set_value(field, node, arena, &preferences->values[index], err);
         if (status)
@@ -584,14 +585,11 @@ enum mc_status mc_preferences_apply_signals(struct mc_preferences *preferences, 
     return status;
 }
 
-enum mc_status mc_preferences_learn(struct mc_preferences *preferences, mc_str user_id,
-                                    const struct mc_signal *signals, size_t count,
-                                    struct mc_error *err)
+enum mc_status mc_preferences_auto_apply(struct mc_preferences *preferences, mc_str user_id,
+                                         struct mc_error *err)
 {
-    enum mc_status status =
-        preferences->store->ops->add_signals(preferences->store, user_id, signals, count, err);
-    if (status || !preferences->options.auto_apply)
-        return status;
+    if (!preferences->options.auto_apply)
+        return MC_OK;
     mc_auto(mc_buf_fini) struct mc_buf ignored;
     mc_buf_init(&ignored, ARENA_MAX);
     return mc_preferences_apply_signals(preferences, user_id, &ignored, err);

@@ -48,15 +48,14 @@ MC_MUST_CHECK enum mc_status mc_preferences_apply_signals(struct mc_preferences 
  * Learns from an enriched message of the user (role user only): topics seen again and again (interests), "call me X" and
  * "my name is X" (preferred_name), "in German please" and the script of the text (language), "keep it short" /
  * "in detail" (communication_style), time zones named, "I like/love/prefer X" (interests), "I want to / my goal is" (goals).
- * Returns what was observed as signals, for mc_store_ops.add_signals: pure, strings in the arena.
+ * What was observed, to be stored with the message's enrichment (struct mc_completion): pure, everything in the arena.
  */
 MC_MUST_CHECK enum mc_status mc_signals_of(const struct mc_message *message,
                                            const struct mc_metadata *metadata,
                                            struct mc_arena *arena, struct mc_signal **signals,
                                            size_t *count, struct mc_error *err);
-/* Stores them, and applies ready ones when auto_apply is set. */
-MC_MUST_CHECK enum mc_status mc_preferences_learn(struct mc_preferences *preferences, mc_str user_id,
-                                                  const struct mc_signal *signals, size_t count,
-                                                  struct mc_error *err);
+/* Applies the user's ready signals when auto_apply is set; else nothing. */
+MC_MUST_CHECK enum mc_status mc_preferences_auto_apply(struct mc_preferences *preferences,
+                                                       mc_str user_id, struct mc_error *err);
 
 #endif

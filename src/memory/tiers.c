@@ -73,8 +73,9 @@ static void move(struct run *run)
         .batch = STEP_ROWS,
         .dry_run = run->dry_run,
     };
-    struct mc_tier_step step = {.more = true};
-    while (step.more && go_on(run)) {
+    struct mc_tier_step step;
+    bool again = true;
+    while (again && go_on(run)) {
         struct mc_error error;
         if (run->store->ops->migrate(run->store, &rule, &step, &error)) {
             note(run, &error);
@@ -82,6 +83,8 @@ static void move(struct run *run)
         }
         run->moved += step.moved;
         run->deleted += step.deleted;
+        /* What a step archived may be due for deletion by the next. */
+        again = !run->dry_run && (step.more || step.moved > 0);
     }
 }
 

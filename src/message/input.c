@@ -207,6 +207,16 @@ static enum mc_status read_created_at(const struct mc_json *value, int64_t *time
     return MC_OK;
 }
 
+enum mc_status mc_input_unknown(mc_str member, const char *advice, struct mc_error *err)
+{
+    char name[sizeof(((struct mc_error *)0)->field)];
+    mc_str cut = mc_utf8_cut(member, sizeof(name) - 1);
+    if (cut.len > 0)
+        memcpy(name, cut.data, cut.len);
+    name[cut.len] = '\0';
+    return mc_fail_field(err, MC_INVALID, name, "unknown field \"%s\"; %s", name, advice);
+}
+
 enum mc_status mc_input_object(const struct mc_json *node, const char *field,
                                struct mc_arena *arena, mc_str *json, struct mc_error *err)
 {
@@ -251,15 +261,11 @@ static enum mc_status read_member(mc_str key, const struct mc_json *value, struc
                                            &input->sharing_groups, &input->sharing_group_count, err);
     if (mc_str_equal(key, MC_STR("metadata")))
         return null ? MC_OK : mc_input_object(value, "metadata", arena, &input->metadata, err);
-    char name[sizeof(((struct mc_error *)0)->field)];
-    mc_str cut = mc_utf8_cut(key, sizeof(name) - 1);
-    memcpy(name, cut.data, cut.len);
-    name[cut.len] = '\0';
-    return mc_fail_field(err, MC_INVALID, name,
-                         "unknown field \"%s\"; fields are user_id, thread_id, session_id, role, "
-                         "text, message_id, agent_id, visibility, sharing_groups, created_at, "
-                         "metadata (the application's own data goes into metadata)",
-                         name);
+    return mc_input_unknown(key,
+                            "fields are user_id, thread_id, session_id, role, text, message_id, "
+                            "agent_id, visibility, sharing_groups, created_at, metadata (the "
+                            "application's own data goes into metadata)",
+                            err);
 }
 
 enum mc_status mc_input_from_json(const struct mc_json *object, struct mc_arena *arena,

@@ -37,6 +37,9 @@ MC_MUST_CHECK enum mc_status mc_input_check_groups(const mc_str *groups, size_t 
 /* Absent, or a JSON object of at most MC_METADATA_MAX_BYTES; the error names metadata. */
 MC_MUST_CHECK enum mc_status mc_input_check_metadata(mc_str metadata, struct mc_error *err);
 
+/* MC_INVALID for a member of an object that is not one of its fields; its name is the error's field. */
+enum mc_status mc_input_unknown(mc_str member, const char *advice, struct mc_error *err);
+
 /* A member that must be a JSON object, as compact JSON in the arena; the error names the field. */
 MC_MUST_CHECK enum mc_status mc_input_object(const struct mc_json *node, const char *field,
                                              struct mc_arena *arena, mc_str *json,

@@ -99,14 +99,24 @@ struct mc_jobs {
 };
 void mc_jobs_fini(struct mc_jobs *jobs);
 
+/* What was learned of a user: a value of a preference's field, and how often it was said. */
+struct mc_signal {
+    mc_str field, value;
+    int64_t count, last_seen_us;
+    double weight; /* sum of the weights of its observations */
+};
+
 /* A finished job. The store applies it only if the lease is still held: exactly once. */
 struct mc_completion {
     int64_t row;
+    mc_str user_id; /* the message's */
     mc_str metadata;
     mc_str terms; /* index tokens, separated by single spaces; replaces what was indexed before */
     double importance;
     enum mc_enrichment state;
     enum mc_stage next_stage; /* 0: the job is removed; else it becomes ready for that stage */
+    const struct mc_signal *signals; /* learned from the message, added in the same transaction */
+    size_t signal_count;
     /* outputs */
     bool applied;
     int64_t thread_version;
@@ -150,11 +160,6 @@ struct mc_summary {
 };
 typedef bool (*mc_summary_fn)(void *context, const struct mc_summary *summary);
 
-struct mc_signal {
-    mc_str field, value;
-    int64_t count, last_seen_us;
-    double weight; /* sum of the weights of its observations */
-};
 typedef bool (*mc_signal_fn)(void *context, const struct mc_signal *signal);
 
 struct mc_agent_row {

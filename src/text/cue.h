@@ -1,6 +1,7 @@
 /*
- * Turns of phrase that tell what a message is for: "can you", "my name is", "as soon as possible". One pass
- * over the words serves intent (text/intent.h) and importance (text/importance.h). Pure function.
+ * Turns of phrase that tell what a message is for: "can you", "my name is", "as soon as possible".
+ * One pass over the words serves intent (text/intent.h) and importance (text/importance.h). Pure
+ * function.
  */
 #ifndef MC_TEXT_CUE_H
 #define MC_TEXT_CUE_H

@@ -2,10 +2,11 @@
 
 #include "base/compiler.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #include "text/lexicon.h"
 
-#define CODE_BYTES 40  /* of an order, invoice or tracking number */
-#define AHEAD 5        /* words between "order" and its number */
+#define CODE_BYTES 40 /* of an order, invoice or tracking number */
+#define AHEAD 5       /* words between "order" and its number */
 
 char mc_entity_joint(const struct mc_tokens *tokens, size_t at)
 {
@@ -32,17 +33,28 @@ mc_str mc_entity_span(const struct mc_tokens *tokens, size_t first, size_t last)
 struct scan {
     const struct mc_tokens *tokens;
     struct mc_entities *out;
-    uint32_t flags; /* of all words */
-    bool mail;      /* there is an @ */
+    uint32_t flags;               /* of all words */
+    bool mail;                    /* there is an @ */
     enum mc_entity_type expected; /* of the number that a word before announced */
     size_t expected_until;        /* index of the token where that ends */
     bool announced;               /* a word such as "number" or a # has followed it */
 };
 
+/* Text that reads well on one line: valid UTF-8 without control characters. */
+static bool is_clean(mc_str value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        if ((uint8_t)value.data[i] < 0x20 || value.data[i] == 0x7F)
+            return false;
+    }
+    return mc_utf8_check(value, NULL, NULL);
+}
+
 static void add(struct scan *scan, enum mc_entity_type type, mc_str value)
 {
     struct mc_entities *out = scan->out;
-    if (value.len == 0 || value.len > MC_ENTITY_BYTES || out->count == MC_ENTITIES_MAX)
+    if (value.len == 0 || value.len > MC_ENTITY_BYTES || out->count == MC_ENTITIES_MAX ||
+        !is_clean(value))
         return;
     for (size_t i = 0; i < out->count; i++) {
         if (out->items[i].type == type && mc_str_equal(out->items[i].value, value))
@@ -92,10 +104,12 @@ static bool is_parcel_code(const struct scan *scan, const struct mc_token *token
 {
     mc_str word = token->folded;
     bool context = (scan->flags & MC_WORD_TRACK) != 0;
-    if (token->kind == MC_TOKEN_CODE && word.len == 18 && word.data[0] == '1' && word.data[1] == 'z')
-        return true; /* UPS */
+    if (token->kind == MC_TOKEN_CODE && word.len == 18 && word.data[0] == '1' &&
+        word.data[1] == 'z')
+        return true;                               /* UPS */
     if (token->kind == MC_TOKEN_NUMBER && context) /* FedEx, USPS, DHL */
-        return word.len == 12 || word.len == 15 || word.len == 20 || word.len == 22 || word.len == 10;
+        return word.len == 12 || word.len == 15 || word.len == 20 || word.len == 22 ||
+               word.len == 10;
     if (token->kind != MC_TOKEN_CODE || word.len != 13)
         return false; /* S10 of the Universal Postal Union: RR123456789US */
     for (size_t i = 0; i < word.len; i++) {
@@ -106,7 +120,10 @@ static bool is_parcel_code(const struct scan *scan, const struct mc_token *token
     return true;
 }
 
-static bool expects(const struct scan *scan, size_t at) { return at < scan->expected_until; }
+static bool expects(const struct scan *scan, size_t at)
+{
+    return at < scan->expected_until;
+}
 
 /* Remembers that a number of a certain kind may follow soon. */
 static void expect(struct scan *scan, size_t at)
@@ -124,7 +141,8 @@ static void expect(struct scan *scan, size_t at)
         bool reference = (flags & MC_WORD_REFERENCE) != 0;
         scan->announced = scan->announced || reference;
         /* Any other word ends it, unless the number was announced. */
-        if (!reference && !scan->announced && !mc_token_is(token, "my") && !mc_token_is(token, "the"))
+        if (!reference && !scan->announced && !mc_token_is(token, "my") &&
+            !mc_token_is(token, "the"))
             scan->expected_until = at;
         return;
     }
@@ -199,7 +217,8 @@ static size_t numbered(struct scan *scan, size_t at)
     if (expects(scan, at))
         type = scan->expected;
     else
-        type = scan->flags & (MC_WORD_ORDER | MC_WORD_TRACK) ? MC_ENTITY_ORDER_ID : MC_ENTITY_CUSTOM;
+        type =
+            scan->flags & (MC_WORD_ORDER | MC_WORD_TRACK) ? MC_ENTITY_ORDER_ID : MC_ENTITY_CUSTOM;
     if (type == MC_ENTITY_TRACKING_NUMBER && code.len < 8)
         return 0;
     add(scan, type, mc_entity_span(tokens, at, code.end));
@@ -254,13 +273,16 @@ static size_t person(struct scan *scan, size_t at)
     size_t first = 0;
     if (is(tokens, at, "name") && at > 0 && is(tokens, at - 1, "my")) {
         /* "my name's X" has lost its 's. */
-        first = is(tokens, at + 1, "is") ? at + 2 : tokens->items[at].flags & MC_TOKEN_OWNER ? at + 1 : 0;
+        first = is(tokens, at + 1, "is")                   ? at + 2
+                : tokens->items[at].flags & MC_TOKEN_OWNER ? at + 1
+                                                           : 0;
         if (first > 0 && first < tokens->count && tokens->items[first].kind == MC_TOKEN_WORD &&
             !is_name(tokens, first) && !(mc_entity_flags(tokens, first) & MC_WORD_STOP)) {
             add(scan, MC_ENTITY_PERSON, mc_entity_span(tokens, first, first + 1));
             return first + 1;
         }
-    } else if (is(tokens, at, "i'm") || (is(tokens, at, "am") && at > 0 && is(tokens, at - 1, "i")) ||
+    } else if (is(tokens, at, "i'm") ||
+               (is(tokens, at, "am") && at > 0 && is(tokens, at - 1, "i")) ||
                (is(tokens, at, "is") && at > 0 && is(tokens, at - 1, "this"))) {
         first = at + 1;
         if (!is_name(tokens, first) || is_plain_word(tokens, first))
@@ -269,7 +291,8 @@ static size_t person(struct scan *scan, size_t at)
         first = at + 2;
     } else if ((mc_entity_flags(tokens, at) & MC_WORD_TITLE) &&
                (tokens->items[at].flags & MC_TOKEN_CAPITAL) && is_name(tokens, at + 1)) {
-        size_t gap = tokens->items[at + 1].offset - tokens->items[at].offset - tokens->items[at].len;
+        size_t gap =
+            tokens->items[at + 1].offset - tokens->items[at].offset - tokens->items[at].len;
         if (gap > 2)
             return 0;
         size_t end = names_end(tokens, at + 1, 3);
@@ -291,7 +314,8 @@ static size_t organisation(struct scan *scan, size_t at)
         size_t end = names_end(tokens, at, 4);
         for (size_t i = at + 1; i <= end && i < tokens->count; i++) {
             if (!(mc_entity_flags(tokens, i) & MC_WORD_COMPANY) ||
-                tokens->items[i].offset - tokens->items[i - 1].offset - tokens->items[i - 1].len > 2)
+                tokens->items[i].offset - tokens->items[i - 1].offset - tokens->items[i - 1].len >
+                    2)
                 continue;
             add(scan, MC_ENTITY_ORGANIZATION, mc_entity_span(tokens, at, i + 1));
             return i + 1;

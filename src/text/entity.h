@@ -1,7 +1,7 @@
 /*
- * Things named in a text: numbers of orders, invoices and parcels, dates (relative ones too), amounts with
- * currency, e-mail addresses, telephone numbers, URLs, people and organisations by simple rules. The value is
- * the text as it stands. Pure function, linear time.
+ * Things named in a text: numbers of orders, invoices and parcels, dates (relative ones too),
+ * amounts with currency, e-mail addresses, telephone numbers, URLs, people and organisations by
+ * simple rules. The value is the text as it stands. Pure function, linear time.
  *
  * A date or an amount is never part of another entity; the first rule that fits takes the words.
  */
@@ -28,8 +28,8 @@ struct mc_entities {
 void mc_entities_of(const struct mc_tokens *tokens, struct mc_entities *out);
 
 /*
- * The rules, each for the words from `at` on: the index of the token behind the entity, 0 when it does not
- * fit; *value is then its text. entity.c calls them in order.
+ * The rules, each for the words from `at` on: the index of the token behind the entity, 0 when it
+ * does not fit; *value is then its text. entity.c calls them in order.
  */
 size_t mc_entity_date(const struct mc_tokens *tokens, size_t at, mc_str *value);
 size_t mc_entity_amount(const struct mc_tokens *tokens, size_t at, mc_str *value);

@@ -68,7 +68,8 @@ static size_t numeric_date(const struct mc_tokens *tokens, size_t at)
         return 0;
     if (is_year(tokens, at) && (joint == '-' || joint == '/' || joint == '.')) {
         const struct mc_token *last = token_at(tokens, at + 2);
-        bool time = last->kind == MC_TOKEN_CODE && last->folded.len >= 3 && last->folded.data[2] == 't';
+        bool time =
+            last->kind == MC_TOKEN_CODE && last->folded.len >= 3 && last->folded.data[2] == 't';
         return second <= 12 && (day(tokens, at + 2) || time) ? at + 3 : 0;
     }
     int year = number(tokens, at + 2, 2, 4);
@@ -210,7 +211,10 @@ static size_t sign_at(mc_str text, size_t at)
     return 0;
 }
 
-static bool is_space(mc_str text, size_t at) { return at < text.len && text.data[at] == ' '; }
+static bool is_space(mc_str text, size_t at)
+{
+    return at < text.len && text.data[at] == ' ';
+}
 
 /* A currency by its name: "USD", "dollars"; short codes also in small letters. */
 static bool is_money(const struct mc_tokens *tokens, size_t at)

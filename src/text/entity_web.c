@@ -92,7 +92,8 @@ static size_t url(const struct mc_tokens *tokens, size_t at, mc_str *value)
         /* "example.com/path": a word, a dot and a common top-level domain. */
         bool bare = token->folded.len >= 2 && mc_entity_joint(tokens, at + 1) == '.' &&
                     (mc_entity_flags(tokens, at + 1) & MC_WORD_WEB) &&
-                    mc_entity_joint(tokens, at + 2) != '.' && !mc_token_is(&tokens->items[at + 1], "www");
+                    mc_entity_joint(tokens, at + 2) != '.' &&
+                    !mc_token_is(&tokens->items[at + 1], "www");
         if (!bare)
             return 0;
         end = url_end(text, start);
@@ -167,7 +168,8 @@ size_t mc_entity_phone(const struct mc_tokens *tokens, size_t at, mc_str *value)
         plus = true;
     size_t last = tokens->items[end - 1].folded.len;
     bool shape = (digits == 10 && groups == 3 && last == 4) ||
-                 (digits == 11 && groups == 4 && last == 4) || (bracket && digits >= 9 && groups >= 2);
+                 (digits == 11 && groups == 4 && last == 4) ||
+                 (bracket && digits >= 9 && groups >= 2);
     bool asked = digits >= PHONE_LEAST && longest >= 3 && has_phone_word(tokens, at);
     if (!(plus && digits >= 8) && !shape && !asked)
         return 0;

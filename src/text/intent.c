@@ -24,7 +24,10 @@ static struct counts count_words(const struct mc_tokens *tokens)
     return counts;
 }
 
-static double least(double a, double b) { return a < b ? a : b; }
+static double least(double a, double b)
+{
+    return a < b ? a : b;
+}
 
 enum mc_intent mc_intent_of(const struct mc_tokens *tokens, const struct mc_cues *cues,
                             const struct mc_sentiment *sentiment)

@@ -1,7 +1,8 @@
 /*
- * What a message is for, from its form (question marks, how sentences begin) and turns of phrase. Each intent
- * collects points; the highest wins, the earlier of enum order complaint, feedback, clarification, request, question,
- * opinion, information, confirmation on a tie; below two points there is none. Pure function.
+ * What a message is for, from its form (question marks, how sentences begin) and turns of phrase.
+ * Each intent collects points; the highest wins, the earlier of enum order complaint, feedback,
+ * clarification, request, question, opinion, information, confirmation on a tie; below two points
+ * there is none. Pure function.
  */
 #ifndef MC_TEXT_INTENT_H
 #define MC_TEXT_INTENT_H

@@ -1,7 +1,7 @@
 /*
- * DESIGN. A word has one entry whatever lists it is in, so that a text costs one look-up a word. The
- * table is built once in static memory, because nothing may fail in a pure function; its size is
- * checked when it is built and by a test, not when it is used.
+ * DESIGN. A word has one entry whatever lists it is in, so that a text costs one look-up a word.
+ * The table is built once in static memory, because nothing may fail in a pure function; its size
+ * is checked when it is built and by a test, not when it is used.
  */
 #include "text/lexicon.h"
 
@@ -21,7 +21,8 @@ static uint32_t entry_hashes[ENTRY_MAX];
 static uint16_t slots[SLOT_COUNT];
 static size_t entry_count = 1;
 
-/* Stems of families: hash of the stem to weight. The whole hash is the key: 32 bits, a few hundred stems. */
+/* Stems of families: hash of the stem to weight. The whole hash is the key: 32 bits, a few hundred
+ * stems. */
 static struct {
     uint32_t hash;
     int8_t weight;
@@ -81,8 +82,7 @@ static void build(void)
                 continue;
             struct mc_word *entry = intern(word);
             entry->flags |= list->flags;
-            bool plain = list->flags == 0 && list->value == 0;
-            if (list->weight != 0 || plain)
+            if (list->weight != 0 || (list->flags & MC_WORD_PLAIN))
                 entry->weight = list->weight;
             if (list->value != 0)
                 entry->value = list->value;

@@ -1,6 +1,6 @@
 /*
- * The fixed part of the vocabulary: intents, sentiments, entity types. Each is one table: the value and
- * its name in JSON.
+ * The fixed part of the vocabulary: intents, sentiments, entity types. Each is one table: the value
+ * and its name in JSON.
  */
 #ifndef MC_TEXT_NAMES_H
 #define MC_TEXT_NAMES_H

@@ -3,7 +3,7 @@
 #include "base/str.h"
 #include "text/lexicon.h"
 
-#define WORDS_MAX 512  /* content words looked at */
+#define WORDS_MAX 512 /* content words looked at */
 #define SLOT_COUNT 1024
 #define PHRASE_WORDS 4
 

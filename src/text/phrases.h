@@ -1,8 +1,8 @@
 /*
- * Key phrases by RAKE: S. Rose, D. Engel, N. Cramer, W. Cowley, "Automatic Keyword Extraction from Individual
- * Documents", in Text Mining: Applications and Theory, 2010. Candidates are runs of content words between stop words
- * and punctuation; a word scores its degree over its frequency, a phrase the sum of its words. Phrases have at most four
- * words. Pure function, linear time.
+ * Key phrases by RAKE: S. Rose, D. Engel, N. Cramer, W. Cowley, "Automatic Keyword Extraction from
+ * Individual Documents", in Text Mining: Applications and Theory, 2010. Candidates are runs of
+ * content words between stop words and punctuation; a word scores its degree over its frequency, a
+ * phrase the sum of its words. Phrases have at most four words. Pure function, linear time.
  */
 #ifndef MC_TEXT_PHRASES_H
 #define MC_TEXT_PHRASES_H

@@ -5,9 +5,9 @@
 #include "base/str.h"
 #include "text/lexicon.h"
 
-#define REACH 4          /* words that a negation reaches */
-#define NORMAL 15.0      /* of the score */
-#define NEGATED (-0.74)  /* what a negation leaves of a weight */
+#define REACH 4         /* words that a negation reaches */
+#define NORMAL 15.0     /* of the score */
+#define NEGATED (-0.74) /* what a negation leaves of a weight */
 #define BOOST 0.29
 #define CAPITALS 1.25
 #define CLEAR 1.0
@@ -27,7 +27,9 @@ static double weight_of(const struct mc_tokens *tokens, size_t at)
     const struct mc_token *token = &tokens->items[at];
     const struct mc_word *word = mc_lexicon_entry(token->word);
     int weight = word->weight;
-    if (weight == 0 && token->word == 0 && token->kind == MC_TOKEN_WORD)
+    bool by_stem = token->kind == MC_TOKEN_WORD &&
+                   !(word->flags & (MC_WORD_PLAIN | MC_WORD_STOP | MC_WORD_NEGATION));
+    if (weight == 0 && by_stem)
         weight = mc_lexicon_stem_weight(token->stem_hash);
     if (weight == 0)
         return 0;
@@ -35,11 +37,13 @@ static double weight_of(const struct mc_tokens *tokens, size_t at)
     if (mc_token_is(token, "like")) {
         uint32_t before = at > 0 ? flags_of(&tokens->items[at - 1]) : 0;
         if (!(before & (MC_WORD_SELF | MC_WORD_BOOST | MC_WORD_NEGATION)) ||
-            mc_token_is(&tokens->items[at - 1], "i'd") || mc_token_is(&tokens->items[at - 1], "we'd"))
+            mc_token_is(&tokens->items[at - 1], "i'd") ||
+            mc_token_is(&tokens->items[at - 1], "we'd"))
             return 0;
     }
     /* "terribly slow": emphasis, not a feeling of its own. */
-    if ((word->flags & MC_WORD_BOOST) && at + 1 < tokens->count && tokens->items[at + 1].gap == MC_GAP_SPACE &&
+    if ((word->flags & MC_WORD_BOOST) && at + 1 < tokens->count &&
+        tokens->items[at + 1].gap == MC_GAP_SPACE &&
         mc_lexicon_entry(tokens->items[at + 1].word)->weight != 0)
         return 0;
     return weight / 10.0;
@@ -128,8 +132,10 @@ void mc_sentiment_of(const struct mc_tokens *tokens, struct mc_sentiment *out)
         sum += (sum > 0 ? 0.29 : -0.29) * marks;
     double score = sum / sqrt(sum * sum + NORMAL);
     out->score = round(score * 1000) / 1000;
-    bool both = praise >= CLEAR && blame >= CLEAR && praise <= 3 * blame && blame <= 3 * praise;
-    if (both && fabs(score) < 0.5)
+    double all_praise = before.praise + after.praise;
+    double all_blame = before.blame + after.blame;
+    bool both = all_praise >= CLEAR && all_blame >= CLEAR;
+    if (both && all_praise <= 2 * all_blame && all_blame <= 2 * all_praise)
         out->overall = MC_MOOD_MIXED;
     else
         out->overall = score >= 0.2    ? MC_MOOD_POSITIVE

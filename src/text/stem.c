@@ -58,8 +58,7 @@ static bool has_vowel(const struct stemmer *s)
 
 static bool ends_double(const struct stemmer *s)
 {
-    return s->len >= 2 && s->text[s->len - 1] == s->text[s->len - 2] &&
-           is_consonant(s, s->len - 1);
+    return s->len >= 2 && s->text[s->len - 1] == s->text[s->len - 2] && is_consonant(s, s->len - 1);
 }
 
 /* Consonant, vowel, consonant at the end of text[0..len), the last not w, x or y. */
@@ -72,14 +71,22 @@ static bool ends_cvc(const struct stemmer *s, size_t len)
     return c != 'w' && c != 'x' && c != 'y';
 }
 
-static bool ends(struct stemmer *s, const char *suffix)
+/* A suffix with its length, so that most are told apart by their last letter. */
+struct suffix {
+    const char *text;
+    size_t len;
+};
+#define SUFFIX(literal) ((struct suffix){"" literal, sizeof(literal) - 1})
+
+static inline bool ends_in(struct stemmer *s, struct suffix suffix)
 {
-    size_t len = strlen(suffix);
-    if (len > s->len || memcmp(s->text + s->len - len, suffix, len) != 0)
+    if (suffix.len > s->len || s->text[s->len - 1] != suffix.text[suffix.len - 1] ||
+        memcmp(s->text + s->len - suffix.len, suffix.text, suffix.len) != 0)
         return false;
-    s->j = s->len - len;
+    s->j = s->len - suffix.len;
     return true;
 }
+#define ends(s, literal) ends_in(s, SUFFIX(literal))
 
 static void replace(struct stemmer *s, const char *suffix)
 {
@@ -130,15 +137,20 @@ static void step1c(struct stemmer *s)
 }
 
 struct rule {
-    const char *suffix;
+    struct suffix suffix;
     const char *by;
 };
+
+#define RULE(suffix, by)                                                                           \
+    {                                                                                              \
+        {suffix, sizeof(suffix) - 1}, by                                                           \
+    }
 
 /* Applies the first rule whose suffix fits, when the measure before it is above 0. */
 static void apply(struct stemmer *s, const struct rule *rules, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (ends(s, rules[i].suffix)) {
+        if (ends_in(s, rules[i].suffix)) {
             if (measure(s) > 0)
                 replace(s, rules[i].by);
             return;
@@ -147,30 +159,35 @@ static void apply(struct stemmer *s, const struct rule *rules, size_t count)
 }
 
 static const struct rule step2_rules[] = {
-    {"ational", "ate"}, {"tional", "tion"}, {"enci", "ence"},   {"anci", "ance"},
-    {"izer", "ize"},    {"bli", "ble"},     {"alli", "al"},     {"entli", "ent"},
-    {"eli", "e"},       {"ousli", "ous"},   {"ization", "ize"}, {"ation", "ate"},
-    {"ator", "ate"},    {"alism", "al"},    {"iveness", "ive"}, {"fulness", "ful"},
-    {"ousness", "ous"}, {"aliti", "al"},    {"iviti", "ive"},   {"biliti", "ble"},
-    {"logi", "log"},
+    RULE("ational", "ate"), RULE("tional", "tion"), RULE("enci", "ence"),   RULE("anci", "ance"),
+    RULE("izer", "ize"),    RULE("bli", "ble"),     RULE("alli", "al"),     RULE("entli", "ent"),
+    RULE("eli", "e"),       RULE("ousli", "ous"),   RULE("ization", "ize"), RULE("ation", "ate"),
+    RULE("ator", "ate"),    RULE("alism", "al"),    RULE("iveness", "ive"), RULE("fulness", "ful"),
+    RULE("ousness", "ous"), RULE("aliti", "al"),    RULE("iviti", "ive"),   RULE("biliti", "ble"),
+    RULE("logi", "log"),
 };
 
 static const struct rule step3_rules[] = {
-    {"icate", "ic"}, {"ative", ""}, {"alize", "al"}, {"iciti", "ic"},
-    {"ical", "ic"},  {"ful", ""},   {"ness", ""},
+    RULE("icate", "ic"), RULE("ative", ""), RULE("alize", "al"), RULE("iciti", "ic"),
+    RULE("ical", "ic"),  RULE("ful", ""),   RULE("ness", ""),
 };
 
-static const char *const step4_suffixes[] = {
-    "al",  "ance", "ence", "er",  "ic",  "able", "ible", "ant", "ement", "ment",
-    "ent", "ion",  "ou",   "ism", "ate", "iti",  "ous",  "ive", "ize",
+#define ROW(literal)                                                                               \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
+static const struct suffix step4_suffixes[] = {
+    ROW("al"),  ROW("ance"),  ROW("ence"), ROW("er"),  ROW("ic"),  ROW("able"), ROW("ible"),
+    ROW("ant"), ROW("ement"), ROW("ment"), ROW("ent"), ROW("ion"), ROW("ou"),   ROW("ism"),
+    ROW("ate"), ROW("iti"),   ROW("ous"),  ROW("ive"), ROW("ize"),
 };
 
 static void step4(struct stemmer *s)
 {
     for (size_t i = 0; i < sizeof(step4_suffixes) / sizeof(step4_suffixes[0]); i++) {
-        if (!ends(s, step4_suffixes[i]))
+        if (!ends_in(s, step4_suffixes[i]))
             continue;
-        bool ion = strcmp(step4_suffixes[i], "ion") == 0;
+        bool ion = strcmp(step4_suffixes[i].text, "ion") == 0;
         if (ion && (s->j == 0 || (s->text[s->j - 1] != 's' && s->text[s->j - 1] != 't')))
             return;
         if (measure(s) > 1)

@@ -10,7 +10,8 @@
 #define SLOT_COUNT 4096 /* at least twice MC_TERMS_MAX, a power of two */
 #define PARTS_MAX 8     /* parts of one joined term; a longer one is only its parts */
 
-/* Base letters of U+00C0..U+017F; '.' where a letter has none. Two letters were folded by NFKC_Casefold. */
+/* Base letters of U+00C0..U+017F; '.' where a letter has none. Two letters were folded by
+ * NFKC_Casefold. */
 static const char latin_bases[] =
     "aaaaaa.ceeeeiiiidnooooo.ouuuuy..aaaaaa.ceeeeiiiidnooooo.ouuuuy.y"
     "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiii..jjkkkllllll."
@@ -121,9 +122,13 @@ static mc_str without_clitic(mc_str word)
     return elided && after >= 2 ? (mc_str){at + 1, after} : word;
 }
 
-static bool is_digit(char c) { return (uint8_t)(c - '0') < 10; }
+static bool is_digit(char c)
+{
+    return (uint8_t)(c - '0') < 10;
+}
 
-/* "ord12345" also gives "ord" and "12345", where one side has three digits and the other two letters. */
+/* "ord12345" also gives "ord" and "12345", where one side has three digits and the other two
+ * letters. */
 static void add_code_parts(struct collector *c, const struct part *part)
 {
     size_t split = 1;
@@ -195,7 +200,8 @@ static char connector(mc_str text, const struct mc_token *before, const struct m
     return c != 0 && strchr("-_./:,@", c) ? c : 0;
 }
 
-/* Full stops, commas, colons and slashes join only where a digit is: "3.5", not "end.Next" or "and/or". */
+/* Full stops, commas, colons and slashes join only where a digit is: "3.5", not "end.Next" or
+ * "and/or". */
 static bool joins(char c, const struct mc_token *before, const struct mc_token *token)
 {
     if (c == '-' || c == '_' || c == '@')

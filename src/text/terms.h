@@ -2,10 +2,13 @@
  * The index terms of a text: what the store writes into its index for a message and asks it for a
  * query. Deterministic: the same text gives the same terms in the same order in every process.
  *
- * - words: folded, accents of Latin letters dropped, irregular forms led back, Porter-stemmed, stop words left out;
- * - parts joined by - _ . / : , @ without space also as one term of letters and digits: "ORD-12345" gives
- *   "ord12345", "ord" and "12345"; "follow-up" gives "followup", "follow" and "up" unless a stop word;
- * - letters directly followed by three or more digits (or the other way round) also give their parts;
+ * - words: folded, accents of Latin letters dropped, irregular forms led back, Porter-stemmed, stop
+ * words left out;
+ * - parts joined by - _ . / : , @ without space also as one term of letters and digits: "ORD-12345"
+ * gives "ord12345", "ord" and "12345"; "follow-up" gives "followup", "follow" and "up" unless a
+ * stop word;
+ * - letters directly followed by three or more digits (or the other way round) also give their
+ * parts;
  * - scripts without spaces: overlapping pairs of characters, a lone character by itself.
  */
 #ifndef MC_TEXT_TERMS_H

@@ -6,11 +6,21 @@
 #include "text/lexicon.h"
 #include "text/stem.h"
 
-static bool is_lower(uint8_t c) { return (uint8_t)(c - 'a') < 26; }
-static bool is_upper(uint8_t c) { return (uint8_t)(c - 'A') < 26; }
-static bool is_number(uint8_t c) { return (uint8_t)(c - '0') < 10; }
+static bool is_lower(uint8_t c)
+{
+    return (uint8_t)(c - 'a') < 26;
+}
+static bool is_upper(uint8_t c)
+{
+    return (uint8_t)(c - 'A') < 26;
+}
+static bool is_number(uint8_t c)
+{
+    return (uint8_t)(c - '0') < 10;
+}
 
-/* Scripts that are written without spaces between words, and Hangul, whose particles stick to words. */
+/* Scripts that are written without spaces between words, and Hangul, whose particles stick to
+ * words. */
 static bool is_ideograph(int32_t code)
 {
     if (code < 0x0E00)
@@ -302,8 +312,8 @@ bool mc_token_next(struct mc_tokenizer *tokenizer, struct mc_token *token)
                 tokenizer->at += size;
                 continue;
             }
-            if (is_ideograph(code) && (mc_utf8_is_letter(code) || mc_utf8_is_mark(code) ||
-                                       mc_utf8_is_digit(code)))
+            if (is_ideograph(code) &&
+                (mc_utf8_is_letter(code) || mc_utf8_is_mark(code) || mc_utf8_is_digit(code)))
                 return single(tokenizer, MC_TOKEN_IDEOGRAPH, code, size, token);
             if (!mc_utf8_is_letter(code) && !mc_utf8_is_digit(code)) {
                 if (code >= 0x2190 && mc_utf8_is_emoji(code))

@@ -1,10 +1,11 @@
 /*
  * Words of a text: Unicode-aware, folded to lower case, with byte offsets.
  *
- * A token is a run of letters, digits and marks; an apostrophe between letters belongs to it ("don't")
- * and a possessive "'s" is dropped ("John's" gives "john"). Scripts written without spaces (ideographs,
- * kana, Hangul, Thai, Lao, Khmer, Myanmar) give one token a character. An emoji is a token of its own;
- * its modifiers are skipped. ASCII takes a fast path; everything else is folded as NFKC_Casefold.
+ * A token is a run of letters, digits and marks; an apostrophe between letters belongs to it
+ * ("don't") and a possessive "'s" is dropped ("John's" gives "john"). Scripts written without
+ * spaces (ideographs, kana, Hangul, Thai, Lao, Khmer, Myanmar) give one token a character. An emoji
+ * is a token of its own; its modifiers are skipped. ASCII takes a fast path; everything else is
+ * folded as NFKC_Casefold.
  *
  * Any bytes may be passed: a byte that is not UTF-8 separates words. Time and memory are linear.
  */
@@ -42,15 +43,15 @@ enum mc_token_gap {
 
 struct mc_token {
     mc_str folded;
-    mc_str stem;        /* set by mc_tokens_of: text/stem.h; of other than content words the folded word */
+    mc_str stem; /* set by mc_tokens_of: text/stem.h; of other than content words the folded word */
     uint32_t stem_hash; /* mc_word_hash(stem) */
-    uint32_t offset; /* of the word in the text */
-    uint32_t len;    /* bytes of the word in the text */
-    uint32_t hash;   /* mc_word_hash(folded) */
-    uint16_t word;   /* entry of the lexicon (text/lexicon.h), 0 when unknown; set by mc_tokens_of */
-    uint8_t kind;    /* enum mc_token_kind */
-    uint8_t flags;   /* enum mc_token_flag */
-    uint8_t gap;     /* enum mc_token_gap, before the token */
+    uint32_t offset;    /* of the word in the text */
+    uint32_t len;       /* bytes of the word in the text */
+    uint32_t hash;      /* mc_word_hash(folded) */
+    uint16_t word; /* entry of the lexicon (text/lexicon.h), 0 when unknown; set by mc_tokens_of */
+    uint8_t kind;  /* enum mc_token_kind */
+    uint8_t flags; /* enum mc_token_flag */
+    uint8_t gap;   /* enum mc_token_gap, before the token */
 };
 
 /* One word after another without memory. Not for sharing between threads. */
@@ -82,7 +83,8 @@ struct mc_tokens {
 MC_MUST_CHECK bool mc_tokens_of(mc_str text, size_t max_tokens, struct mc_arena *arena,
                                 struct mc_tokens *out);
 
-/* The same for every process and version (FNV-1a, 32 bits); a sequence is continued from its hash. */
+/* The same for every process and version (FNV-1a, 32 bits); a sequence is continued from its hash.
+ */
 #define MC_WORD_HASH_START 2166136261U
 static inline uint32_t mc_word_hash_more(uint32_t hash, const char *data, size_t len)
 {
@@ -98,6 +100,9 @@ static inline uint32_t mc_word_hash(mc_str word)
 /* The token is this word. */
 static inline bool mc_token_is(const struct mc_token *token, const char *word)
 {
+    /* The first letter tells most words apart. */
+    if (token->folded.len == 0 || token->folded.data[0] != word[0])
+        return false;
     size_t len = strlen(word);
     return token->folded.len == len && memcmp(token->folded.data, word, len) == 0;
 }

@@ -7,7 +7,10 @@
 
 #define FIRST_NODES 64
 
-void mc_trie_init(struct mc_trie *trie) { *trie = (struct mc_trie){0}; }
+void mc_trie_init(struct mc_trie *trie)
+{
+    *trie = (struct mc_trie){0};
+}
 
 void mc_trie_init_fixed(struct mc_trie *trie, struct mc_trie_node *nodes, size_t node_capacity,
                         uint32_t *slots, size_t slot_count)

@@ -1,6 +1,6 @@
 /*
- * A set of word sequences ("thank you so much"), each with a number, for matching the tokens of a text
- * word by word. Read-only once built, then any thread may match.
+ * A set of word sequences ("thank you so much"), each with a number, for matching the tokens of a
+ * text word by word. Read-only once built, then any thread may match.
  */
 #ifndef MC_TEXT_TRIE_H
 #define MC_TEXT_TRIE_H
@@ -17,7 +17,8 @@ struct mc_trie {
     bool fixed;        /* memory of the caller, never grown */
 };
 
-/* The caller's memory for a trie that lives as long as the program, so that building cannot fail. */
+/* The caller's memory for a trie that lives as long as the program, so that building cannot fail.
+ */
 struct mc_trie_node {
     mc_str word;
     uint32_t hash;
@@ -32,8 +33,9 @@ void mc_trie_init_fixed(struct mc_trie *trie, struct mc_trie_node *nodes, size_t
 void mc_trie_fini(struct mc_trie *trie);
 
 /*
- * Adds folded words separated by single spaces, borrowed for the life of the trie; a sequence that is
- * there already gets the new value. value is not 0. False when out of memory (or fixed and full).
+ * Adds folded words separated by single spaces, borrowed for the life of the trie; a sequence that
+ * is there already gets the new value. value is not 0. False when out of memory (or fixed and
+ * full).
  */
 MC_MUST_CHECK bool mc_trie_add(struct mc_trie *trie, mc_str words, int32_t value);
 

@@ -1,8 +1,8 @@
 /*
- * DESIGN. The phrases are a trie over folded words. A message is trivial when its words can be cut into
- * phrases without a rest; the search goes left to right, longest phrase first, and remembers dead ends, so its time is
- * bounded by words times the longest phrase. Most messages with content are given up at the first word that
- * no phrase has.
+ * DESIGN. The phrases are a trie over folded words. A message is trivial when its words can be cut
+ * into phrases without a rest; the search goes left to right, longest phrase first, and remembers
+ * dead ends, so its time is bounded by words times the longest phrase. Most messages with content
+ * are given up at the first word that no phrase has.
  */
 #include "text/trivial.h"
 
@@ -19,8 +19,8 @@
 #include "text/token.h"
 #include "text/trie.h"
 
-#define WORDS_MAX 40           /* of a trivial message, and of a phrase */
-#define PATTERN_BYTES 1000     /* text that a user's pattern is tried on */
+#define WORDS_MAX 40       /* of a trivial message, and of a phrase */
+#define PATTERN_BYTES 1000 /* text that a user's pattern is tried on */
 #define MATCH_LIMIT 20000
 #define PART_MASK (MC_TRIVIAL_ALONE - 1)
 #define EMOTICON MC_TRIVIAL_FILLER
@@ -153,10 +153,11 @@ static enum mc_status read_pattern(const struct mc_json *node, size_t index,
                              index + 1);
     mc_str name = mc_json_string(category);
     if (!mc_trivial_parse(name, &pattern->category))
-        return mc_fail_field(err, MC_CONFIG, "category",
-                             "trivial pattern %zu: no category \"%.*s\"; use greeting, farewell, "
-                             "confirmation, thanks, filler, question_word, acknowledgment or apology",
-                             index + 1, name.len > 60 ? 60 : (int)name.len, name.data);
+        return mc_fail_field(
+            err, MC_CONFIG, "category",
+            "trivial pattern %zu: no category \"%.*s\"; use greeting, farewell, "
+            "confirmation, thanks, filler, question_word, acknowledgment or apology",
+            index + 1, name.len > 60 ? 60 : (int)name.len, name.data);
     mc_str source = mc_json_string(text);
     if (source.len == 0 || source.len > PATTERN_BYTES)
         return mc_fail_field(err, MC_CONFIG, "pattern",
@@ -198,7 +199,10 @@ static enum mc_status add_patterns(struct mc_trivial_detector *detector, mc_str 
     return MC_OK;
 }
 
-static void free_ptr(struct mc_trivial_detector **detector) { mc_trivial_free(*detector); }
+static void free_ptr(struct mc_trivial_detector **detector)
+{
+    mc_trivial_free(*detector);
+}
 
 enum mc_status mc_trivial_new(struct mc_trivial_detector **detector, mc_str patterns,
                               struct mc_error *err)
@@ -288,7 +292,8 @@ static bool is_laughter(mc_str word)
     return false;
 }
 
-/* Text that differs only in accidents of typing, as a word of the phrases; false when there is none. */
+/* Text that differs only in accidents of typing, as a word of the phrases; false when there is
+ * none. */
 static bool normalise(const struct words *words, mc_str *word, uint32_t *hash,
                       char room[MC_TOKEN_BYTES])
 {
@@ -408,9 +413,9 @@ static bool cut_from(struct words *words, size_t at, enum before before, int *be
     }
     uint32_t node = 0;
     for (size_t i = at; i < words->count && words->items[i].single == 0; i++) {
-        node = mc_trie_step(&words->detector->phrases, node,
-                            (mc_str){words->items[i].text, words->items[i].len},
-                            words->items[i].hash);
+        node =
+            mc_trie_step(&words->detector->phrases, node,
+                         (mc_str){words->items[i].text, words->items[i].len}, words->items[i].hash);
         if (node == 0)
             break;
         int value = mc_trie_value(&words->detector->phrases, node);

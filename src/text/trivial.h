@@ -1,10 +1,11 @@
 /*
  * Trivial messages: greetings, thanks, "ok" and the like, which need no model.
  *
- * The whole message must consist of known phrases ("ok, thanks a lot!"), in English or the other languages of
- * text/trivial_phrases.c; case, punctuation and accents typed apart do not matter, letters may be stretched
- * ("thaaanks", "hmmm"). The category is that of the most telling part. A message of emoji only or of
- * punctuation only is trivial too. Anything that carries content is not.
+ * The whole message must consist of known phrases ("ok, thanks a lot!"), in English or the other
+ * languages of text/trivial_phrases.c; case, punctuation and accents typed apart do not matter,
+ * letters may be stretched
+ * ("thaaanks", "hmmm"). The category is that of the most telling part. A message of emoji only or
+ * of punctuation only is trivial too. Anything that carries content is not.
  *
  * A detector is read-only after mc_trivial_new; any thread may detect with it.
  */
@@ -43,17 +44,18 @@ bool mc_trivial_parse(mc_str name, enum mc_trivial *category);
 struct mc_trivial_detector;
 
 /*
- * patterns: absent, or a JSON array [{"category": "greeting", "pattern": "moin( moin)?"}, ...] of PCRE2
- * patterns, which must match the whole trimmed message, case ignored. A bad one is MC_CONFIG and names its index,
- * the place in the pattern and what is wrong. *detector is freed with mc_trivial_free.
+ * patterns: absent, or a JSON array [{"category": "greeting", "pattern": "moin( moin)?"}, ...] of
+ * PCRE2 patterns, which must match the whole trimmed message, case ignored. A bad one is MC_CONFIG
+ * and names its index, the place in the pattern and what is wrong. *detector is freed with
+ * mc_trivial_free.
  */
 MC_MUST_CHECK enum mc_status mc_trivial_new(struct mc_trivial_detector **detector, mc_str patterns,
                                             struct mc_error *err);
 void mc_trivial_free(struct mc_trivial_detector *detector); /* accepts NULL */
 
 /*
- * True when the text is trivial; *category (may be NULL) says how. Text of the role system never is.
- * A user's pattern that runs into its match limit does not match.
+ * True when the text is trivial; *category (may be NULL) says how. Text of the role system never
+ * is. A user's pattern that runs into its match limit does not match.
  */
 bool mc_trivial_detect(const struct mc_trivial_detector *detector, enum mc_role role, mc_str text,
                        enum mc_trivial *category);

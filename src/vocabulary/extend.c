@@ -81,7 +81,8 @@ enum mc_status mc_vocabulary_extend_json(struct mc_vocabulary *vocabulary, mc_st
     if (status != MC_OK)
         return mc_fail_prefix(err, status, "the vocabulary is not JSON");
     if (mc_json_type(root) != MC_JSON_OBJECT)
-        return mc_fail_field(err, MC_CONFIG, "vocabulary", "the vocabulary must be an object, not %s",
+        return mc_fail_field(err, MC_CONFIG, "vocabulary",
+                             "the vocabulary must be an object, not %s",
                              mc_json_type_name(mc_json_type(root)));
     static const char *const members[] = {"topics", "categories", "synonyms", "topic_categories"};
     void *cursor = NULL;

@@ -1,7 +1,8 @@
 /*
- * DESIGN. Words are a trie over folded words, so that the enricher finds "credit card" in running text with
- * one step a word. A node's value holds the topic's index + 1; words of one stem are kept in a second trie. "order" and
- * "orders" are both names of the contract and are always given together.
+ * DESIGN. Words are a trie over folded words, so that the enricher finds "credit card" in running
+ * text with one step a word. A node's value holds the topic's index + 1; words of one stem are kept
+ * in a second trie. "order" and "orders" are both names of the contract and are always given
+ * together.
  */
 #include "vocabulary/vocabulary.h"
 
@@ -15,8 +16,8 @@
 #include "text/token.h"
 #include "text/trie.h"
 
-#define STRANGER (-1)   /* value of words that lead nowhere */
-#define STEM_LEAST 4    /* shorter stems belong to too many words */
+#define STRANGER (-1) /* value of words that lead nowhere */
+#define STEM_LEAST 4  /* shorter stems belong to too many words */
 #define ARENA_BYTES ((size_t)8 * 1024 * 1024)
 
 struct topic {
@@ -48,11 +49,12 @@ static enum mc_status check_name(const char *what, mc_str name, struct mc_error 
     }
     if (good)
         return MC_OK;
-    return mc_fail_field(err, MC_CONFIG, what,
-                         "\"%.*s\" is no name of a %s: use 1 to %d lower-case letters, digits, _ and -, "
-                         "with single spaces inside",
-                         name.len > 80 ? 80 : (int)name.len, name.data ? name.data : "", what,
-                         MC_VOCABULARY_NAME_BYTES);
+    return mc_fail_field(
+        err, MC_CONFIG, what,
+        "\"%.*s\" is no name of a %s: use 1 to %d lower-case letters, digits, _ and -, "
+        "with single spaces inside",
+        name.len > 80 ? 80 : (int)name.len, name.data ? name.data : "", what,
+        MC_VOCABULARY_NAME_BYTES);
 }
 
 static size_t topic_index(const struct mc_vocabulary *vocabulary, mc_str name)
@@ -73,7 +75,8 @@ static size_t category_index(const struct mc_vocabulary *vocabulary, mc_str name
     return SIZE_MAX;
 }
 
-/* Words as the tokeniser gives them, separated by spaces, in the arena; data NULL when out of memory. */
+/* Words as the tokeniser gives them, separated by spaces, in the arena; data NULL when out of
+ * memory. */
 static mc_str fold_words(struct mc_vocabulary *vocabulary, mc_str words, size_t *count)
 {
     char joined[MC_VOCABULARY_NAME_BYTES * 4];
@@ -240,7 +243,10 @@ static enum mc_status add_defaults(struct mc_vocabulary *vocabulary, struct mc_e
     return status;
 }
 
-static void free_ptr(struct mc_vocabulary **vocabulary) { mc_vocabulary_free(*vocabulary); }
+static void free_ptr(struct mc_vocabulary **vocabulary)
+{
+    mc_vocabulary_free(*vocabulary);
+}
 
 enum mc_status mc_vocabulary_new(struct mc_vocabulary **vocabulary, struct mc_error *err)
 {

@@ -1,7 +1,8 @@
 /*
- * The controlled vocabulary: the topics and categories that metadata may name, which categories a topic
- * brings along, and the words that lead to a topic. It begins with the tables of
- * vocabulary/vocabulary_words.c, is extended by configuration, and is then read-only: any thread may look up.
+ * The controlled vocabulary: the topics and categories that metadata may name, which categories a
+ * topic brings along, and the words that lead to a topic. It begins with the tables of
+ * vocabulary/vocabulary_words.c, is extended by configuration, and is then read-only: any thread
+ * may look up.
  *
  * A name is 1 to 64 bytes of lower-case letters, digits, '_', '-' and single spaces inside.
  */
@@ -38,7 +39,8 @@ MC_MUST_CHECK enum mc_status mc_vocabulary_add_topic_category(struct mc_vocabula
 
 /*
  * Adds {"topics": [..], "categories": [..], "synonyms": {"words": "topic"}, "topic_categories":
- * {"topic": ["category", ..]}}, each optional. Errors name the member. After a failure the vocabulary may hold part of it.
+ * {"topic": ["category", ..]}}, each optional. Errors name the member. After a failure the
+ * vocabulary may hold part of it.
  */
 MC_MUST_CHECK enum mc_status mc_vocabulary_extend_json(struct mc_vocabulary *vocabulary,
                                                        mc_str json, struct mc_error *err);
@@ -49,8 +51,8 @@ size_t mc_vocabulary_category_count(const struct mc_vocabulary *vocabulary);
 mc_str mc_vocabulary_category_at(const struct mc_vocabulary *vocabulary, size_t index);
 
 /*
- * The topic or category of that name, or that a synonym or a word of the same stem leads to; ASCII case
- * ignored. An absent string when there is none. The string lives as long as the vocabulary.
+ * The topic or category of that name, or that a synonym or a word of the same stem leads to; ASCII
+ * case ignored. An absent string when there is none. The string lives as long as the vocabulary.
  */
 mc_str mc_vocabulary_topic(const struct mc_vocabulary *vocabulary, mc_str word);
 mc_str mc_vocabulary_category(const struct mc_vocabulary *vocabulary, mc_str word);
@@ -59,8 +61,9 @@ mc_str mc_vocabulary_category(const struct mc_vocabulary *vocabulary, mc_str wor
 uint64_t mc_vocabulary_topic_categories(const struct mc_vocabulary *vocabulary, size_t index);
 
 /*
- * For matching in running text, word by word: start with node 0 and step over folded words (with their
- * mc_word_hash); a node has the topics (at most two: "order" and "orders" go together) that its words lead to.
+ * For matching in running text, word by word: start with node 0 and step over folded words (with
+ * their mc_word_hash); a node has the topics (at most two: "order" and "orders" go together) that
+ * its words lead to.
  */
 uint32_t mc_vocabulary_step(const struct mc_vocabulary *vocabulary, uint32_t node, mc_str word,
                             uint32_t hash);

@@ -1,6 +1,6 @@
 /*
- * What every back-end of the cache does: the cases of tests/contract/test_cache.c, run over each. A case
- * opens its own cache and closes it.
+ * What every back-end of the cache does: the cases of tests/contract/test_cache.c, run over each. A
+ * case opens its own cache and closes it.
  */
 #ifndef MC_TESTS_CACHE_CONTRACT_H
 #define MC_TESTS_CACHE_CONTRACT_H
@@ -82,8 +82,8 @@ static bool hit(struct mc_cache *cache, const char *user, const char *thread, si
 {
     struct mc_records out = {0};
     struct mc_cache_read read;
-    bool found = cache->ops->get(cache, mc_str_of(user), mc_str_of(thread), limit, now_us, &out,
-                                 &read);
+    bool found =
+        cache->ops->get(cache, mc_str_of(user), mc_str_of(thread), limit, now_us, &out, &read);
     mc_records_fini(&out);
     return found;
 }
@@ -156,13 +156,21 @@ static void case_content(const struct subject *subject)
 {
     struct mc_cache *cache = subject->open(50, 0, 8 * MIB);
     mc_str groups[2] = {MC_STR("one"), MC_STR("two")};
-    struct mc_message m = {
-        .message_id = MC_STR("msg_1"), .user_id = MC_STR("u"), .thread_id = MC_STR("t"),
-        .session_id = MC_STR("s"), .agent_id = MC_STR("agent"), .text = MC_STR("h\xc3\xa9llo"),
-        .metadata = MC_STR("{\"topics\":[\"billing\"]}"), .sharing_groups = groups,
-        .sharing_group_count = 2, .created_at_us = NOW, .importance = 0.25,
-        .role = MC_ROLE_ASSISTANT, .visibility = MC_VISIBILITY_SHARED, .tier = MC_TIER_MID,
-        .enrichment_state = MC_ENRICHMENT_ENRICHED};
+    struct mc_message m = {.message_id = MC_STR("msg_1"),
+                           .user_id = MC_STR("u"),
+                           .thread_id = MC_STR("t"),
+                           .session_id = MC_STR("s"),
+                           .agent_id = MC_STR("agent"),
+                           .text = MC_STR("h\xc3\xa9llo"),
+                           .metadata = MC_STR("{\"topics\":[\"billing\"]}"),
+                           .sharing_groups = groups,
+                           .sharing_group_count = 2,
+                           .created_at_us = NOW,
+                           .importance = 0.25,
+                           .role = MC_ROLE_ASSISTANT,
+                           .visibility = MC_VISIBILITY_SHARED,
+                           .tier = MC_TIER_MID,
+                           .enrichment_state = MC_ENRICHMENT_ENRICHED};
     struct mc_record *record;
     struct mc_error err;
     if (mc_record_new(&m, 7, MC_STR("hello"), &record, &err) != MC_OK)
@@ -303,8 +311,8 @@ static void case_versions(const struct subject *subject)
     is_str(rows_of(cache, "u", "t", 2, &read), "7 6", "a fill replaces whatever is there");
     ok(!read.verified, "and has yet to be compared with the store");
 
-    struct mc_record *changed = record_full("u", "t", 7, NOW + 7, "text 7",
-                                            "{\"topics\":[\"refund\"]}");
+    struct mc_record *changed =
+        record_full("u", "t", 7, NOW + 7, "text 7", "{\"topics\":[\"refund\"]}");
     mc_str topic = MC_STR("refund");
     cache->ops->update(cache, changed, 8, &topic, 1, NOW);
     struct mc_records out = {0};

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cache/entry.h"
 #include "cache_contract.h"
 
 static char scratch[64]; /* this run's folder */
@@ -319,8 +320,8 @@ static void case_kill(void)
                 warm++;
                 mc_records_fini(&out);
                 size_t limit = read.version < 40 ? (size_t)read.version : 20;
-                bool found = cache->ops->get(cache, MC_STR("u"), mc_str_of(thread), limit, NOW,
-                                             &out, &read);
+                bool found =
+                    cache->ops->get(cache, MC_STR("u"), mc_str_of(thread), limit, NOW, &out, &read);
                 wrong += !found || out.count != limit;
                 for (size_t k = 0; k < out.count; k++)
                     wrong += out.items[k]->row != read.version - (int64_t)k;
@@ -406,7 +407,6 @@ static void case_other_boot(void)
     close(fd);
     ok(len > 64 && bytes[16] != 0, "the state names this boot");
     bytes[16] = bytes[16] == 'a' ? 'b' : 'a';
-    uint64_t mc_entry_hash(uint64_t seed, const void *at, size_t size);
     uint64_t sum = mc_entry_hash(1, bytes, (size_t)len - sizeof(sum));
     memcpy(bytes + len - sizeof(sum), &sum, sizeof(sum));
     write_at(state, 0, bytes, (size_t)len);

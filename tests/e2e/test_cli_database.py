@@ -109,7 +109,8 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 def test_paths_that_are_no_files(cli, tmp_path):
     fails(cli, tmp_path, str(tmp_path))
-    fails(cli, tmp_path / "missing" / "new.db", "missing")
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    fails(cli, tmp_path / "file" / "new.db", "file")
 
 
 def test_postgresql_is_refused_clearly(cli):

@@ -1,4 +1,5 @@
-/* The built-in enricher as a whole: believable messages, vocabulary, determinism, threads, bad input. */
+/* The built-in enricher as a whole: believable messages, vocabulary, determinism, threads, bad
+ * input. */
 #include "tap.h"
 
 #include "base/str.h"
@@ -64,7 +65,8 @@ static void test_messages(void)
         for (size_t t = 0; t < m.topic_count; t++)
             ok(mc_str_equal(mc_vocabulary_topic(vocabulary, m.topics[t]), m.topics[t]),
                "%.*s is of the vocabulary", (int)m.topics[t].len, m.topics[t].data);
-        ok(m.importance >= 0.1 && m.importance <= 1 && m.confidence > 0 && m.confidence < 1, "ranges");
+        ok(m.importance >= 0.1 && m.importance <= 1 && m.confidence > 0 && m.confidence < 1,
+           "ranges");
     }
 }
 
@@ -87,11 +89,12 @@ static void test_details(void)
            has(m.tags, m.tag_count, "question") && has(m.tags, m.tag_count, "date"),
        "tags");
     struct mc_error err;
-    is_status(mc_vocabulary_extend_json(vocabulary,
-                                        MC_STR("{\"topics\":[\"gadgets\"],\"synonyms\":{\"flux capacitor\":"
-                                               "\"gadgets\"},\"categories\":[\"toys\"],\"topic_categories\":"
-                                               "{\"gadgets\":[\"toys\"]}}"),
-                                        &err),
+    is_status(mc_vocabulary_extend_json(
+                  vocabulary,
+                  MC_STR("{\"topics\":[\"gadgets\"],\"synonyms\":{\"flux capacitor\":"
+                         "\"gadgets\"},\"categories\":[\"toys\"],\"topic_categories\":"
+                         "{\"gadgets\":[\"toys\"]}}"),
+                  &err),
               MC_OK, &err, "extend");
     m = enrich("I need a new Flux-Capacitor");
     ok(has(m.topics, m.topic_count, "gadgets") && has(m.categories, m.category_count, "toys"),

@@ -26,7 +26,10 @@ static const char *entities(const char *text)
     return joined;
 }
 
-static void are(const char *text, const char *want) { is_str(entities(text), want, "%s", text); }
+static void are(const char *text, const char *want)
+{
+    is_str(entities(text), want, "%s", text);
+}
 
 static void test_numbers(void)
 {
@@ -75,12 +78,18 @@ static void test_amounts(void)
 {
     are("It cost $1,299.00.", "amount=$1,299.00");
     are("20 EUR", "amount=20 EUR");
-    are("\xE2\x82\xAC" "15 only", "amount=\xE2\x82\xAC" "15");
+    are("\xE2\x82\xAC"
+        "15 only",
+        "amount=\xE2\x82\xAC"
+        "15");
     are("15 \xE2\x82\xAC only", "amount=15 \xE2\x82\xAC");
     are("I paid 15 dollars", "amount=15 dollars");
     are("EUR 20.50", "amount=EUR 20.50");
     are("a $15k deal", "amount=$15k");
-    are("\xC2\xA3" "7.99 each", "amount=\xC2\xA3" "7.99");
+    are("\xC2\xA3"
+        "7.99 each",
+        "amount=\xC2\xA3"
+        "7.99");
     are("50% off", "");
     are("just 20 of them", "");
 }

@@ -20,7 +20,8 @@ static void test_form(void)
     mc_metadata_init(&metadata);
     metadata.method = MC_STR("builtin");
     is_str(written(&metadata),
-           "{\"topics\":[],\"categories\":[],\"importance\":0.5,\"sentiment\":{\"overall\":\"neutral\","
+           "{\"topics\":[],\"categories\":[],\"importance\":0.5,\"sentiment\":{\"overall\":"
+           "\"neutral\","
            "\"score\":0},\"intent\":null,\"tags\":[],\"entities\":[],\"key_phrases\":[],\"method\":"
            "\"builtin\",\"model\":null,\"confidence\":0,\"enrichment_failed\":false,"
            "\"enrichment_error\":null}",
@@ -28,9 +29,9 @@ static void test_form(void)
     static const struct {
         double value;
         const char *text;
-    } numbers[] = {{0.05, "0.05,"}, {1, "1,"},          {0.123456, "0.123,"}, {0.1, "0.1,"},
-                   {0.9999, "1,"},  {0.005, "0.005,"},  {0.85, "0.85,"},      {0.0001, "0,"},
-                   {0.25, "0.25,"}, {0.305, "0.305,"},  {0.99, "0.99,"}};
+    } numbers[] = {{0.05, "0.05,"}, {1, "1,"},         {0.123456, "0.123,"}, {0.1, "0.1,"},
+                   {0.9999, "1,"},  {0.005, "0.005,"}, {0.85, "0.85,"},      {0.0001, "0,"},
+                   {0.25, "0.25,"}, {0.305, "0.305,"}, {0.99, "0.99,"}};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         metadata.importance = numbers[i].value;
         const char *at = strstr(written(&metadata), "importance\":");
@@ -46,11 +47,14 @@ static void test_form(void)
 static void test_there_and_back(void)
 {
     const char text[] =
-        "{\"topics\":[\"order\",\"refund\"],\"categories\":[\"orders\"],\"importance\":0.85,\"sentiment\":{"
+        "{\"topics\":[\"order\",\"refund\"],\"categories\":[\"orders\"],\"importance\":0.85,"
+        "\"sentiment\":{"
         "\"overall\":\"mixed\",\"score\":-0.125},\"intent\":\"complaint\",\"tags\":[\"urgent\"],"
-        "\"entities\":[{\"type\":\"order_id\",\"value\":\"a\\\"b\"}],\"key_phrases\":[\"blue chair\"],"
+        "\"entities\":[{\"type\":\"order_id\",\"value\":\"a\\\"b\"}],\"key_phrases\":[\"blue "
+        "chair\"],"
         "\"method\":\"llm\",\"model\":\"m-1\",\"confidence\":0.9,\"enrichment_failed\":true,"
-        "\"enrichment_error\":\"timed out\",\"trivial_category\":\"thanks\",\"extra\":{\"a\":[1,{\"b\":null}]}}";
+        "\"enrichment_error\":\"timed "
+        "out\",\"trivial_category\":\"thanks\",\"extra\":{\"a\":[1,{\"b\":null}]}}";
     struct mc_metadata metadata;
     struct mc_error err;
     is_status(mc_metadata_parse(mc_str_of(text), &arena, &metadata, &err), MC_OK, &err, "parse");
@@ -62,8 +66,9 @@ static void test_there_and_back(void)
     is_status(mc_metadata_parse(MC_STR("{}"), &arena, &metadata, &err), MC_OK, &err, "empty");
     is_double(metadata.importance, 0.5, 0, "default importance");
     is_int(metadata.topic_count, 0, "no topics");
-    is_status(mc_metadata_parse(MC_STR("{\"importance\":7,\"confidence\":-1,\"new\":[1],\"intent\":null}"),
-                                &arena, &metadata, &err),
+    is_status(mc_metadata_parse(
+                  MC_STR("{\"importance\":7,\"confidence\":-1,\"new\":[1],\"intent\":null}"),
+                  &arena, &metadata, &err),
               MC_OK, &err, "unknown members, numbers out of range");
     is_double(metadata.importance, 1, 0, "brought into range");
     is_double(metadata.confidence, 0, 0, "brought into range");
@@ -114,7 +119,8 @@ static void test_many(void)
     for (int i = 0; i < 500; i++)
         mc_buf_text(&text, ",\"t\"");
     mc_buf_text(&text, "]}");
-    is_status(mc_metadata_parse(mc_buf_str(&text), &arena, &metadata, &err), MC_OK, &err, "500 tags");
+    is_status(mc_metadata_parse(mc_buf_str(&text), &arena, &metadata, &err), MC_OK, &err,
+              "500 tags");
     is_int(metadata.tag_count, MC_METADATA_LIST, "no more than the maximum are read");
     mc_buf_fini(&text);
 }

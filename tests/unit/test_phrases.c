@@ -31,10 +31,10 @@ int main(void)
 {
     mc_arena_init(&arena, (size_t)8 * 1024 * 1024);
     /* The abstract that the paper itself uses. */
-    struct mc_phrases phrases =
-        phrases_of("Compatibility of systems of linear constraints over the set of natural numbers. "
-                   "Criteria of compatibility of a system of linear Diophantine equations, strict "
-                   "inequations, and nonstrict inequations are considered.");
+    struct mc_phrases phrases = phrases_of(
+        "Compatibility of systems of linear constraints over the set of natural numbers. "
+        "Criteria of compatibility of a system of linear Diophantine equations, strict "
+        "inequations, and nonstrict inequations are considered.");
     is_int(phrases.count, 5, "five phrases");
     is_text(phrases.items[0], "linear diophantine equations", "the best is the paper's");
     ok(has(&phrases, "linear constraints") && has(&phrases, "natural numbers"), "and its next");

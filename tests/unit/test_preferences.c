@@ -212,6 +212,7 @@ static void test_patch(struct fixture *f)
     are(f, "p", AFTER, "and none is set");
     is_status(patch(f, "p", "{\"language\":\"en\",\"colour\":1}", &err), MC_INVALID, &err,
               "an unknown field");
+    is_str(err.field, "colour", "is the error's field");
     ok(strstr(err.message, "\"colour\"") && strstr(err.message, "custom"),
        "is named, with what there is: %s", err.message);
     are(f, "p", AFTER, "and none is set");

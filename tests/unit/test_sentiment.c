@@ -68,7 +68,8 @@ static void test_degree(void)
     is_double(feel("THIS IS BAD").score, feel("this is bad").score, 1e-9,
               "capitals throughout are no emphasis");
     ok(feel("slow but good").score > feel("good but slow").score, "what follows but counts more");
-    struct mc_sentiment most = feel("amazing awesome excellent perfect great wonderful love best!!!!!!");
+    struct mc_sentiment most =
+        feel("amazing awesome excellent perfect great wonderful love best!!!!!!");
     ok(most.score > 0.9 && most.score <= 1, "at most 1: %.3f", most.score);
 }
 

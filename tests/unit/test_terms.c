@@ -20,7 +20,8 @@ static const char *terms(const char *text)
         len += (size_t)snprintf(joined + len, sizeof(joined) - len, "%s%.*s", i ? " " : "",
                                 (int)found.items[i].text.len, found.items[i].text.data);
         if (found.items[i].count > 1)
-            len += (size_t)snprintf(joined + len, sizeof(joined) - len, ":%u", found.items[i].count);
+            len +=
+                (size_t)snprintf(joined + len, sizeof(joined) - len, ":%u", found.items[i].count);
     }
     return joined;
 }

@@ -30,7 +30,10 @@ static void test_words(void)
     is_str(words("don't can\xE2\x80\x99t", 100), "don't|can't", "apostrophes of both kinds");
     is_str(words("John's 'quoted' it's", 100), "john|quoted|it", "possessive and quotes");
     is_str(words("ORD-12345 v2 3rd", 100), "ord|12345|v2|3rd", "codes");
-    is_str(words("STRASSE Stra\xC3\x9F" "e", 100), "strasse|strasse", "sharp s folds");
+    is_str(words("STRASSE Stra\xC3\x9F"
+                 "e",
+                 100),
+           "strasse|strasse", "sharp s folds");
     is_str(words("\xC3\x89t\xC3\xA9 e\xCC\x81t\xC3\xA9", 100),
            "\xC3\xA9t\xC3\xA9|\xC3\xA9t\xC3\xA9", "composed and decomposed are one");
     is_str(words("\xEF\xBC\xA1\xEF\xBC\xA2\xEF\xBC\xA3", 100), "abc", "full-width letters");
@@ -39,7 +42,10 @@ static void test_words(void)
     is_str(words("good \xF0\x9F\x91\x8D\xF0\x9F\x8F\xBD", 100), "good|\xF0\x9F\x91\x8D",
            "emoji without its skin tone");
     is_str(words("\xD0\x9F\xD0\xA0\xD0\x98", 100), "\xD0\xBF\xD1\x80\xD0\xB8", "Cyrillic folds");
-    is_str(words("a\xFF" "b \xC3", 100), "a|b", "bad bytes separate");
+    is_str(words("a\xFF"
+                 "b \xC3",
+                 100),
+           "a|b", "bad bytes separate");
     is_str(words("one two three", 2), "one|two", "maximum");
 }
 

@@ -80,7 +80,10 @@ static void test_patterns(void)
     ok(mc_trivial_detect(own, MC_ROLE_USER, MC_STR(" Moin MOIN Kumpel "), &category) &&
            category == MC_TRIVIAL_GREETING,
        "matches whatever the case");
-    ok(mc_trivial_detect(own, MC_ROLE_USER, MC_STR("\xC3\x9C" "BER danke"), &category) &&
+    ok(mc_trivial_detect(own, MC_ROLE_USER,
+                         MC_STR("\xC3\x9C"
+                                "BER danke"),
+                         &category) &&
            category == MC_TRIVIAL_THANKS,
        "case of Unicode");
     ok(!mc_trivial_detect(own, MC_ROLE_USER, MC_STR("moin kumpel, mein Paket fehlt"), NULL),
@@ -106,7 +109,8 @@ static void test_patterns(void)
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         own = NULL;
-        is_int(mc_trivial_new(&own, mc_str_of(bad[i].json), &err), bad[i].status, "%s", bad[i].json);
+        is_int(mc_trivial_new(&own, mc_str_of(bad[i].json), &err), bad[i].status, "%s",
+               bad[i].json);
         ok(own == NULL && strstr(err.message, bad[i].says), "says: %s", err.message);
     }
     mc_trivial_free(NULL);

@@ -81,9 +81,10 @@ static void test_names(void)
 
 static void test_extend(void)
 {
-    mc_str json = MC_STR("{\"synonyms\":{\"gizmo\":\"gadgets\",\"flux capacitor\":\"gadgets\",\"ship\":\"gadgets\"},"
-                         "\"topics\":[\"gadgets\",\"refund\"],\"categories\":[\"toys\"],"
-                         "\"topic_categories\":{\"gadgets\":[\"toys\",\"product\"]}}");
+    mc_str json = MC_STR(
+        "{\"synonyms\":{\"gizmo\":\"gadgets\",\"flux capacitor\":\"gadgets\",\"ship\":\"gadgets\"},"
+        "\"topics\":[\"gadgets\",\"refund\"],\"categories\":[\"toys\"],"
+        "\"topic_categories\":{\"gadgets\":[\"toys\",\"product\"]}}");
     is_status(mc_vocabulary_extend_json(vocabulary, json, &err), MC_OK, &err, "extend");
     is_topic("gizmos", "gadgets");
     is_topic("Flux Capacitor", "gadgets");
@@ -118,14 +119,16 @@ static void test_errors(void)
         {"{", "not JSON"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        enum mc_status status = mc_vocabulary_extend_json(vocabulary, mc_str_of(rows[i].json), &err);
+        enum mc_status status =
+            mc_vocabulary_extend_json(vocabulary, mc_str_of(rows[i].json), &err);
         ok(status == MC_CONFIG || status == MC_INVALID, "refused: %s", rows[i].json);
         ok(strstr(err.message, rows[i].says) != NULL, "says: %s", err.message);
     }
     char name[80];
     memset(name, 'a', sizeof(name));
     is_int(mc_vocabulary_add_topic(vocabulary, (mc_str){name, 65}, &err), MC_CONFIG, "65 bytes");
-    is_status(mc_vocabulary_add_topic(vocabulary, (mc_str){name, 64}, &err), MC_OK, &err, "64 bytes");
+    is_status(mc_vocabulary_add_topic(vocabulary, (mc_str){name, 64}, &err), MC_OK, &err,
+              "64 bytes");
     enum mc_status status = MC_OK;
     size_t added = 0;
     for (; status == MC_OK && added < 1000; added++) {

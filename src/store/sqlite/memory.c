@@ -53,23 +53,31 @@ struct signals {
     size_t count;
 };
 
-static enum mc_status apply_signals(struct mc_writer *writer, void *context, struct mc_error *err)
+enum mc_status mc_sqlite_count_signals(struct mc_conn *conn, mc_str user_id,
+                                       const struct mc_signal *items, size_t count,
+                                       struct mc_error *err)
 {
-    const struct signals *signals = context;
     enum mc_status status = MC_OK;
-    for (size_t i = 0; status == MC_OK && i < signals->count; i++) {
-        const struct mc_signal *s = &signals->items[i];
+    for (size_t i = 0; status == MC_OK && i < count; i++) {
+        const struct mc_signal *s = &items[i];
         status = mc_conn_exec(
-            writer->conn,
+            conn,
             "INSERT INTO signals(user_id, field, value, count, weight, last_seen)"
             " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(user_id, field, value) DO UPDATE SET"
             " count = count + excluded.count, weight = weight + excluded.weight,"
             " last_seen = max(last_seen, excluded.last_seen)",
-            MC_BINDS(mc_bind_str(signals->user_id), mc_bind_text(s->field), mc_bind_text(s->value),
+            MC_BINDS(mc_bind_str(user_id), mc_bind_text(s->field), mc_bind_text(s->value),
                      mc_bind_int(s->count), mc_bind_double(s->weight), mc_bind_int(s->last_seen_us)),
             err);
     }
     return status;
+}
+
+static enum mc_status apply_signals(struct mc_writer *writer, void *context, struct mc_error *err)
+{
+    const struct signals *signals = context;
+    return mc_sqlite_count_signals(writer->conn, signals->user_id, signals->items, signals->count,
+                                   err);
 }
 
 enum mc_status mc_sqlite_add_signals(struct mc_store *store, mc_str user_id,

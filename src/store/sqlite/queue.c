@@ -232,6 +232,8 @@ static enum mc_status complete_one(struct mc_conn *conn, mc_str lease,
             err);
     if (status == MC_OK)
         status = bump_thread(conn, thread_no, &outcome->version, err);
+    if (status == MC_OK)
+        status = mc_sqlite_count_signals(conn, c->user_id, c->signals, c->signal_count, err);
     outcome->applied = status == MC_OK;
     return status;
 }

@@ -97,6 +97,13 @@ MC_MUST_CHECK enum mc_status mc_sqlite_drop(struct mc_conn *conn, int64_t row, b
 /* Before messages are deleted: remembers the highest row, so that none is used again. */
 MC_MUST_CHECK enum mc_status mc_sqlite_keep_row(struct mc_conn *conn, struct mc_error *err);
 
+/* ---- Signals (memory.c) ---- */
+
+/* Adds observations to what is there; inside a transaction. */
+MC_MUST_CHECK enum mc_status mc_sqlite_count_signals(struct mc_conn *conn, mc_str user_id,
+                                                     const struct mc_signal *items, size_t count,
+                                                     struct mc_error *err);
+
 /* ---- The functions of the table, by file; contracts in store/store.h ---- */
 
 /* put.c */
