@@ -409,6 +409,7 @@ int main(int argc, char **argv)
     printf("%-34s %9.0f jobs/s   goal 10000: %s\n", "claim and complete, trivial", trivial,
            trivial >= 10000 ? "met" : "NOT MET");
     store->ops->close(store);
-    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    if (!getenv("KEEP"))
+        nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     return 0;
 }

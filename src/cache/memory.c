@@ -17,9 +17,9 @@
 #include "base/str.h"
 #include "cache/shard.h"
 
-static struct mc_memory *memory_of(struct mc_cache *cache)
+static struct mc_cache_memory *memory_of(struct mc_cache *cache)
 {
-    return mc_container_of(cache, struct mc_memory, base);
+    return mc_container_of(cache, struct mc_cache_memory, base);
 }
 
 /* ---- Operations ---- */
@@ -27,7 +27,7 @@ static struct mc_memory *memory_of(struct mc_cache *cache)
 static bool memory_get(struct mc_cache *cache, mc_str user_id, mc_str thread_id, size_t limit,
                        int64_t now_us, struct mc_records *out, struct mc_cache_read *read)
 {
-    struct mc_memory *memory = memory_of(cache);
+    struct mc_cache_memory *memory = memory_of(cache);
     struct mc_shard_place where = mc_shard_locate(memory, user_id, thread_id);
     struct mc_shard *shard = where.shard;
     struct mc_shard_entry *taken = NULL;
@@ -65,7 +65,7 @@ static bool memory_get(struct mc_cache *cache, mc_str user_id, mc_str thread_id,
 }
 
 /* Puts a made entry (NULL: there was no memory for it) in the place of what is there. */
-static void replace(struct mc_memory *memory, const struct mc_shard_place *where,
+static void replace(struct mc_cache_memory *memory, const struct mc_shard_place *where,
                     struct mc_shard_entry *made, int64_t now_us)
 {
     struct mc_shard *shard = where->shard;
@@ -86,7 +86,8 @@ static void replace(struct mc_memory *memory, const struct mc_shard_place *where
     mc_shards_shrink(memory);
 }
 
-static struct mc_shard_entry *make(struct mc_memory *memory, const struct mc_shard_place *where,
+static struct mc_shard_entry *make(struct mc_cache_memory *memory,
+                                   const struct mc_shard_place *where,
                                    struct mc_record *const *records, size_t count, bool complete,
                                    int64_t version, int64_t now_us)
 {
@@ -107,7 +108,7 @@ static void memory_fill(struct mc_cache *cache, mc_str user_id, mc_str thread_id
                         struct mc_record *const *records, size_t count, int64_t version,
                         bool complete, int64_t now_us)
 {
-    struct mc_memory *memory = memory_of(cache);
+    struct mc_cache_memory *memory = memory_of(cache);
     struct mc_shard_place where = mc_shard_locate(memory, user_id, thread_id);
     replace(memory, &where, make(memory, &where, records, count, complete, version, now_us),
             now_us);
@@ -122,7 +123,7 @@ struct change {
 };
 
 /* False: the entry is wrong from now on. */
-static bool apply(struct mc_memory *memory, struct mc_shard_entry *entry,
+static bool apply(struct mc_cache_memory *memory, struct mc_shard_entry *entry,
                   const struct change *change)
 {
     struct mc_window *window = &entry->window;
@@ -136,7 +137,7 @@ static bool apply(struct mc_memory *memory, struct mc_shard_entry *entry,
 }
 
 /* True when there was an entry. */
-static bool change_entry(struct mc_memory *memory, const struct mc_shard_place *where,
+static bool change_entry(struct mc_cache_memory *memory, const struct mc_shard_place *where,
                          const struct change *change, int64_t now_us)
 {
     struct mc_shard *shard = where->shard;
@@ -174,7 +175,7 @@ static bool change_entry(struct mc_memory *memory, const struct mc_shard_place *
 static void memory_append(struct mc_cache *cache, struct mc_record *record, int64_t version,
                           int64_t messages, int64_t now_us)
 {
-    struct mc_memory *memory = memory_of(cache);
+    struct mc_cache_memory *memory = memory_of(cache);
     struct mc_shard_place where = mc_shard_locate(memory, record->m.user_id, record->m.thread_id);
     struct change change = {record, version, messages > 0 ? messages : 1,
                             mc_entry_topic_bits(record->m.metadata)};
@@ -185,7 +186,7 @@ static void memory_append(struct mc_cache *cache, struct mc_record *record, int6
 static void memory_update(struct mc_cache *cache, struct mc_record *record, int64_t version,
                           const mc_str *topics, size_t topic_count, int64_t now_us)
 {
-    struct mc_memory *memory = memory_of(cache);
+    struct mc_cache_memory *memory = memory_of(cache);
     struct mc_shard_place where = mc_shard_locate(memory, record->m.user_id, record->m.thread_id);
     struct change change = {record, version, 0, 0};
     for (size_t i = 0; i < topic_count; i++)
@@ -196,7 +197,7 @@ static void memory_update(struct mc_cache *cache, struct mc_record *record, int6
 static void memory_confirm(struct mc_cache *cache, mc_str user_id, mc_str thread_id,
                            int64_t version)
 {
-    struct mc_memory *memory = memory_of(cache);
+    struct mc_cache_memory *memory = memory_of(cache);
     struct mc_shard_place where = mc_shard_locate(memory, user_id, thread_id);
     mc_mutex_lock(&where.shard->lock);
     struct mc_shard_entry *entry = mc_shard_find(&where);
@@ -215,7 +216,7 @@ static void memory_doubt(struct mc_cache *cache)
 
 /* ---- Dropping ---- */
 
-static void note_invalidation(struct mc_memory *memory, uint64_t dropped, int64_t now_us)
+static void note_invalidation(struct mc_cache_memory *memory, uint64_t dropped, int64_t now_us)
 {
     if (dropped > 0)
         atomic_store_explicit(&memory->last_invalidation_us, now_us, memory_order_relaxed);
@@ -244,7 +245,8 @@ static bool matches(const struct drop *drop, const struct mc_shard_entry *entry)
     return true;
 }
 
-static uint64_t drop_from(struct mc_memory *memory, struct mc_shard *shard, const struct drop *drop)
+static uint64_t drop_from(struct mc_cache_memory *memory, struct mc_shard *shard,
+                          const struct drop *drop)
 {
     struct mc_shard_entry *taken = NULL;
     uint64_t dropped = 0;
@@ -271,7 +273,7 @@ static uint64_t drop_from(struct mc_memory *memory, struct mc_shard *shard, cons
     return dropped;
 }
 
-static uint64_t drop_each(struct mc_memory *memory, const struct drop *drop)
+static uint64_t drop_each(struct mc_cache_memory *memory, const struct drop *drop)
 {
     uint64_t dropped = 0;
     for (size_t i = 0; i < MC_SHARD_COUNT; i++)
@@ -280,7 +282,7 @@ static uint64_t drop_each(struct mc_memory *memory, const struct drop *drop)
     return dropped;
 }
 
-static uint64_t drop_thread(struct mc_memory *memory, mc_str user_id, mc_str thread_id,
+static uint64_t drop_thread(struct mc_cache_memory *memory, mc_str user_id, mc_str thread_id,
                             int64_t now_us)
 {
     struct mc_shard_place where = mc_shard_locate(memory, user_id, thread_id);
@@ -300,7 +302,7 @@ static uint64_t drop_thread(struct mc_memory *memory, mc_str user_id, mc_str thr
 static uint64_t memory_drop(struct mc_cache *cache, mc_str user_id, mc_str thread_id,
                             int64_t now_us)
 {
-    struct mc_memory *memory = memory_of(cache);
+    struct mc_cache_memory *memory = memory_of(cache);
     if (!mc_str_given(user_id))
         return drop_each(memory, &(struct drop){.kind = DROP_ALL, .now_us = now_us});
     if (mc_str_given(thread_id))
@@ -323,7 +325,7 @@ static uint64_t memory_drop_older(struct mc_cache *cache, int64_t max_age_us, in
 
 static void memory_stats(struct mc_cache *cache, struct mc_cache_stats *stats)
 {
-    struct mc_memory *memory = memory_of(cache);
+    struct mc_cache_memory *memory = memory_of(cache);
     struct mc_cache_stats sum = {0};
     for (size_t i = 0; i < MC_SHARD_COUNT; i++) {
         struct mc_shard *shard = &memory->shards[i];
@@ -354,7 +356,7 @@ static void memory_close(struct mc_cache *cache)
 {
     if (!cache)
         return;
-    struct mc_memory *memory = memory_of(cache);
+    struct mc_cache_memory *memory = memory_of(cache);
     for (size_t i = 0; i < MC_SHARD_COUNT; i++) {
         struct mc_shard *shard = &memory->shards[i];
         struct mc_shard_entry *taken = NULL;
@@ -389,7 +391,8 @@ enum mc_status mc_cache_memory_open(const struct mc_cache_options *options, stru
 {
     if (mc_cache_check_options(options, err) != MC_OK)
         return MC_INVALID;
-    struct mc_memory *memory = aligned_alloc(_Alignof(struct mc_memory), sizeof(*memory));
+    struct mc_cache_memory *memory =
+        aligned_alloc(_Alignof(struct mc_cache_memory), sizeof(*memory));
     if (!memory)
         return mc_fail_memory(err);
     memset(memory, 0, sizeof(*memory));

@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-struct mc_shard_place mc_shard_locate(struct mc_memory *memory, mc_str user_id, mc_str thread_id)
+struct mc_shard_place mc_shard_locate(struct mc_cache_memory *memory, mc_str user_id,
+                                      mc_str thread_id)
 {
     struct mc_shard_place where = {.user_id = user_id, .thread_id = thread_id};
     where.user_hash = mc_entry_hash(memory->seed, user_id.data, user_id.len);
@@ -50,7 +51,7 @@ void mc_shard_touch(struct mc_shard *shard, struct mc_shard_entry *entry, int64_
         publish_oldest(shard);
 }
 
-void mc_shard_account(struct mc_memory *memory, struct mc_shard *shard,
+void mc_shard_account(struct mc_cache_memory *memory, struct mc_shard *shard,
                       struct mc_shard_entry *entry, size_t count_before)
 {
     size_t bytes = sizeof(struct mc_shard_entry) + MC_WINDOW_BLOCK_BYTES + entry->user_len +
@@ -60,8 +61,8 @@ void mc_shard_account(struct mc_memory *memory, struct mc_shard *shard,
     entry->bytes = bytes;
 }
 
-void mc_shard_take(struct mc_memory *memory, struct mc_shard *shard, struct mc_shard_entry *entry,
-                   struct mc_shard_entry **taken)
+void mc_shard_take(struct mc_cache_memory *memory, struct mc_shard *shard,
+                   struct mc_shard_entry *entry, struct mc_shard_entry **taken)
 {
     struct mc_shard_entry **at = &shard->buckets[entry->hash & (shard->bucket_count - 1)];
     while (*at != entry)
@@ -130,8 +131,8 @@ struct mc_shard_entry *mc_shard_entry_new(const struct mc_shard_place *where)
     return entry;
 }
 
-void mc_shard_put(struct mc_memory *memory, struct mc_shard *shard, struct mc_shard_entry *entry,
-                  int64_t now_us)
+void mc_shard_put(struct mc_cache_memory *memory, struct mc_shard *shard,
+                  struct mc_shard_entry *entry, int64_t now_us)
 {
     /* Without memory for a larger table the chains grow longer. */
     if (shard->threads >= shard->bucket_count)
@@ -148,7 +149,7 @@ void mc_shard_put(struct mc_memory *memory, struct mc_shard *shard, struct mc_sh
 
 /* ---- The bound on bytes ---- */
 
-static struct mc_shard *oldest_shard(struct mc_memory *memory)
+static struct mc_shard *oldest_shard(struct mc_cache_memory *memory)
 {
     struct mc_shard *oldest = &memory->shards[0];
     int64_t oldest_us = INT64_MAX;
@@ -163,12 +164,12 @@ static struct mc_shard *oldest_shard(struct mc_memory *memory)
     return oldest;
 }
 
-static bool over_bound(struct mc_memory *memory)
+static bool over_bound(struct mc_cache_memory *memory)
 {
     return atomic_load_explicit(&memory->bytes, memory_order_relaxed) > memory->options.max_bytes;
 }
 
-void mc_shards_shrink(struct mc_memory *memory)
+void mc_shards_shrink(struct mc_cache_memory *memory)
 {
     struct mc_shard_entry *taken = NULL;
     while (over_bound(memory)) {

@@ -39,11 +39,11 @@ struct mc_shard {
     struct mc_list use;
     uint64_t threads, messages;
     struct mc_cache_stats counts;
-    _Atomic int64_t
-        oldest_us; /* use of the least recently used entry, INT64_MAX when there is none */
+    /* Use of the least recently used entry, INT64_MAX when there is none. */
+    _Atomic int64_t oldest_us;
 };
 
-struct mc_memory {
+struct mc_cache_memory {
     struct mc_cache base;
     struct mc_cache_options options;
     uint64_t seed;
@@ -60,26 +60,27 @@ struct mc_shard_place {
     struct mc_shard *shard;
 };
 
-struct mc_shard_place mc_shard_locate(struct mc_memory *memory, mc_str user_id, mc_str thread_id);
+struct mc_shard_place mc_shard_locate(struct mc_cache_memory *memory, mc_str user_id,
+                                      mc_str thread_id);
 /* NULL when there is none. */
 struct mc_shard_entry *mc_shard_find(const struct mc_shard_place *where);
 bool mc_shard_is_user(const struct mc_shard_entry *entry, mc_str user_id);
 /* It was used now. */
 void mc_shard_touch(struct mc_shard *shard, struct mc_shard_entry *entry, int64_t now_us);
 /* Counts what the entry holds after a change, in the shard and in the whole. */
-void mc_shard_account(struct mc_memory *memory, struct mc_shard *shard,
+void mc_shard_account(struct mc_cache_memory *memory, struct mc_shard *shard,
                       struct mc_shard_entry *entry, size_t count_before);
 /* Out of the shard and onto a list, to be freed after unlocking. */
-void mc_shard_take(struct mc_memory *memory, struct mc_shard *shard, struct mc_shard_entry *entry,
-                   struct mc_shard_entry **taken);
+void mc_shard_take(struct mc_cache_memory *memory, struct mc_shard *shard,
+                   struct mc_shard_entry *entry, struct mc_shard_entry **taken);
 void mc_shard_free_taken(struct mc_shard_entry **taken);
 /* A table of another size, a power of two. False: out of memory, as it was. */
-MC_MUST_CHECK bool mc_shard_set_buckets(struct mc_shard *shard, size_t count);
+bool mc_shard_set_buckets(struct mc_shard *shard, size_t count);
 /* An empty entry that is in no shard yet; NULL: out of memory. */
 struct mc_shard_entry *mc_shard_entry_new(const struct mc_shard_place *where);
-void mc_shard_put(struct mc_memory *memory, struct mc_shard *shard, struct mc_shard_entry *entry,
-                  int64_t now_us);
+void mc_shard_put(struct mc_cache_memory *memory, struct mc_shard *shard,
+                  struct mc_shard_entry *entry, int64_t now_us);
 /* Evicts until all shards together are within the bound. Called without a lock. */
-void mc_shards_shrink(struct mc_memory *memory);
+void mc_shards_shrink(struct mc_cache_memory *memory);
 
 #endif

@@ -29,9 +29,9 @@
 #define LINE_MAX ((size_t)16 << 20)
 
 #define MATCHES_PER_TERM 2000
-#define READ_MIN 64
+#define READ_MIN 40
 #define READ_MAX 256
-#define AROUND 16
+#define AROUND 8
 
 #define RELEVANT_LEAST 0.25 /* of the best score */
 #define WITH_TURNS 8        /* relevant messages that are shown with the turns around them */

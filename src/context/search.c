@@ -17,10 +17,10 @@
 
 /* Matches that are ranked fully, and how many of them get their neighbour turns. */
 #define MATCHES_PER_TERM 5000
-#define READ_MIN 200
-#define READ_PER_HIT 4
-#define AROUND_MIN 32
-#define AROUND_MAX 128
+#define READ_MIN 100
+#define READ_PER_HIT 3
+#define AROUND_MIN 20
+#define AROUND_MAX 64
 
 struct search {
     const struct mc_retrieval *r;

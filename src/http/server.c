@@ -22,7 +22,7 @@
 #define DEFAULT_REQUEST_US (30 * MC_US_PER_SECOND)
 #define DEFAULT_DRAIN_US (10 * MC_US_PER_SECOND)
 #define POOL_THREADS 8
-#define CONNECTION_MEMORY ((size_t)64 * 1024) /* request line, headers, and a piece of the body */
+#define CONNECTION_MEMORY ((size_t)24 * 1024) /* request line, headers, and a piece of the body */
 #define SPARE_DESCRIPTORS 256                 /* for the database, logs, and the rest */
 
 __attribute__((format(printf, 2, 0))) static void log_transport(void *cls, const char *format,

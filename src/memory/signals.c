@@ -230,12 +230,19 @@ static bool find_script(struct found *found, mc_str text)
     return true;
 }
 
-/* Topics of talk, not of the talk's form. */
+/*
+ * A topic that somebody may be interested in: one of the application's own, or of the product. That a
+ * user keeps asking for a refund is no interest.
+ */
 static bool is_interest(mc_str topic)
 {
-    static const char *const FORMS[] = {"greeting", "farewell", "thanks", "help",   "feedback",
-                                        "general",  "other",    "unknown", "issue", "problem",
-                                        "error",    "bug",      "complaint"};
+    static const char *const FORMS[] = {
+        "greeting", "farewell", "thanks",   "help",         "feedback", "general",      "other",
+        "unknown",  "issue",    "problem",  "error",        "bug",      "complaint",    "billing",
+        "payment",  "refund",   "charge",   "cancellation", "orders",   "order",        "purchase",
+        "delivery", "shipping", "tracking", "invoice",      "receipt",  "subscription", "pricing",
+        "account",  "login",    "password", "settings",     "profile",  "security",     "service",
+    };
     for (size_t i = 0; i < mc_countof(FORMS); i++) {
         if (mc_str_equal(topic, mc_str_of(FORMS[i])))
             return false;

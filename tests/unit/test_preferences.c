@@ -294,11 +294,14 @@ static void test_concurrency(struct fixture *f)
 
 #define SIGNAL(f, v, c, w) {.field = MC_STR(f), .value = MC_STR(v), .count = c, .weight = w, .last_seen_us = 1000000}
 
+/* What a worker does: the store keeps them, then what is ready may be applied. */
 static void learn(struct fixture *f, const char *user, const struct mc_signal *signals, size_t count)
 {
     struct mc_error err = {0};
-    is_status(mc_preferences_learn(f->preferences, mc_str_of(user), signals, count, &err), MC_OK,
+    is_status(f->store->ops->add_signals(f->store, mc_str_of(user), signals, count, &err), MC_OK,
               &err, "learned %zu signals", count);
+    is_status(mc_preferences_auto_apply(f->preferences, mc_str_of(user), &err), MC_OK, &err,
+              "and applied what may be");
 }
 
 /* The signal of a field and value in the list; NULL when there is none. The root is freed by the caller. */
@@ -433,9 +436,9 @@ static void test_auto_apply(struct fixture *f)
         "{\"language\":null,\"timezone\":null,\"communication_style\":null,"
         "\"preferred_name\":null,\"interests\":[],\"goals\":[\"run\"],\"custom\":{}}",
         "twice is, and is applied at once");
-    mc_fault_store_fail(f->store, "add_signals", 1, 1, MC_BUSY);
+    mc_fault_store_fail(f->store, "signals", 1, 1, MC_BUSY);
     struct mc_error err = {0};
-    is_status(mc_preferences_learn(f->preferences, MC_STR("auto"), &one, 1, &err), MC_BUSY, &err,
+    is_status(mc_preferences_auto_apply(f->preferences, MC_STR("auto"), &err), MC_BUSY, &err,
               "a busy store is told");
 }
 
