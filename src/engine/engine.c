@@ -1,5 +1,7 @@
 #include "engine/engine.h"
 
+#include <mindcore/memory.h>
+
 #include <stdlib.h>
 
 #include "base/compiler.h"
@@ -46,6 +48,39 @@ static void on_died(void *context, const struct mc_message *message)
     mc_log(MC_LOG_WARNING, "enrich", "the enrichment of %.*s was given up",
            MC_STR_ARG(message->message_id));
     engine->cache->ops->doubt(engine->cache);
+}
+
+/* The first scheduled migration: not while a program is only started for one command. */
+#define FIRST_MIGRATION_US (600 * MC_US_PER_SECOND)
+
+static bool migration_goes_on(void *context, uint64_t done, uint64_t total)
+{
+    (void)done;
+    (void)total;
+    return !mc_schedule_ending(context);
+}
+
+static void migrate(void *context, struct mc_schedule *schedule)
+{
+    struct mc_engine *engine = context;
+    char *json = NULL;
+    struct mc_error error;
+    enum mc_status status = mc_tiers_migrate(engine, MC_STR_NONE, false, migration_goes_on, schedule,
+                                             &json, &error);
+    if (!status)
+        mc_log(MC_LOG_INFO, "tiers", "scheduled migration: %s", json);
+    else if (status != MC_CANCELLED)
+        mc_log(MC_LOG_ERROR, "tiers", "scheduled migration: %s", error.message);
+    mc_free(json);
+}
+
+static enum mc_status start_schedule(struct mc_engine *engine, struct mc_error *err)
+{
+    int64_t period_us = engine->settings.schedule_us;
+    if (period_us == 0)
+        return MC_OK;
+    int64_t first_us = period_us < FIRST_MIGRATION_US ? period_us : FIRST_MIGRATION_US;
+    return mc_schedule_start(first_us, period_us, migrate, engine, &engine->schedule, err);
 }
 
 static enum mc_status open_text(struct mc_engine *engine, struct mc_error *err)
@@ -125,7 +160,8 @@ static enum mc_status open_parts(struct mc_engine *engine, struct mc_error *err)
     if (status)
         return status;
     prepare_retrieval(engine);
-    return start_pool(engine, err);
+    status = start_pool(engine, err);
+    return status ? status : start_schedule(engine, err);
 }
 
 enum mc_status mc_engine_open(const struct mc_config *config, struct mc_engine **engine,
@@ -153,6 +189,7 @@ void mc_engine_close(struct mc_engine *engine)
     if (!engine)
         return;
     struct mc_pool *pool = atomic_load(&engine->pool);
+    mc_schedule_stop(engine->schedule);
     mc_pool_stop(pool);
     mc_preferences_close(engine->preferences);
     mc_agents_close(engine->agents);

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/metrics.h"
 #include "context/context.h"
+#include "engine/schedule.h"
 #include "engine/settings.h"
 #include "enrich/pool.h"
 #include "memory/agents.h"
@@ -24,6 +25,7 @@ struct mc_engine {
     struct mc_agents *agents;
     struct mc_preferences *preferences;
     _Atomic(struct mc_pool *) pool;
+    struct mc_schedule *schedule; /* of tier migration; NULL when retention.schedule is off */
     struct mc_retrieval retrieval; /* borrows from the above */
     int64_t opened_us;             /* monotonic */
     atomic_bool agents_stale;      /* another process may have registered agents */

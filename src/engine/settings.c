@@ -5,6 +5,7 @@
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "message/input.h"
@@ -167,6 +168,26 @@ static enum mc_status read_vocabulary(struct mc_settings *settings, const struct
     return copy_text(settings, config, "trivial.patterns", &settings->trivial_patterns, err);
 }
 
+/* retention.schedule as a period. */
+static int64_t schedule_us(const struct mc_config *config)
+{
+    static const struct {
+        const char *name;
+        int64_t period_us;
+    } SCHEDULES[] = {
+        {"off", 0},
+        {"hourly", 3600 * MC_US_PER_SECOND},
+        {"daily", MC_US_PER_DAY},
+        {"weekly", 7 * MC_US_PER_DAY},
+    };
+    const char *name = mc_config_get(config, "retention.schedule");
+    for (size_t i = 0; name && i < mc_countof(SCHEDULES); i++) {
+        if (strcmp(name, SCHEDULES[i].name) == 0)
+            return SCHEDULES[i].period_us;
+    }
+    return 0;
+}
+
 static void read_memory(struct mc_settings *settings, const struct mc_config *config)
 {
     settings->preferences = (struct mc_preferences_options){
@@ -186,10 +207,24 @@ static void read_memory(struct mc_settings *settings, const struct mc_config *co
     };
     settings->half_life_us =
         (int64_t)(mc_config_number(config, "retention.half_life_days") * (double)MC_US_PER_DAY);
+    settings->schedule_us = schedule_us(config);
     settings->context_max_messages = (size_t)mc_config_integer(config, "context.max_messages");
     settings->context_max_tokens = (size_t)mc_config_integer(config, "context.max_tokens");
     settings->health_max_oldest_us = mc_config_duration_us(config, "health.max_oldest_job");
     settings->health_max_depth = mc_config_integer(config, "health.max_queue_depth");
+}
+
+/* With provider auto a model that is configured but cannot be served must not go unnoticed. */
+static void warn_of_models(const struct mc_config *config)
+{
+    static const char *const KEYS[] = {"llm.llama_cpp.model_path", "llm.openai.api_key"};
+    for (size_t i = 0; i < mc_countof(KEYS); i++) {
+        const char *value = mc_config_get(config, KEYS[i]);
+        if (value && *value)
+            mc_log(MC_LOG_WARNING, "engine",
+                   "%s is set, but this build has no models: messages get built-in metadata",
+                   KEYS[i]);
+    }
 }
 
 static enum mc_status read_all(struct mc_settings *settings, const struct mc_config *config,
@@ -200,6 +235,7 @@ static enum mc_status read_all(struct mc_settings *settings, const struct mc_con
         return mc_fail_field(err, MC_UNSUPPORTED, "llm.provider",
                              "llm.provider %s is not part of this build; use auto or builtin",
                              provider);
+    warn_of_models(config);
     enum mc_status status = read_store(settings, config, err);
     if (!status)
         status = read_cache(settings, config, err);

@@ -26,6 +26,7 @@ struct mc_settings {
     size_t context_max_messages;
     size_t context_max_tokens;
     int64_t half_life_us;
+    int64_t schedule_us; /* between tier migrations, 0: none by itself */
     int64_t health_max_oldest_us;
     int64_t health_max_depth; /* 0: no bound */
 };

@@ -84,7 +84,7 @@ def test_other_addresses_need_keys(make_server, cli, db, listen):
     port = free_port()
     refused = cli("serve", "--db", db, "--listen", f"{listen}:{port}", status=1)
     assert "server.api_keys" in refused.err
-    short = cli("serve", "--db", db, "--listen", f"{listen}:{port}", status=1, env={"MINDCORE_SERVER_API_KEYS": "[short]"})
+    short = cli("serve", "--db", db, "--listen", f"{listen}:{port}", status=1, env={"MINDCORE_SERVER_API_KEYS": "short"})
     assert "16" in short.err and "api_keys" in short.err
 
 

@@ -40,6 +40,9 @@ void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);
 void __libc_free(void *memory);
 
+/* The build hides symbols by default; these must be seen by the libraries. */
+#define REPLACES __attribute__((visibility("default")))
+
 static int until_failure = -1; /* allocations that still succeed; negative: all */
 static long live;              /* blocks */
 
@@ -55,28 +58,28 @@ static bool fails(void)
     return false;
 }
 
-void *malloc(size_t size)
+REPLACES void *malloc(size_t size)
 {
     void *memory = fails() ? NULL : __libc_malloc(size);
     live += memory ? 1 : 0;
     return memory;
 }
 
-void *calloc(size_t count, size_t size)
+REPLACES void *calloc(size_t count, size_t size)
 {
     void *memory = fails() ? NULL : __libc_calloc(count, size);
     live += memory ? 1 : 0;
     return memory;
 }
 
-void *realloc(void *memory, size_t size)
+REPLACES void *realloc(void *memory, size_t size)
 {
     void *larger = fails() ? NULL : __libc_realloc(memory, size);
     live += larger && !memory ? 1 : 0;
     return larger;
 }
 
-void free(void *memory)
+REPLACES void free(void *memory)
 {
     live -= memory ? 1 : 0;
     __libc_free(memory);

@@ -106,12 +106,28 @@ static const struct meaning meanings[] = {
     {SQLITE_INTERRUPT, MC_CANCELLED, "stopped"},
 };
 
-/* ENOSPC and its relatives arrive as input or output errors when they strike outside a plain write. */
+static bool is_no_space(int number)
+{
+    return number == ENOSPC || number == EDQUOT || number == EFBIG;
+}
+
+/*
+ * SQLite says FULL only for ENOSPC of a plain write; a quota, a limit on the size of files, or a full disk met by
+ * fsync arrive as input or output errors. The reason is kept with the file that had it.
+ */
 static bool out_of_space(const struct mc_conn *conn, int code)
 {
-    int number = sqlite3_system_errno(conn->db);
-    return (code & 0xff) == SQLITE_IOERR &&
-           (number == ENOSPC || number == EDQUOT || number == EFBIG);
+    if ((code & 0xff) != SQLITE_IOERR)
+        return false;
+    int number = 0;
+    sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_LAST_ERRNO, &number);
+    if (is_no_space(number) || is_no_space(sqlite3_system_errno(conn->db)))
+        return true;
+    sqlite3_file *log = NULL;
+    sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log && log->pMethods)
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &number);
+    return is_no_space(number);
 }
 
 enum mc_status mc_conn_fail(struct mc_conn *conn, int code, struct mc_error *err)
