@@ -258,7 +258,7 @@ static void open_engine(const char *dir)
 {
     struct mc_error err;
     struct mc_config *config = NULL;
-    char path[128];
+    char path[320];
     must(mc_config_new(&config, &err), &err);
     snprintf(path, sizeof(path), "%s/bench.db", dir);
     must(mc_config_set(config, "database.path", path, &err), &err);
@@ -270,7 +270,7 @@ static void open_engine(const char *dir)
 static void remove_all(const char *dir)
 {
     static const char *const names[] = {"bench.db", "bench.db-wal", "bench.db-shm", "bench.db.lock"};
-    char path[160];
+    char path[320];
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
         unlink(path);
@@ -282,9 +282,13 @@ int main(int argc, char **argv)
 {
     uint64_t messages = argc > 1 ? strtoull(argv[1], NULL, 10) : 100000;
     uint64_t all = argc > 2 ? strtoull(argv[2], NULL, 10) : 1000000;
-    char dir[] = "/tmp/mindcore-bench-XXXXXX";
-    if (!mkdtemp(dir))
+    const char *base = getenv("TMPDIR");
+    char dir[256];
+    snprintf(dir, sizeof(dir), "%.200s/bench-context-XXXXXX", base && *base ? base : P_tmpdir);
+    if (!mkdtemp(dir)) {
+        perror("bench_context");
         return 1;
+    }
     open_engine(dir);
     setvbuf(stdout, NULL, _IOLBF, 0);
     fill(0, messages, 0, USERS);

@@ -1,14 +1,15 @@
 /*
- * What does HTTP cost? Ingest over 32 keep-alive connections, against the engine called directly from
- * 32 threads.
+ * What does HTTP cost? Ingest over 32 keep-alive connections, against the engine called directly
+ * from 32 threads.
  *
- * Each round runs for a fixed time on a database of its own, with the default options, directly and over
- * HTTP in turn; figures are the medians of the rounds. The server is a process of its own (this program
- * again, with the argument serve) and shares the machine with the client. The messages are the same.
+ * Each round runs for a fixed time on a database of its own, with the default options, directly and
+ * over HTTP in turn; figures are the medians of the rounds. The server is a process of its own
+ * (this program again, with the argument serve) and shares the machine with the client. The
+ * messages are the same.
  *
- * Target: over HTTP at least 0.5 of the engine called directly, with the enrichment paused in both. With
- * the enrichment running the two are not comparable, as 32 busy callers leave it no processor and it
- * falls behind, while over HTTP it keeps up: those figures are shown, without a target.
+ * Target: over HTTP at least 0.5 of the engine called directly, with the enrichment paused in both.
+ * With the enrichment running the two are not comparable, as 32 busy callers leave it no processor
+ * and it falls behind, while over HTTP it keeps up: those figures are shown, without a target.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,6 +28,7 @@
 
 #include <mindcore/mindcore.h>
 
+#include "base/str.h"
 #include "base/thread.h"
 #include "base/time.h"
 
@@ -168,9 +170,10 @@ static struct figure run_directly(const char *path, bool paused)
     samples.count = 0;
     int64_t started_us = mc_time_monotonic_us();
     for (unsigned i = 0; i < CONNECTIONS; i++) {
-        callers[i] = (struct direct){
-            .engine = engine, .until_us = started_us + ROUND_US, .number = i};
-        CHECK(mc_thread_start(&callers[i].thread, "bench", call_directly, &callers[i], &err) == MC_OK);
+        callers[i] =
+            (struct direct){.engine = engine, .until_us = started_us + ROUND_US, .number = i};
+        CHECK(mc_thread_start(&callers[i].thread, "bench", call_directly, &callers[i], &err) ==
+              MC_OK);
     }
     for (unsigned i = 0; i < CONNECTIONS; i++)
         mc_thread_join(callers[i].thread);
@@ -218,8 +221,10 @@ static pid_t start_server(const char *path, bool paused, int *port)
     close(pipes[1]);
     char line[64];
     FILE *out = fdopen(pipes[0], "r");
+    int64_t number = 0;
     CHECK(out && fgets(line, sizeof(line), out));
-    *port = atoi(line);
+    CHECK(mc_str_to_int64(mc_str_trim(mc_str_of(line)), &number));
+    *port = (int)number;
     fclose(out);
     return pid;
 }
@@ -260,8 +265,8 @@ static void send_request(struct client *client)
 /* True when the whole answer is there. */
 static bool receive(struct client *client)
 {
-    ssize_t count = recv(client->fd, client->answer + client->got,
-                         sizeof(client->answer) - 1 - client->got, 0);
+    ssize_t count =
+        recv(client->fd, client->answer + client->got, sizeof(client->answer) - 1 - client->got, 0);
     CHECK(count > 0);
     client->got += (size_t)count;
     client->answer[client->got] = '\0';
@@ -271,7 +276,10 @@ static bool receive(struct client *client)
     const char *length = strstr(client->answer, "Content-Length: ");
     CHECK(length && length < end);
     CHECK(strncmp(client->answer, "HTTP/1.1 201", 12) == 0);
-    return client->got >= (size_t)(end + 4 - client->answer) + (size_t)atol(length + 16);
+    int64_t body = 0;
+    length += strlen("Content-Length: ");
+    CHECK(mc_str_to_int64((mc_str){length, strcspn(length, "\r")}, &body));
+    return client->got >= (size_t)(end + 4 - client->answer) + (size_t)body;
 }
 
 static void connect_client(struct client *client, unsigned number, int port, int poll)
@@ -338,8 +346,8 @@ static int remove_entry(const char *path, const struct stat *info, int flag, str
 
 static void report(const char *what, const struct figure *figure)
 {
-    printf("%-10s %8.0f messages/s   p50 %6.0f us   p95 %6.0f us   p99 %6.0f us\n", what, figure->rate,
-           figure->p50_us, figure->p95_us, figure->p99_us);
+    printf("%-10s %8.0f messages/s   p50 %6.0f us   p95 %6.0f us   p99 %6.0f us\n", what,
+           figure->rate, figure->p50_us, figure->p95_us, figure->p99_us);
 }
 
 /* The ratio of the medians. */

@@ -3,10 +3,10 @@
  *
  *     bench_store [ROWS [FOLDER]]
  *
- * A database of ROWS messages (100,000) is made by the store and copied. On the copy a plain loop writes the same
- * rows: prepared statements, the same schema, indexes and pragmas, numbers of users and threads known
- * beforehand. Blocks of both alternate, so that a noisy machine hits both; each figure is the median of the blocks. Texts are of 120 bytes,
- * users have 200 messages, threads 20.
+ * A database of ROWS messages (100,000) is made by the store and copied. On the copy a plain loop
+ * writes the same rows: prepared statements, the same schema, indexes and pragmas, numbers of users
+ * and threads known beforehand. Blocks of both alternate, so that a noisy machine hits both; each
+ * figure is the median of the blocks. Texts are of 120 bytes, users have 200 messages, threads 20.
  */
 #include <ftw.h>
 #include <sqlite3.h>
@@ -36,8 +36,9 @@
     } while (0)
 
 static struct mc_error error;
-static const char text[] = "My order ORD-12345 has not arrived yet and the tracking page shows nothing "
-                           "since Monday, could you please look into it?";
+static const char text[] =
+    "My order ORD-12345 has not arrived yet and the tracking page shows nothing "
+    "since Monday, could you please look into it?";
 static int64_t rows;
 
 /* ---- Messages ---- */
@@ -108,28 +109,31 @@ static void run_raw(sqlite3_stmt *stmt)
 /* The pragmas of the store's writer, read from it. */
 static void open_raw(struct raw *raw, const char *path, struct mc_store *like, bool full)
 {
-    static const char *const pragmas[] = {"cache_size",        "temp_store",         "wal_autocheckpoint",
+    static const char *const pragmas[] = {"cache_size", "temp_store", "wal_autocheckpoint",
                                           "journal_size_limit", "secure_delete"};
     CHECK(sqlite3_open_v2(path, &raw->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) ==
           SQLITE_OK);
     for (size_t i = 0; i < mc_countof(pragmas); i++) {
         char value[64], sql[160];
-        CHECK(mc_sqlite_store_pragma(like, pragmas[i], false, value, sizeof(value), &error) == MC_OK);
+        CHECK(mc_sqlite_store_pragma(like, pragmas[i], false, value, sizeof(value), &error) ==
+              MC_OK);
         snprintf(sql, sizeof(sql), "PRAGMA %s = %s", pragmas[i], value);
         CHECK(sqlite3_exec(raw->db, sql, NULL, NULL, NULL) == SQLITE_OK);
     }
-    CHECK(sqlite3_exec(raw->db, full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL,
-                       NULL, NULL) == SQLITE_OK);
+    CHECK(sqlite3_exec(raw->db, full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
+                       NULL, NULL, NULL) == SQLITE_OK);
     raw->begin = prepare(raw->db, "BEGIN IMMEDIATE");
     raw->commit = prepare(raw->db, "COMMIT");
     raw->message = prepare(
-        raw->db, "INSERT INTO messages(id, message_id, user_no, thread_no, created_at, role, visibility,"
-                 " tier, state, trivial, importance, session_id, agent_id, metadata, text)"
-                 " VALUES(?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, 0, 0.5, 'session', '', '{}', ?6)");
+        raw->db,
+        "INSERT INTO messages(id, message_id, user_no, thread_no, created_at, role, visibility,"
+        " tier, state, trivial, importance, session_id, agent_id, metadata, text)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, 0, 0.5, 'session', '', '{}', ?6)");
     raw->job = prepare(raw->db, "INSERT INTO jobs(id, stage, due_at, enqueued_at, attempts)"
                                 " VALUES(?1, 1, ?2, ?2, 0)");
-    raw->thread = prepare(raw->db, "UPDATE threads SET version = version + 1, messages = messages + 1,"
-                                   " last_at = max(last_at, ?2) WHERE thread_no = ?1");
+    raw->thread =
+        prepare(raw->db, "UPDATE threads SET version = version + 1, messages = messages + 1,"
+                         " last_at = max(last_at, ?2) WHERE thread_no = ?1");
     raw->user = prepare(raw->db, "UPDATE users SET messages = messages + 1 WHERE user_no = ?1");
     sqlite3_stmt *max = prepare(raw->db, "SELECT max(id) + 1 FROM messages");
     CHECK(sqlite3_step(max) == SQLITE_ROW);
@@ -255,7 +259,8 @@ static void compare_callers(struct mc_store *store, struct raw *raw, double goal
         for (int i = 0; i < CALLERS; i++) {
             callers[i] = (struct caller){store, next_message, 250, 0};
             next_message += 250;
-            CHECK(mc_thread_start(&callers[i].thread, "caller", call, &callers[i], &error) == MC_OK);
+            CHECK(mc_thread_start(&callers[i].thread, "caller", call, &callers[i], &error) ==
+                  MC_OK);
         }
         for (int i = 0; i < CALLERS; i++)
             mc_thread_join(callers[i].thread);
@@ -303,23 +308,26 @@ static const char message_terms[] =
 
 static void queries(struct mc_store *store)
 {
-    static const mc_str terms[] = {{"order", 5}, {"track", 5}, {"arriv", 5}, {"refund", 6},
-                                   {"mondai", 6}, {"page", 4}, {"nothing", 7}, {"ord12345", 8}};
+    static const mc_str terms[] = {{"order", 5},  {"track", 5}, {"arriv", 5},   {"refund", 6},
+                                   {"mondai", 6}, {"page", 4},  {"nothing", 7}, {"ord12345", 8}};
     enum { COUNT = 2000 };
     static double match_us[COUNT], recent_us[COUNT];
     for (int i = 0; i < COUNT; i++) {
         struct names names;
         struct mc_put put;
         make_put((int64_t)i * 7919, &names, &put);
-        struct mc_match_query query = {.user_id = mc_str_of(names.user), .reader = &everything,
-                                       .terms = terms, .term_count = 8, .limit = 200};
+        struct mc_match_query query = {.user_id = mc_str_of(names.user),
+                                       .reader = &everything,
+                                       .terms = terms,
+                                       .term_count = 8,
+                                       .limit = 200};
         struct mc_match_result result;
         int64_t start_us = mc_time_monotonic_us();
         CHECK(store->ops->match(store, &query, &result, &error) == MC_OK);
         match_us[i] = (double)(mc_time_monotonic_us() - start_us);
         mc_match_result_fini(&result);
-        struct mc_recent_read read = {mc_str_of(names.user), mc_str_of(names.thread), {0}, 20,
-                                      &everything};
+        struct mc_recent_read read = {
+            mc_str_of(names.user), mc_str_of(names.thread), {0}, 20, &everything};
         struct mc_records found = {0};
         start_us = mc_time_monotonic_us();
         CHECK(store->ops->recent(store, &read, &found, &error) == MC_OK);
@@ -409,7 +417,6 @@ int main(int argc, char **argv)
     printf("%-34s %9.0f jobs/s   goal 10000: %s\n", "claim and complete, trivial", trivial,
            trivial >= 10000 ? "met" : "NOT MET");
     store->ops->close(store);
-    if (!getenv("KEEP"))
-        nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     return 0;
 }

@@ -405,8 +405,9 @@ void mc_args_fini(struct mc_args *args)
 mc_str mc_args_at(const struct mc_args *args, const char *name, size_t index)
 {
     for (size_t i = 0; i < args->value_count; i++) {
-        if (strcmp(args->values[i].option->name, name) == 0 && index-- == 0)
-            return mc_str_of(args->values[i].text);
+        const struct mc_args_value *value = &args->values[i];
+        if (value->option && strcmp(value->option->name, name) == 0 && index-- == 0)
+            return mc_str_of(value->text);
     }
     return MC_STR_NONE;
 }
@@ -415,7 +416,7 @@ size_t mc_args_count(const struct mc_args *args, const char *name)
 {
     size_t count = 0;
     for (size_t i = 0; i < args->value_count; i++)
-        count += strcmp(args->values[i].option->name, name) == 0;
+        count += args->values[i].option && strcmp(args->values[i].option->name, name) == 0;
     return count;
 }
 

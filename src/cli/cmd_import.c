@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,7 +29,7 @@ struct import {
     struct mc_arena arena;
     struct mc_message_input inputs[MC_CLI_BATCH];
     uint64_t numbers[MC_CLI_BATCH];
-    struct mc_ingest_result *results;
+    struct mc_ingest_result results[MC_CLI_BATCH];
     size_t count;
     bool failed; /* a copy ran out of memory */
     uint64_t stored;
@@ -56,7 +55,7 @@ static enum mc_status flush_messages(struct import *import, struct mc_error *err
         mc_arena_reset(&import->arena); /* of lines that were refused */
         return MC_OK;
     }
-    memset(import->results, 0, MC_CLI_BATCH * sizeof(*import->results));
+    memset(import->results, 0, sizeof(import->results));
     enum mc_status status = mc_message_ingest_batch(import->cli->engine, import->inputs,
                                                     import->count, import->results, NULL, err);
     if (status != MC_OK)
@@ -282,7 +281,6 @@ static int report(const struct import *import)
 static void import_fini(struct import *import)
 {
     mc_arena_fini(&import->arena);
-    free(import->results);
 }
 
 int mc_cli_import(struct mc_cli *cli)
@@ -294,12 +292,12 @@ int mc_cli_import(struct mc_cli *cli)
     int descriptor = -1;
     uint64_t size = 0;
     mc_arena_init(&import.arena, (size_t)64 << 20);
-    import.results = calloc(MC_CLI_BATCH, sizeof(*import.results));
-    enum mc_status status = import.results ? MC_OK : mc_fail_memory(&err);
-    if (status == MC_OK)
-        status = open_input(mc_args_operand(&cli->args, 0).data, &descriptor, &size, &err);
+    enum mc_status status =
+        open_input(mc_args_operand(&cli->args, 0).data, &descriptor, &size, &err);
     if (status == MC_OK)
         status = mc_lines_init(&lines, descriptor, LINE_BYTES, &err);
+    if (status != MC_OK && descriptor >= 0)
+        close(descriptor);
     if (status != MC_OK)
         return mc_cli_fail(&err);
     mc_progress_start(&progress, "import", "B", cli->quiet);

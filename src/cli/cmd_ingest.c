@@ -1,5 +1,4 @@
 /* mindcore ingest: one message from options, or many from standard input. */
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,7 +20,7 @@ struct stream {
     struct mc_arena arena;
     mc_str objects[MC_CLI_BATCH];
     uint64_t numbers[MC_CLI_BATCH];
-    struct mc_ingest_result *results;
+    struct mc_ingest_result results[MC_CLI_BATCH];
     size_t count;
     size_t bytes;
     uint64_t stored;
@@ -53,7 +52,7 @@ static enum mc_status flush_lines(struct stream *stream, struct mc_error *err)
 {
     if (!stream->count)
         return MC_OK;
-    memset(stream->results, 0, MC_CLI_BATCH * sizeof(*stream->results));
+    memset(stream->results, 0, sizeof(stream->results));
     enum mc_status status = mc_message_ingest_json(stream->cli->engine, stream->objects,
                                                    stream->count, stream->results, NULL, err);
     if (status != MC_OK)
@@ -148,7 +147,6 @@ static void stream_fini(struct stream *stream)
 {
     mc_arena_fini(&stream->arena);
     mc_buf_fini(&stream->report);
-    free(stream->results);
 }
 
 static int ingest_stream(struct mc_cli *cli)
@@ -161,10 +159,7 @@ static int ingest_stream(struct mc_cli *cli)
     mc_buf_init(&stream.report, (size_t)16 << 20);
     stream.writer = mc_json_writer(&stream.report);
     mc_json_begin(&stream.writer, '[');
-    stream.results = calloc(MC_CLI_BATCH, sizeof(*stream.results));
     enum mc_status status = mc_lines_init(&lines, STDIN_FILENO, MC_CLI_LINE_BYTES, &err);
-    if (status == MC_OK && !stream.results)
-        status = mc_fail_memory(&err);
     mc_progress_start(&progress, "ingest", "B", cli->quiet);
     if (status == MC_OK)
         status = read_stream(&stream, &lines, &progress, input_size(), &err);

@@ -3,46 +3,21 @@
 #include "base/compiler.h"
 #include "base/str.h"
 
-#define FLAG(name, letter, help)                                                                   \
+#define ROW(name, argument, range, help, type, letter, required, repeat, hidden)                   \
     {                                                                                              \
-        name, letter, MC_CLI_FLAG, NULL, NULL, help, false, false, false                           \
+        name, argument, range, help, type, letter, required, repeat, hidden                        \
     }
-#define TEXT(name, argument, help)                                                                 \
-    {                                                                                              \
-        name, 0, MC_CLI_TEXT, argument, NULL, help, false, false, false                            \
-    }
-#define LIST(name, argument, help)                                                                 \
-    {                                                                                              \
-        name, 0, MC_CLI_TEXT, argument, NULL, help, false, true, false                             \
-    }
-#define NEEDED(name, argument, help)                                                               \
-    {                                                                                              \
-        name, 0, MC_CLI_TEXT, argument, NULL, help, true, false, false                             \
-    }
-#define INTEGER(name, range, help)                                                                 \
-    {                                                                                              \
-        name, 0, MC_CLI_INTEGER, "N", range, help, false, false, false                             \
-    }
-#define NUMBER(name, range, help)                                                                  \
-    {                                                                                              \
-        name, 0, MC_CLI_NUMBER, "X", range, help, false, false, false                              \
-    }
-#define WHEN(name, help)                                                                           \
-    {                                                                                              \
-        name, 0, MC_CLI_TIME, "TIME", NULL, help, false, false, false                              \
-    }
+#define FLAG(name, letter, help) ROW(name, NULL, NULL, help, MC_CLI_FLAG, letter, 0, 0, 0)
+#define TEXT(name, argument, help) ROW(name, argument, NULL, help, MC_CLI_TEXT, 0, 0, 0, 0)
+#define LIST(name, argument, help) ROW(name, argument, NULL, help, MC_CLI_TEXT, 0, 0, 1, 0)
+#define NEEDED(name, argument, help) ROW(name, argument, NULL, help, MC_CLI_TEXT, 0, 1, 0, 0)
+#define INTEGER(name, range, help) ROW(name, "N", range, help, MC_CLI_INTEGER, 0, 0, 0, 0)
+#define NUMBER(name, range, help) ROW(name, "X", range, help, MC_CLI_NUMBER, 0, 0, 0, 0)
+#define WHEN(name, help) ROW(name, "TIME", NULL, help, MC_CLI_TIME, 0, 0, 0, 0)
 #define CHOICE(name, argument, range, help)                                                        \
-    {                                                                                              \
-        name, 0, MC_CLI_CHOICE, argument, range, help, false, false, false                         \
-    }
-#define HIDDEN(name, type, argument)                                                               \
-    {                                                                                              \
-        name, 0, type, argument, NULL, "for tests", false, false, true                             \
-    }
-#define END                                                                                        \
-    {                                                                                              \
-        NULL, 0, MC_CLI_FLAG, NULL, NULL, NULL, false, false, false                                \
-    }
+    ROW(name, argument, range, help, MC_CLI_CHOICE, 0, 0, 0, 0)
+#define HIDDEN(name, type, argument) ROW(name, argument, NULL, "for tests", type, 0, 0, 0, 1)
+#define END ROW(NULL, NULL, NULL, NULL, MC_CLI_FLAG, 0, 0, 0, 0)
 
 #define USER NEEDED("user", "ID", "the user")
 #define THREAD NEEDED("thread", "ID", "the thread of the conversation")
@@ -53,10 +28,10 @@
 #define EXAMPLES(name) static const char *const name[]
 
 OPTIONS(common) = {
-    {"config", 'c', MC_CLI_TEXT, "FILE", NULL, "configuration file (else MINDCORE_CONFIG)", false,
+    {"config", "FILE", NULL, "configuration file (else MINDCORE_CONFIG)", MC_CLI_TEXT, 'c', false,
      false, false},
     TEXT("db", "URL", "database: sqlite:PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME"),
-    {"option", 'o', MC_CLI_TEXT, "KEY=VALUE", NULL, "sets any option of the configuration", false,
+    {"option", "KEY=VALUE", NULL, "sets any option of the configuration", MC_CLI_TEXT, 'o', false,
      true, false},
     FLAG("json", 'j', "print the result as JSON"),
     FLAG("verbose", 'v', "log to standard error; twice for more"),
@@ -100,7 +75,7 @@ EXAMPLES(ingest_examples) = {
 OPTIONS(context_options) = {
     USER,
     THREAD,
-    {"query", 'Q', MC_CLI_TEXT, "TEXT", NULL, "what the agent is asked now", false, false, false},
+    {"query", "TEXT", NULL, "what the agent is asked now", MC_CLI_TEXT, 'Q', false, false, false},
     CHOICE("mode", "MODE", "auto|fast|llm", "with or without a model"),
     INTEGER("max-messages", "1..1000", "at most so many messages"),
     INTEGER("max-tokens", "1..1000000", "at most so many tokens"),
@@ -120,7 +95,7 @@ EXAMPLES(context_examples) = {
 
 OPTIONS(search_options) = {
     USER,
-    {"query", 'Q', MC_CLI_TEXT, "WORDS", NULL, "words, any of which may match", false, false,
+    {"query", "WORDS", NULL, "words, any of which may match", MC_CLI_TEXT, 'Q', false, false,
      false},
     LIST("topic", "NAME", "a topic, any of those given"),
     LIST("category", "NAME", "a category, any of those given"),
@@ -259,7 +234,7 @@ OPTIONS(crash_options) = {
     CHOICE("synchronous", "HOW", "normal|full", "durability of a commit"),
     INTEGER("seed", "0..9007199254740991", "repeat the choices of an earlier run"),
     FLAG("batch", 0, "write batches only"),
-    {"sabotage", 0, MC_CLI_CHOICE, "HOW", "drop-ack|alter-ack", "a writer that lies, for tests",
+    {"sabotage", "HOW", "drop-ack|alter-ack", "a writer that lies, for tests", MC_CLI_CHOICE, 0,
      false, false, true},
     END,
 };

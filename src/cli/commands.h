@@ -24,12 +24,12 @@ enum mc_cli_type {
 };
 
 struct mc_cli_option {
-    const char *name; /* without the two hyphens; NULL ends a list */
-    char letter;      /* short form, 0 for none */
-    enum mc_cli_type type;
+    const char *name;     /* without the two hyphens; NULL ends a list */
     const char *argument; /* as the help shows it: "ID" */
     const char *range;    /* see the type; NULL for any */
     const char *help;     /* one sentence without the full stop */
+    enum mc_cli_type type;
+    char letter; /* short form, 0 for none */
     bool required;
     bool repeat;
     bool hidden;

@@ -21,7 +21,7 @@
 /* Messages sent again: so many before and behind the last one acknowledged. */
 #define AGAIN_BEFORE 3
 #define AGAIN_BEHIND 4
-#define SABOTAGE_EVERY 25
+#define SABOTAGE_EVERY 5
 
 struct writer {
     struct mc_cli *cli;

@@ -95,7 +95,7 @@ static void put_values(struct mc_buf *buf, const struct mc_json *object)
 {
     void *cursor = NULL;
     mc_str key;
-    const struct mc_json *value;
+    const struct mc_json *value = NULL;
     bool first = true;
     while (mc_json_next(object, &cursor, &key, &value)) {
         if (!first)
@@ -154,10 +154,10 @@ static void show_rows(struct mc_out *out, const struct mc_json *list, size_t ind
     char room[64];
     void *cursor = NULL;
     mc_str key;
-    const struct mc_json *value;
+    const struct mc_json *value = NULL;
     mc_table_init(&table);
     mc_buf_init(&cell, CELL_MAX);
-    mc_str keys[MC_TABLE_COLUMNS];
+    mc_str keys[MC_TABLE_COLUMNS] = {{0}};
     while (mc_json_next(first, &cursor, &key, &value) && table.columns < MC_TABLE_COLUMNS) {
         keys[table.columns] = key;
         mc_table_head(&table, readable(key, room, sizeof(room)));
@@ -210,7 +210,7 @@ static void show_object(struct mc_out *out, const struct mc_json *object, size_t
     char room[64];
     void *cursor = NULL;
     mc_str key;
-    const struct mc_json *value;
+    const struct mc_json *value = NULL;
     mc_table_init(&table);
     mc_buf_init(&cell, CELL_MAX);
     mc_table_head(&table, MC_STR(""));

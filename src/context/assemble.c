@@ -29,13 +29,13 @@
 #define LINE_MAX ((size_t)16 << 20)
 
 #define MATCHES_PER_TERM 2000
-#define READ_MIN 40
+#define READ_MIN 32
 #define READ_MAX 256
-#define AROUND 8
+#define AROUND 6
 
 #define RELEVANT_LEAST 0.25 /* of the best score */
-#define WITH_TURNS 8        /* relevant messages that are shown with the turns around them */
-#define POINTS_FROM 8       /* relevant messages that key points are taken from */
+#define WITH_TURNS 6        /* relevant messages that are shown with the turns around them */
+#define POINTS_FROM 5       /* relevant messages that key points are taken from */
 #define ENTRY_LEAST ((size_t)100 * MC_TOKEN_UNITS) /* no entry is cut below this for fairness alone */
 /* At least what stands before the text of an entry: time, role, agent. */
 #define HEAD_UNITS ((size_t)30 * MC_TOKEN_UNITS)

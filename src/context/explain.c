@@ -9,11 +9,31 @@
 #define JSON_MAX ((size_t)32 << 20)
 #define LEAST_SHARE 0.005 /* smaller shares are not told */
 
+/*
+ * A number of at least 0 with its decimals: a context writes some hundred of them, and printf would
+ * cost more than the ranking that they tell of.
+ */
+static void put_decimals(struct mc_json_writer *w, const char *key, double value, int decimals)
+{
+    char text[32], *at = text + sizeof(text);
+    double scale = 1;
+    for (int i = 0; i < decimals; i++)
+        scale *= 10;
+    uint64_t rest = value > 0 && value < 1e9 ? (uint64_t)(value * scale + 0.5) : 0;
+    for (int i = 0; i <= decimals || rest > 0; i++, rest /= 10) {
+        if (i == decimals)
+            *--at = '.';
+        *--at = (char)('0' + rest % 10);
+    }
+    mc_json_key(w, key);
+    mc_json_put_raw(w, (mc_str){at, (size_t)(text + sizeof(text) - at)});
+}
+
 static void write_share(struct mc_json_writer *w, const char *feature, double share)
 {
     mc_json_begin(w, '{');
     mc_json_member_text(w, "feature", feature);
-    mc_json_member_fixed(w, "share", share, 2);
+    put_decimals(w, "share", share, 2);
     mc_json_end(w, '}');
 }
 
@@ -46,7 +66,7 @@ static void write_items(const struct mc_assembly *a, struct mc_json_writer *w)
         mc_json_begin(w, '{');
         mc_json_member_string(w, "message_id", shown->record->m.message_id);
         mc_json_member_text(w, "section", sections[shown->as]);
-        mc_json_member_fixed(w, "score", shown->item ? shown->item->score : 0, 4);
+        put_decimals(w, "score", shown->item ? shown->item->score : 0, 4);
         write_why(w, shown);
         mc_json_end(w, '}');
     }

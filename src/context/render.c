@@ -1,10 +1,9 @@
 #include "context/render.h"
 
-#include <stdio.h>
-
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "base/time.h"
 #include "base/utf8.h"
 #include "context/tokens.h"
 #include "text/stem.h"
@@ -54,11 +53,29 @@ void mc_render_quote(struct mc_buf *out, mc_str text)
     }
 }
 
+static char *put_digits(char *at, int value, int digits)
+{
+    for (int i = digits - 1; i >= 0; i--, value /= 10)
+        at[i] = (char)('0' + value % 10);
+    return at + digits;
+}
+
 void mc_render_time(int64_t time_us, char text[MC_RENDER_TIME_SIZE])
 {
-    char whole[MC_TIME_TEXT_SIZE];
-    mc_time_format(time_us, whole);
-    snprintf(text, MC_RENDER_TIME_SIZE, "%.10s %.5s", whole, whole + 11);
+    int year, month, day, weekday;
+    mc_time_civil(time_us, &year, &month, &day, &weekday);
+    int64_t minutes = time_us / (60 * MC_US_PER_SECOND) - (time_us % (60 * MC_US_PER_SECOND) < 0);
+    int minute = (int)((minutes % 1440 + 1440) % 1440);
+    char *at = put_digits(text, year < 0 ? 0 : year % 10000, 4);
+    *at++ = '-';
+    at = put_digits(at, month, 2);
+    *at++ = '-';
+    at = put_digits(at, day, 2);
+    *at++ = ' ';
+    at = put_digits(at, minute / 60, 2);
+    *at++ = ':';
+    at = put_digits(at, minute % 60, 2);
+    *at = '\0';
 }
 
 /* Quotes the text behind what out holds and ends the line, in at most max_units altogether. */

@@ -11,7 +11,8 @@
  *   run of ASCII letters   4 for the first four, 1 for each further; from the 25th on 2 each (no word);
  *                          a capital behind a small letter 4 (camelCase), behind a capital 1 more
  *   digit                  4: Llama 2, Mistral and Qwen give each a token, the others three digits one
- *   space                  a single one belongs to what follows; further ones 1 each
+ *   space                  a single one belongs to the word that follows, before a digit it is 4; further
+ *                          ones 1 each
  *   apostrophe in a word   0
  *   line break, other ASCII 4
  *   two bytes in UTF-8     3 for Latin, Greek and Cyrillic letters, 4 for others
@@ -34,9 +35,18 @@ struct counter {
     enum run run;
 };
 
-static bool is_small(uint8_t c) { return c >= 'a' && c <= 'z'; }
-static bool is_capital(uint8_t c) { return c >= 'A' && c <= 'Z'; }
-static bool is_letter(uint8_t c) { return is_small(c) || is_capital(c); }
+enum kind { OTHER, SMALL, CAPITAL, DIGIT, SPACE, APOSTROPHE };
+
+static inline enum kind kind_of(uint8_t c)
+{
+    if ((uint8_t)(c - 'a') < 26)
+        return SMALL;
+    if ((uint8_t)(c - 'A') < 26)
+        return CAPITAL;
+    if ((uint8_t)(c - '0') < 10)
+        return DIGIT;
+    return c == ' ' ? SPACE : c == '\'' ? APOSTROPHE : OTHER;
+}
 
 static size_t letter_units(struct counter *c, bool capital)
 {
@@ -55,21 +65,25 @@ static size_t letter_units(struct counter *c, bool capital)
     return units;
 }
 
+static bool letter_follows(const struct counter *c)
+{
+    uint8_t next = c->at < c->text.len ? (uint8_t)c->text.data[c->at] : 0;
+    return kind_of(next) == SMALL || kind_of(next) == CAPITAL;
+}
+
 static size_t ascii_units(struct counter *c, uint8_t byte)
 {
     enum run run = c->run;
-    if (is_letter(byte))
-        return letter_units(c, is_capital(byte));
-    if (byte == '\'' && run != RUN_NONE && run != RUN_SPACE && c->at < c->text.len &&
-        is_letter((uint8_t)c->text.data[c->at])) {
-        c->run = RUN_NONE;
-        return 0;
-    }
-    c->run = RUN_NONE;
-    if (byte != ' ')
-        return 4;
-    c->run = RUN_SPACE;
-    return run == RUN_SPACE ? 1 : 0;
+    enum kind kind = kind_of(byte);
+    if (kind == SMALL || kind == CAPITAL)
+        return letter_units(c, kind == CAPITAL);
+    c->run = kind == SPACE ? RUN_SPACE : RUN_NONE;
+    if (kind == SPACE)
+        return run == RUN_SPACE ? 1 : 0;
+    if (kind == DIGIT)
+        return run == RUN_SPACE ? 8 : 4;
+    bool inside = kind == APOSTROPHE && (run == RUN_SMALL || run == RUN_CAPITAL);
+    return inside && letter_follows(c) ? 0 : 4;
 }
 
 static size_t wide_units(int32_t code)
@@ -82,7 +96,7 @@ static size_t wide_units(int32_t code)
 }
 
 /* The units of the next character, which is stepped over. */
-static size_t next_units(struct counter *c)
+static inline size_t next_units(struct counter *c)
 {
     uint8_t byte = (uint8_t)c->text.data[c->at];
     if (byte < 0x80) {
@@ -94,12 +108,30 @@ static size_t next_units(struct counter *c)
     return code < 0 ? 4 : wide_units(code);
 }
 
+/* The same as letter by letter for the small letters of a new run, which most text is made of. */
+static inline size_t small_run_units(struct counter *c)
+{
+    size_t begin = c->at;
+    while (c->at < c->text.len && kind_of((uint8_t)c->text.data[c->at]) == SMALL)
+        c->at++;
+    c->run = RUN_SMALL;
+    c->letters = c->at - begin;
+    if (c->letters <= 4)
+        return 4;
+    return c->letters <= WORD_LETTERS ? c->letters : 2 * c->letters - WORD_LETTERS;
+}
+
 size_t mc_tokens_units(mc_str text)
 {
     struct counter c = {.text = text};
     size_t units = 0;
-    while (c.at < text.len)
-        units += next_units(&c);
+    while (c.at < text.len) {
+        bool inside = c.run == RUN_SMALL || c.run == RUN_CAPITAL;
+        if (!inside && kind_of((uint8_t)text.data[c.at]) == SMALL)
+            units += small_run_units(&c);
+        else
+            units += next_units(&c);
+    }
     return units;
 }
 
@@ -110,6 +142,9 @@ size_t mc_tokens_estimate(mc_str text)
 
 mc_str mc_tokens_prefix(mc_str text, size_t max_units)
 {
+    /* Texts that fit are the rule, and counting a whole text is faster than looking for its place. */
+    if (text.len / 2 <= max_units && mc_tokens_units(text) <= max_units)
+        return text;
     struct counter c = {.text = text};
     size_t units = 0, fits = 0;
     while (c.at < text.len) {

@@ -93,12 +93,22 @@ static enum mc_status open_text(struct mc_engine *engine, struct mc_error *err)
     return status;
 }
 
-/* The cache comes before the store, whose watcher calls into it. */
+/*
+ * The cache comes before the store, whose watcher calls into it. A cache on disk remembers the errors of
+ * earlier processes, which are not this one's.
+ */
 static enum mc_status open_cache(struct mc_engine *engine, struct mc_error *err)
 {
     const struct mc_settings *settings = &engine->settings;
-    return settings->cache_persistent ? mc_cache_lmdb_open(&settings->cache, &engine->cache, err)
-                                      : mc_cache_memory_open(&settings->cache, &engine->cache, err);
+    enum mc_status status = settings->cache_persistent
+                                ? mc_cache_lmdb_open(&settings->cache, &engine->cache, err)
+                                : mc_cache_memory_open(&settings->cache, &engine->cache, err);
+    if (status)
+        return status;
+    struct mc_cache_stats stats;
+    engine->cache->ops->stats(engine->cache, &stats);
+    atomic_init(&engine->cache_errors, stats.errors);
+    return MC_OK;
 }
 
 static enum mc_status open_store(struct mc_engine *engine, struct mc_error *err)

@@ -29,6 +29,7 @@ struct mc_engine {
     struct mc_retrieval retrieval; /* borrows from the above */
     int64_t opened_us;             /* monotonic */
     atomic_bool agents_stale;      /* another process may have registered agents */
+    atomic_ullong cache_errors;    /* of the cache, as far as they are counted in the metrics */
 };
 
 /* The memory of one request: what is read and written while it is answered. */

@@ -95,8 +95,11 @@ static void settle(struct ingest *ingest, struct mc_put *put, struct mc_ingest_r
                                put->thread_messages, ingest->now_us);
 }
 
-/* Stores what passed the checks and tells cache, counters and workers. */
-static enum mc_status store_all(struct ingest *ingest, struct mc_records *stored,
+/*
+ * Stores what passed the checks and tells cache, counters and workers. Nothing can fail behind the
+ * commit: a caller who is told of a failure may store the same again.
+ */
+static enum mc_status store_all(struct ingest *ingest, struct mc_message_list *stored,
                                 struct mc_error *err)
 {
     struct mc_engine *engine = ingest->engine;
@@ -107,20 +110,22 @@ static enum mc_status store_all(struct ingest *ingest, struct mc_records *stored
         engine->store->ops->put(engine->store, ingest->puts, ingest->put_count, err);
     if (status)
         return status;
-    bool created = false, complete = true;
+    bool created = false;
     for (size_t i = 0; i < ingest->put_count; i++) {
         struct mc_put *put = &ingest->puts[i];
         settle(ingest, put, &ingest->results[ingest->places[i]]);
         created = created || put->created;
-        if (put->record && !mc_records_push(stored, mc_steal(put->record)))
-            complete = false;
+        if (put->record && stored)
+            mc_record_list_add(stored, mc_steal(put->record));
+        else
+            mc_record_unref(mc_steal(put->record));
     }
     if (created)
         mc_pool_wake(engine->pool);
     int64_t each_us = (mc_time_monotonic_us() - started_us) / (int64_t)ingest->put_count;
     for (size_t i = 0; i < ingest->put_count; i++)
         mc_metrics_observe_us(engine->metrics, MC_TIME_INGEST, each_us);
-    return complete ? MC_OK : mc_fail_memory(err);
+    return MC_OK;
 }
 
 /* results[i].status may already be a failure: that input is passed over. */
@@ -143,13 +148,19 @@ static enum mc_status ingest_all(struct mc_engine *engine, struct mc_arena *aren
     if (status)
         return status;
     check_all(&ingest, inputs, count);
-    mc_auto(mc_records_fini) struct mc_records records = {0};
-    status = store_all(&ingest, &records, err);
-    if (!status && stored)
-        status = mc_records_to_list(&records, stored, err);
-    if (status)
+    struct mc_message_list *list = NULL;
+    if (stored)
+        status = mc_record_list_new(ingest.put_count, &list, err);
+    if (!status)
+        status = store_all(&ingest, list, err);
+    if (status) {
         mc_metrics_add(engine->metrics, MC_COUNT_ERROR_INGEST, 1);
-    return status;
+        mc_message_list_free(list);
+        return status;
+    }
+    if (stored)
+        *stored = list;
+    return MC_OK;
 }
 
 enum mc_status mc_message_ingest_batch(struct mc_engine *engine,

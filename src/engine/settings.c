@@ -86,7 +86,9 @@ static void read_pool(struct mc_settings *settings, const struct mc_config *conf
     };
 }
 
-/* The groups of multi_agent.default_sharing_groups, which must be ids. */
+#define GROUPS_KEY "multi_agent.default_sharing_groups"
+
+/* The groups of that option, which must be ids. */
 static enum mc_status read_groups(struct mc_settings *settings, mc_str list, struct mc_error *err)
 {
     struct mc_json *root = NULL;
@@ -95,16 +97,18 @@ static enum mc_status read_groups(struct mc_settings *settings, mc_str list, str
         return status;
     const mc_str *items;
     size_t count;
-    status = mc_input_string_list(root, "multi_agent.default_sharing_groups", MC_SHARING_GROUPS_MAX,
-                                  &settings->strings, &items, &count, err);
+    status = mc_input_string_list(root, GROUPS_KEY, MC_SHARING_GROUPS_MAX, &settings->strings,
+                                  &items, &count, err);
     mc_str *copies = status ? NULL : mc_arena_array(&settings->strings, count, sizeof(mc_str));
     if (!status && !copies)
         status = mc_fail_memory(err);
     for (size_t i = 0; !status && i < count; i++) {
+        struct mc_error detail;
         copies[i] = mc_arena_copy(&settings->strings, items[i]);
-        status = copies[i].data ? mc_input_check_id("multi_agent.default_sharing_groups", copies[i],
-                                                    err)
-                                : mc_fail_memory(err);
+        if (!copies[i].data)
+            status = mc_fail_memory(err);
+        else if (mc_input_check_id(GROUPS_KEY, copies[i], &detail))
+            status = mc_fail_field(err, MC_CONFIG, GROUPS_KEY, "%s", detail.message);
     }
     mc_json_free(root);
     if (status)
@@ -137,7 +141,7 @@ static enum mc_status read_agents(struct mc_settings *settings, const struct mc_
                              "multi_agent.default_visibility must be private, shared or public");
     mc_str groups;
     enum mc_status status =
-        copy_text(settings, config, "multi_agent.default_sharing_groups", &groups, err);
+        copy_text(settings, config, GROUPS_KEY, &groups, err);
     if (status || groups.len == 0)
         return status;
     return read_groups(settings, groups, err);

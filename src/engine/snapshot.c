@@ -25,6 +25,18 @@ static void read_counts(struct mc_engine *engine, struct mc_snapshot *s)
     s->average_ms = observed ? (double)total_us / (double)observed / 1e3 : 0;
 }
 
+/* The cache counts its own errors; the metrics follow, each error once whoever looks first. */
+static void count_cache_errors(struct mc_engine *engine, uint64_t errors)
+{
+    unsigned long long counted = atomic_load(&engine->cache_errors);
+    while (counted < errors) {
+        if (atomic_compare_exchange_weak(&engine->cache_errors, &counted, errors)) {
+            mc_metrics_add(engine->metrics, MC_COUNT_ERROR_CACHE, errors - counted);
+            return;
+        }
+    }
+}
+
 void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot)
 {
     struct mc_snapshot s = {.now_us = mc_time_now_us()};
@@ -32,6 +44,7 @@ void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot)
         engine->store->ops->queue(engine->store, s.now_us, &s.queue, &s.store_error);
     mc_pool_read(engine->pool, &s.pool);
     engine->cache->ops->stats(engine->cache, &s.cache);
+    count_cache_errors(engine, s.cache.errors);
     read_counts(engine, &s);
     if (s.queue.oldest_us > 0 && s.queue.oldest_us < s.now_us)
         s.oldest_age_s = (double)(s.now_us - s.queue.oldest_us) / 1e6;

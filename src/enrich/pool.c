@@ -19,9 +19,8 @@
  * workers share one mutex and one condition for sleeping; `pending` says that there may be work and
  * lets mc_pool_wake return without the mutex while a worker is at it.
  *
- * A job that was claimed before and not finished is a suspect: it may be what killed the process that
- * had it. Suspects are claimed one at a time, after the fresh jobs of the batch, so that one which
- * kills again takes no other job's attempts with it.
+ * A job that was claimed before and not finished may be what killed the process that had it. The store
+ * hands out such a job alone, so that one which kills again takes no other job's attempts with it.
  */
 
 #define CLAIM_BATCH_DEFAULT 64
@@ -269,16 +268,13 @@ static enum mc_status process(struct worker *worker, const struct mc_job *jobs, 
 }
 
 /* A job whose process ended in every attempt is dead without another. */
-static bool exhausted(const struct mc_pool *pool, const struct mc_job *job)
+static bool exhausted(const struct mc_pool *pool, const struct mc_jobs *jobs)
 {
-    return job->attempts > pool->options.max_attempts;
+    return jobs->count == 1 && jobs->items[0].attempts > pool->options.max_attempts;
 }
 
-static enum mc_status process_suspect(struct worker *worker, const struct mc_job *job,
-                                      struct mc_error *err)
+static enum mc_status give_up(struct worker *worker, const struct mc_job *job, struct mc_error *err)
 {
-    if (!exhausted(worker->pool, job))
-        return process(worker, job, 1, err);
     mc_arena_reset(&worker->arena);
     char reason[128];
     snprintf(reason, sizeof(reason),
@@ -286,28 +282,6 @@ static enum mc_status process_suspect(struct worker *worker, const struct mc_job
              "lease ran out each time",
              worker->pool->options.max_attempts);
     return fail_job(worker, job, mc_str_of(reason), err);
-}
-
-/* Jobs with an earlier, unfinished attempt go behind the fresh ones; the number of fresh ones. */
-static size_t suspects_last(struct mc_jobs *jobs)
-{
-    size_t fresh = 0;
-    for (size_t i = 0; i < jobs->count; i++) {
-        if (jobs->items[i].attempts > 1)
-            continue;
-        struct mc_job job = jobs->items[i];
-        jobs->items[i] = jobs->items[fresh];
-        jobs->items[fresh++] = job;
-    }
-    return fresh;
-}
-
-static enum mc_status claim(struct worker *worker, size_t limit, struct mc_jobs *jobs,
-                            struct mc_error *err)
-{
-    const struct mc_pool_options *options = &worker->pool->options;
-    return options->store->ops->claim(options->store, mc_str_of(worker->lease), MC_STAGE_FIRST,
-                                      mc_time_now_us(), options->lease_us, limit, jobs, err);
 }
 
 static enum mc_status release(struct worker *worker, struct mc_error *err)
@@ -320,26 +294,20 @@ static enum mc_status release(struct worker *worker, struct mc_error *err)
  * Claims and works on one batch. *found: how many jobs were claimed. On a failure of the store what is
  * still leased is released, or comes back when the lease runs out.
  */
-static enum mc_status work_once(struct worker *worker, bool *careful, size_t *found,
-                                struct mc_error *err)
+static enum mc_status work_once(struct worker *worker, size_t *found, struct mc_error *err)
 {
-    struct mc_pool *pool = worker->pool;
+    const struct mc_pool_options *options = &worker->pool->options;
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
-    enum mc_status status = claim(worker, *careful ? 1 : pool->options.claim_batch, &jobs, err);
+    enum mc_status status = options->store->ops->claim(
+        options->store, mc_str_of(worker->lease), MC_STAGE_FIRST, mc_time_now_us(),
+        options->lease_us, options->claim_batch, &jobs, err);
     if (status)
         return status;
     *found = jobs.count;
-    if (jobs.count == pool->options.claim_batch)
-        mc_pool_wake(pool);
-    size_t fresh = suspects_last(&jobs);
-    if (*careful && jobs.count == 1 && fresh == 0) {
-        status = process_suspect(worker, &jobs.items[0], err);
-    } else {
-        status = process(worker, jobs.items, fresh, err);
-        *careful = jobs.count > fresh;
-        if (!status && *careful)
-            status = release(worker, err);
-    }
+    if (jobs.count == options->claim_batch)
+        mc_pool_wake(worker->pool);
+    status = exhausted(worker->pool, &jobs) ? give_up(worker, &jobs.items[0], err)
+                                            : process(worker, jobs.items, jobs.count, err);
     if (status) {
         struct mc_error ignored; /* the first failure is the one to tell */
         worker->unreleased = release(worker, &ignored) != MC_OK;
@@ -404,12 +372,11 @@ static void go_idle(struct worker *worker, bool worked)
 static void *worker_run(void *context)
 {
     struct worker *worker = context;
-    bool careful = false;
     int64_t until_us = 0; /* look at once: there may be jobs of an earlier process */
     while (wait_for_work(worker, until_us)) {
         struct mc_error error;
         size_t found = 0;
-        enum mc_status status = work_once(worker, &careful, &found, &error);
+        enum mc_status status = work_once(worker, &found, &error);
         if (status)
             note_error(worker->pool, &error, true);
         go_idle(worker, !status);
@@ -418,7 +385,6 @@ static void *worker_run(void *context)
         } else if (found > 0) {
             until_us = 0;
         } else {
-            careful = false;
             until_us = next_look_us(worker);
         }
     }

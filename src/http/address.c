@@ -69,7 +69,8 @@ enum mc_status mc_http_address_parse(const char *text, struct mc_http_address *a
     return MC_OK;
 }
 
-enum mc_status mc_http_address_listen(struct mc_http_address *address, int *fd, struct mc_error *err)
+enum mc_status mc_http_address_listen(struct mc_http_address *address, int *fd,
+                                      struct mc_error *err)
 {
     char text[MC_HTTP_ADDRESS_SIZE];
     mc_http_address_text(address, text);
@@ -80,15 +81,16 @@ enum mc_status mc_http_address_listen(struct mc_http_address *address, int *fd, 
     int off = 0;
     (void)setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (address->socket.ss_family == AF_INET6)
-        (void)setsockopt(made, IPPROTO_IPV6, IPV6_V6ONLY, address->wildcard ? &off : &on, sizeof(on));
+        (void)setsockopt(made, IPPROTO_IPV6, IPV6_V6ONLY, address->wildcard ? &off : &on,
+                         sizeof(on));
     if (bind(made, (const struct sockaddr *)&address->socket, address->len) != 0 ||
         listen(made, BACKLOG) != 0) {
         int reason = errno;
         close(made);
-        return mc_fail_field(err, MC_IO, "server.listen", "cannot listen on %s port %d: %s%s", text,
-                             mc_http_address_port(address), strerror(reason),
-                             reason == EADDRINUSE ? "; stop the other program or choose another port"
-                                                  : "");
+        return mc_fail_field(
+            err, MC_IO, "server.listen", "cannot listen on %s port %d: %s%s", text,
+            mc_http_address_port(address), strerror(reason),
+            reason == EADDRINUSE ? "; stop the other program or choose another port" : "");
     }
     address->len = sizeof(address->socket);
     if (getsockname(made, (struct sockaddr *)&address->socket, &address->len) != 0) {

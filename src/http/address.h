@@ -14,7 +14,8 @@ struct mc_http_address {
 };
 
 /* "127.0.0.1:8000", "[::1]:8000", "localhost:0". MC_CONFIG says what is wrong. */
-MC_MUST_CHECK enum mc_status mc_http_address_parse(const char *text, struct mc_http_address *address,
+MC_MUST_CHECK enum mc_status mc_http_address_parse(const char *text,
+                                                   struct mc_http_address *address,
                                                    struct mc_error *err);
 /* A listening, non-blocking socket; address gets the port that was bound. */
 MC_MUST_CHECK enum mc_status mc_http_address_listen(struct mc_http_address *address, int *fd,

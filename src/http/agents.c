@@ -6,7 +6,9 @@ const struct mc_http_field mc_http_agent_fields[MC_HTTP_AGENT_COUNT] = {
     {.name = "name", .type = MC_HTTP_STRING, .required = true, .help = "1 to 255 bytes"},
     {.name = "description", .type = MC_HTTP_STRING, .help = "What it does"},
     {.name = "sharing_groups", .type = MC_HTTP_LIST, .help = "Groups whose messages it shares"},
-    {.name = "default_visibility", .type = MC_HTTP_CHOICE, .choices = "private|shared|public",
+    {.name = "default_visibility",
+     .type = MC_HTTP_CHOICE,
+     .choices = "private|shared|public",
      .help = "Of its messages; private when not given"},
     {.name = "can_read_public", .type = MC_HTTP_BOOLEAN, .help = "True when not given"},
     {.name = "can_write_public", .type = MC_HTTP_BOOLEAN, .help = "False when not given"},
@@ -23,8 +25,7 @@ enum mc_status mc_http_agent_list(struct mc_http_request *req, struct mc_error *
 enum mc_status mc_http_agent_register(struct mc_http_request *req, struct mc_error *err)
 {
     char *json = NULL;
-    enum mc_status status =
-        mc_agent_register_json(req->engine, mc_buf_str(&req->body), &json, err);
+    enum mc_status status = mc_agent_register_json(req->engine, mc_buf_str(&req->body), &json, err);
     return status == MC_OK ? mc_http_answer_json(req, 201, json) : status;
 }
 

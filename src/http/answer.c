@@ -36,7 +36,8 @@ static struct MHD_Response *make_response(struct mc_http_connection *c)
 {
     struct mc_http_request *req = &c->req;
     if (req->stream)
-        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, c, NULL);
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, c,
+                                                 NULL);
     return MHD_create_response_from_buffer(req->out.len, req->out.data, MHD_RESPMEM_PERSISTENT);
 }
 
@@ -49,7 +50,8 @@ static bool add_headers(struct mc_http_connection *c, struct MHD_Response *respo
     if (ok && req->content_type)
         ok = MHD_add_response_header(response, "Content-Type", req->content_type) == MHD_YES;
     for (size_t i = 0; ok && i < req->header_count; i++)
-        ok = MHD_add_response_header(response, req->headers[i].name, req->headers[i].value) == MHD_YES;
+        ok = MHD_add_response_header(response, req->headers[i].name, req->headers[i].value) ==
+             MHD_YES;
     bool close = req->close || atomic_load_explicit(&c->server->draining, memory_order_relaxed);
     if (ok && close)
         ok = MHD_add_response_header(response, "Connection", "close") == MHD_YES;
@@ -73,7 +75,8 @@ enum MHD_Result mc_http_send(struct mc_http_connection *c)
     if (!response)
         return MHD_NO;
     c->phase = MC_HTTP_PHASE_ANSWERED;
-    mc_http_set_deadline(c, c->server->request_timeout_us + (int64_t)req->out.len * MC_US_PER_SECOND /
+    mc_http_set_deadline(c, c->server->request_timeout_us + (int64_t)req->out.len *
+                                                                MC_US_PER_SECOND /
                                                                 SLOWEST_BYTES_PER_SECOND);
     enum MHD_Result result = MHD_NO;
     if (add_headers(c, response))
@@ -87,12 +90,12 @@ void mc_http_send_now(struct mc_http_connection *c)
     struct mc_http_request *req = &c->req;
     char head[512];
     check_complete(req);
-    int len = snprintf(head, sizeof(head),
-                       "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-                       "X-Request-Id: %s\r\nX-Content-Type-Options: nosniff\r\n"
-                       "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
-                       req->status, mc_http_title(req->status), req->content_type, req->out.len,
-                       req->id);
+    int len =
+        snprintf(head, sizeof(head),
+                 "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+                 "X-Request-Id: %s\r\nX-Content-Type-Options: nosniff\r\n"
+                 "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+                 req->status, mc_http_title(req->status), req->content_type, req->out.len, req->id);
     if (len > 0 && send(c->fd, head, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE) == len)
         (void)send(c->fd, req->out.data, req->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
     c->phase = MC_HTTP_PHASE_ANSWERED;

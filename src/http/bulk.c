@@ -70,8 +70,8 @@ bool mc_http_bulk_failed(const struct mc_http_bulk *bulk)
 
 bool mc_http_bulk_ready(const struct mc_http_bulk *bulk)
 {
-    return bulk->line_count > 0 && (bulk->ended || bulk->line_count == BATCH_LINES ||
-                                    bulk->line_start >= BATCH_BYTES);
+    return bulk->line_count > 0 &&
+           (bulk->ended || bulk->line_count == BATCH_LINES || bulk->line_start >= BATCH_BYTES);
 }
 
 static void refuse(struct mc_http_bulk *bulk, uint64_t number, const struct mc_error *err)

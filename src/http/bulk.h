@@ -14,7 +14,8 @@ MC_MUST_CHECK enum mc_status mc_http_bulk_new(struct mc_engine *engine, size_t m
                                               struct mc_http_bulk **bulk, struct mc_error *err);
 void mc_http_bulk_free(struct mc_http_bulk *bulk); /* accepts NULL */
 
-/* Takes bytes until the batch is full; returns how many it took. *lines is set when lines ended in them. */
+/* Takes bytes until the batch is full; returns how many it took. *lines is set when lines ended in
+ * them. */
 size_t mc_http_bulk_feed(struct mc_http_bulk *bulk, const char *data, size_t len, bool *lines);
 /* The stream is over: a last line without a newline counts. */
 void mc_http_bulk_end(struct mc_http_bulk *bulk);

@@ -4,13 +4,19 @@
 #include "base/error.h"
 
 const struct mc_http_field mc_http_cache_fields[MC_HTTP_CACHE_COUNT] = {
-    [MC_HTTP_CACHE_TOPIC] = {.name = "topic", .type = MC_HTTP_STRING,
+    [MC_HTTP_CACHE_TOPIC] = {.name = "topic",
+                             .type = MC_HTTP_STRING,
                              .help = "Threads with a message of this topic"},
-    [MC_HTTP_CACHE_AGE] = {.name = "max_age_seconds", .type = MC_HTTP_NUMBER, .min = 0,
-                           .max = 1e9, .help = "Threads not used for so long"},
-    [MC_HTTP_CACHE_USER] = {.name = "user_id", .type = MC_HTTP_STRING,
+    [MC_HTTP_CACHE_AGE] = {.name = "max_age_seconds",
+                           .type = MC_HTTP_NUMBER,
+                           .min = 0,
+                           .max = 1e9,
+                           .help = "Threads not used for so long"},
+    [MC_HTTP_CACHE_USER] = {.name = "user_id",
+                            .type = MC_HTTP_STRING,
                             .help = "Threads of this user"},
-    [MC_HTTP_CACHE_THREAD] = {.name = "thread_id", .type = MC_HTTP_STRING,
+    [MC_HTTP_CACHE_THREAD] = {.name = "thread_id",
+                              .type = MC_HTTP_STRING,
                               .help = "With user_id: only this thread"},
     [MC_HTTP_CACHE_ALL] = {.name = "all", .type = MC_HTTP_BOOLEAN, .help = "Everything"},
 };
@@ -28,7 +34,8 @@ enum mc_status mc_http_cache_invalidate(struct mc_http_request *req, struct mc_e
     const struct mc_http_value *user = &values[MC_HTTP_CACHE_USER];
     const struct mc_http_value *thread = &values[MC_HTTP_CACHE_THREAD];
     bool all = values[MC_HTTP_CACHE_ALL].given && values[MC_HTTP_CACHE_ALL].boolean;
-    int kinds = values[MC_HTTP_CACHE_TOPIC].given + values[MC_HTTP_CACHE_AGE].given + user->given + all;
+    int kinds =
+        values[MC_HTTP_CACHE_TOPIC].given + values[MC_HTTP_CACHE_AGE].given + user->given + all;
     if (kinds != 1)
         return mc_fail(err, MC_INVALID,
                        "give exactly one of topic, max_age_seconds, user_id, and all: true");

@@ -1,11 +1,11 @@
 /*
- * The life of a request on its connection. The transport calls from its event threads: on_target when
- * the request line was read, on_request with the headers, then with each piece of the body, then at its
- * end, and on_completed.
+ * The life of a request on its connection. The transport calls from its event threads: on_target
+ * when the request line was read, on_request with the headers, then with each piece of the body,
+ * then at its end, and on_completed.
  *
- * A handler that may take long runs in the pool. Meanwhile the connection is suspended: the transport
- * does not touch it, and only the pool's thread uses its request. Resuming it makes the transport call
- * on_request again.
+ * A handler that may take long runs in the pool. Meanwhile the connection is suspended: the
+ * transport does not touch it, and only the pool's thread uses its request. Resuming it makes the
+ * transport call on_request again.
  */
 #include "http/connection.h"
 
@@ -27,18 +27,6 @@
 
 /* Opening and closing */
 
-static size_t count_peers(const struct mc_http_server *server, const struct mc_http_connection *c)
-{
-    size_t count = 0;
-    for (struct mc_list *at = server->connections.next; at != &server->connections; at = at->next) {
-        const struct mc_http_connection *other =
-            mc_container_of(at, struct mc_http_connection, node);
-        count += mc_http_same_host((const struct sockaddr *)&other->peer,
-                                   (const struct sockaddr *)&c->peer);
-    }
-    return count;
-}
-
 static void open_connection(struct mc_http_server *server, struct mc_http_connection *c)
 {
     const union MHD_ConnectionInfo *fd =
@@ -59,8 +47,6 @@ static void open_connection(struct mc_http_server *server, struct mc_http_connec
     mc_buf_init(&c->req.out, ANSWER_MAX);
     mc_http_set_deadline(c, server->request_timeout_us);
     mc_mutex_lock(&server->mutex);
-    c->surplus = !mc_http_is_loopback((const struct sockaddr *)&c->peer) &&
-                 count_peers(server, c) >= server->max_peer_connections;
     if (mc_list_empty(&server->connections))
         mc_cond_signal(&server->keep);
     mc_list_push_back(&server->connections, &c->node);
@@ -176,7 +162,8 @@ static enum MHD_Result discard(struct mc_http_connection *c, size_t *upload_size
     return MHD_NO;
 }
 
-static enum MHD_Result take_lines(struct mc_http_connection *c, const char *upload, size_t *upload_size)
+static enum MHD_Result take_lines(struct mc_http_connection *c, const char *upload,
+                                  size_t *upload_size)
 {
     bool lines = false;
     size_t taken = mc_http_bulk_feed(c->bulk, upload, *upload_size, &lines);
@@ -191,7 +178,8 @@ static enum MHD_Result take_lines(struct mc_http_connection *c, const char *uplo
     return mc_http_bulk_ready(c->bulk) ? run_in_pool(c, store_batch, false) : MHD_YES;
 }
 
-static enum MHD_Result take_body(struct mc_http_connection *c, const char *upload, size_t *upload_size)
+static enum MHD_Result take_body(struct mc_http_connection *c, const char *upload,
+                                 size_t *upload_size)
 {
     if (c->phase != MC_HTTP_PHASE_BODY)
         return discard(c, upload_size);
@@ -199,7 +187,8 @@ static enum MHD_Result take_body(struct mc_http_connection *c, const char *uploa
         return take_lines(c, upload, upload_size);
     mc_buf_append(&c->req.body, (mc_str){upload, *upload_size});
     if (c->req.body.failed) {
-        mc_http_problem(&c->req, 413, NULL, "the body is longer than server.max_body allows, %zu bytes",
+        mc_http_problem(&c->req, 413, NULL,
+                        "the body is longer than server.max_body allows, %zu bytes",
                         c->server->max_body_bytes);
         c->phase = MC_HTTP_PHASE_DISCARD;
         return discard(c, upload_size);
@@ -252,7 +241,8 @@ static enum MHD_Result finish_body(struct mc_http_connection *c)
         return mc_http_send(c);
     }
     if (is_head(req) && req->route->slow) {
-        mc_http_answer(req, 200, req->route->content_type ? req->route->content_type : MC_HTTP_JSON);
+        mc_http_answer(req, 200,
+                       req->route->content_type ? req->route->content_type : MC_HTTP_JSON);
         return mc_http_send(c);
     }
     if (!req->route->slow)
@@ -265,8 +255,8 @@ static enum MHD_Result finish_body(struct mc_http_connection *c)
 }
 
 /*
- * An answer queued before the body was read ends the connection, so a small body is read first. Not one
- * that the client holds back until it is asked for, nor one that is large.
+ * An answer queued before the body was read ends the connection, so a small body is read first. Not
+ * one that the client holds back until it is asked for, nor one that is large.
  */
 static enum MHD_Result answer_refused(struct mc_http_connection *c)
 {
@@ -292,17 +282,29 @@ static enum MHD_Result begin_request(struct mc_http_connection *c, const char *m
     return answer_refused(c);
 }
 
+/*
+ * Between the chunks of a body the transport may call again although the connection was suspended
+ * in the call before. The piece must then be left to it, for after the connection was resumed.
+ */
+static bool is_suspended(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_SUSPENDED);
+    return info && info->suspended == MHD_YES;
+}
+
 enum MHD_Result mc_http_on_request(void *cls, struct MHD_Connection *mhd, const char *url,
                                    const char *method, const char *version, const char *upload,
                                    size_t *upload_size, void **context)
 {
     struct mc_http_connection *c = *context;
     (void)cls;
-    (void)mhd;
     (void)url;
     (void)version;
     if (!c)
         return MHD_NO;
+    if (is_suspended(mhd))
+        return MHD_YES;
     if (c->phase == MC_HTTP_PHASE_HEADERS)
         return begin_request(c, method);
     if (*upload_size > 0)
@@ -332,9 +334,9 @@ static void log_request(const struct mc_http_connection *c, enum MHD_RequestTerm
     mc_str path = req->path.data ? req->path : MC_STR("-");
     mc_log(MC_LOG_INFO, "http",
            "method=%.*s path=%.*s status=%d duration_ms=%.3f bytes=%llu request_id=%s%s",
-           (int)(req->method.len < 16 ? req->method.len : 16), req->method.data ? req->method.data : "",
-           (int)(path.len < 256 ? path.len : 256), path.data, req->status,
-           (double)taken_us / (double)MC_US_PER_MS,
+           (int)(req->method.len < 16 ? req->method.len : 16),
+           req->method.data ? req->method.data : "", (int)(path.len < 256 ? path.len : 256),
+           path.data, req->status, (double)taken_us / (double)MC_US_PER_MS,
            (unsigned long long)(req->stream ? c->streamed : req->out.len), req->id,
            code == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "" : " aborted=true");
 }

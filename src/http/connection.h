@@ -1,6 +1,7 @@
 /*
- * Inside of the server: what it owns, and one connection. Only server.c, connection.c, headers.c,
- * answer.c and keeper.c include this header; everything else of this folder knows no transport.
+ * Inside of the server: what it owns, and one connection. Only server.c, acceptor.c, connection.c,
+ * headers.c, answer.c and keeper.c include this header; everything else of this folder knows no
+ * transport.
  */
 #ifndef MC_HTTP_CONNECTION_H
 #define MC_HTTP_CONNECTION_H
@@ -22,11 +23,17 @@ struct mc_http_server {
     struct mc_http_address address;
     char url[MC_HTTP_ADDRESS_SIZE + 16];
     size_t max_body_bytes;
+    size_t max_connections;
     size_t max_peer_connections;
     int64_t idle_timeout_us;
     int64_t request_timeout_us;
     int64_t drain_timeout_us;
     bool metrics_only;
+
+    int listen_fd;
+    int stop_fd; /* tells the acceptor to end */
+    bool acceptor_runs;
+    pthread_t acceptor;
 
     uint32_t id_prefix;
     atomic_uint_least64_t id_last;
@@ -44,12 +51,12 @@ struct mc_http_server {
 };
 
 enum mc_http_phase {
-    MC_HTTP_PHASE_IDLE,     /* between requests */
-    MC_HTTP_PHASE_HEADERS,  /* the request line was read */
-    MC_HTTP_PHASE_BODY,     /* accepted; the body arrives */
-    MC_HTTP_PHASE_DISCARD,  /* refused; the rest of the body is thrown away */
-    MC_HTTP_PHASE_RUNNING,  /* suspended, the handler runs in the pool */
-    MC_HTTP_PHASE_ANSWERED  /* the answer was queued */
+    MC_HTTP_PHASE_IDLE,    /* between requests */
+    MC_HTTP_PHASE_HEADERS, /* the request line was read */
+    MC_HTTP_PHASE_BODY,    /* accepted; the body arrives */
+    MC_HTTP_PHASE_DISCARD, /* refused; the rest of the body is thrown away */
+    MC_HTTP_PHASE_RUNNING, /* suspended, the handler runs in the pool */
+    MC_HTTP_PHASE_ANSWERED /* the answer was queued */
 };
 
 /* The request is the first member: its hand_over and resume find the connection. */
@@ -60,7 +67,6 @@ struct mc_http_connection {
     struct MHD_Connection *mhd;
     int fd;
     struct sockaddr_storage peer;
-    bool surplus; /* beyond the limit of its address: every request is refused */
     /* Monotonic time at which the keeper closes it; 0: not now. */
     atomic_int_least64_t deadline_us;
 
@@ -87,17 +93,24 @@ void mc_http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
                           enum MHD_RequestTerminationCode code);
 
 /*
- * headers.c: reads the headers and decides. True: go on to the body, with *bulk set for NDJSON; false:
- * the request is refused and its answer written.
+ * headers.c: reads the headers and decides. True: go on to the body, with *bulk set for NDJSON;
+ * false: the request is refused and its answer written.
  */
 bool mc_http_check_headers(struct mc_http_connection *c, bool *bulk);
 
-/* answer.c: queues the request's answer; or sends it in the middle of a body, where none can be queued. */
+/* answer.c: queues the request's answer; or sends it in the middle of a body, where none can be
+ * queued. */
 enum MHD_Result mc_http_send(struct mc_http_connection *c);
 void mc_http_send_now(struct mc_http_connection *c);
 
+/* acceptor.c: accepts on listen_fd; stop closes it. */
+MC_MUST_CHECK enum mc_status mc_http_acceptor_start(struct mc_http_server *server,
+                                                    struct mc_error *err);
+void mc_http_acceptor_stop(struct mc_http_server *server);
+
 /* keeper.c: closes connections whose deadline has passed. */
-MC_MUST_CHECK enum mc_status mc_http_keeper_start(struct mc_http_server *server, struct mc_error *err);
+MC_MUST_CHECK enum mc_status mc_http_keeper_start(struct mc_http_server *server,
+                                                  struct mc_error *err);
 void mc_http_keeper_stop(struct mc_http_server *server);
 void mc_http_set_deadline(struct mc_http_connection *c, int64_t after_us);
 

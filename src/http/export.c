@@ -163,8 +163,9 @@ void mc_http_export_finish(struct mc_http_export *stream, bool complete)
     drop(stream);
 }
 
-enum mc_http_read mc_http_export_read(struct mc_http_export *stream, char *data, size_t max, size_t *len,
-                                      void (*suspend)(void *connection), void *connection)
+enum mc_http_read mc_http_export_read(struct mc_http_export *stream, char *data, size_t max,
+                                      size_t *len, void (*suspend)(void *connection),
+                                      void *connection)
 {
     mc_mutex_lock(&stream->mutex);
     size_t count = stream->len < max ? stream->len : max;

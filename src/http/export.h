@@ -30,8 +30,9 @@ void mc_http_export_abandon(struct mc_http_export *stream);
 /* The connection's side. */
 enum mc_http_read { MC_HTTP_READ_DATA, MC_HTTP_READ_WAIT, MC_HTTP_READ_END, MC_HTTP_READ_FAILED };
 /* Up to max bytes. With MC_HTTP_READ_WAIT suspend(connection) was called, and resume will be. */
-enum mc_http_read mc_http_export_read(struct mc_http_export *stream, char *data, size_t max, size_t *len,
-                                      void (*suspend)(void *connection), void *connection);
+enum mc_http_read mc_http_export_read(struct mc_http_export *stream, char *data, size_t max,
+                                      size_t *len, void (*suspend)(void *connection),
+                                      void *connection);
 /* Drops the connection's reference; the producer is told to stop. */
 void mc_http_export_close(struct mc_http_export *stream);
 

@@ -59,8 +59,8 @@ static enum mc_status check_range(const struct mc_http_field *field, double valu
 {
     if ((field->min == 0 && field->max == 0) || (value >= field->min && value <= field->max))
         return MC_OK;
-    return mc_fail_field(err, MC_INVALID, field->name, "%s must be from %.16g to %.16g", field->name,
-                         field->min, field->max);
+    return mc_fail_field(err, MC_INVALID, field->name, "%s must be from %.16g to %.16g",
+                         field->name, field->min, field->max);
 }
 
 static enum mc_status read_choice(const struct mc_http_field *field, mc_str text,
@@ -88,8 +88,8 @@ static enum mc_status read_time(const struct mc_http_field *field, mc_str text,
 }
 
 /* Adds the items of a comma-separated text to a list that has room for MC_HTTP_LIST_MAX. */
-static enum mc_status read_items(struct mc_arena *arena, const struct mc_http_field *field, mc_str text,
-                                 struct mc_http_value *value, struct mc_error *err)
+static enum mc_status read_items(struct mc_arena *arena, const struct mc_http_field *field,
+                                 mc_str text, struct mc_http_value *value, struct mc_error *err)
 {
     mc_str *items = (mc_str *)(uintptr_t)value->items;
     if (!items)
@@ -101,7 +101,8 @@ static enum mc_status read_items(struct mc_arena *arena, const struct mc_http_fi
     while (mc_str_split(&text, ',', &item)) {
         item = mc_str_trim(item);
         if (item.len == 0)
-            return mc_fail_field(err, MC_INVALID, field->name, "%s has an empty element", field->name);
+            return mc_fail_field(err, MC_INVALID, field->name, "%s has an empty element",
+                                 field->name);
         if (value->count == MC_HTTP_LIST_MAX)
             return mc_fail_field(err, MC_INVALID, field->name, "%s has more than %d elements",
                                  field->name, MC_HTTP_LIST_MAX);
@@ -110,13 +111,14 @@ static enum mc_status read_items(struct mc_arena *arena, const struct mc_http_fi
     return MC_OK;
 }
 
-static enum mc_status read_text(struct mc_arena *arena, const struct mc_http_field *field, mc_str text,
-                                struct mc_http_value *value, struct mc_error *err)
+static enum mc_status read_text(struct mc_arena *arena, const struct mc_http_field *field,
+                                mc_str text, struct mc_http_value *value, struct mc_error *err)
 {
     switch (field->type) {
     case MC_HTTP_INTEGER:
         if (!mc_str_to_int64(text, &value->integer))
-            return mc_fail_field(err, MC_INVALID, field->name, "%s must be an integer", field->name);
+            return mc_fail_field(err, MC_INVALID, field->name, "%s must be an integer",
+                                 field->name);
         return check_range(field, (double)value->integer, err);
     case MC_HTTP_NUMBER:
         if (!mc_str_to_double(text, &value->number))
@@ -216,8 +218,8 @@ enum mc_status mc_http_read_query(struct mc_arena *arena, mc_str query,
 static enum mc_status fail_type(const struct mc_http_field *field, const char *expected,
                                 const struct mc_json *node, struct mc_error *err)
 {
-    return mc_fail_field(err, MC_INVALID, field->name, "%s must be %s, not %s", field->name, expected,
-                         mc_json_type_name(mc_json_type(node)));
+    return mc_fail_field(err, MC_INVALID, field->name, "%s must be %s, not %s", field->name,
+                         expected, mc_json_type_name(mc_json_type(node)));
 }
 
 static enum mc_status read_array(struct mc_arena *arena, const struct mc_http_field *field,
@@ -226,8 +228,8 @@ static enum mc_status read_array(struct mc_arena *arena, const struct mc_http_fi
 {
     size_t count = mc_json_count(node);
     if (count > MC_HTTP_LIST_MAX)
-        return mc_fail_field(err, MC_INVALID, field->name, "%s has more than %d elements", field->name,
-                             MC_HTTP_LIST_MAX);
+        return mc_fail_field(err, MC_INVALID, field->name, "%s has more than %d elements",
+                             field->name, MC_HTTP_LIST_MAX);
     mc_str *items = mc_arena_array(arena, count, sizeof(mc_str));
     if (!items)
         return mc_fail_memory(err);

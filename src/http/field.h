@@ -1,6 +1,6 @@
 /*
- * Named input of a route: query parameters and members of a JSON body. One table of fields reads and
- * checks the request and describes it in /openapi.json.
+ * Named input of a route: query parameters and members of a JSON body. One table of fields reads
+ * and checks the request and describes it in /openapi.json.
  */
 #ifndef MC_HTTP_FIELD_H
 #define MC_HTTP_FIELD_H
@@ -44,20 +44,21 @@ struct mc_http_value {
 #define MC_HTTP_LIST_MAX 64
 
 /*
- * Both fill values[i] for fields[i], zeroed by the caller. MC_INVALID names the field that is unknown,
- * missing, given twice, of the wrong type, or out of range.
+ * Both fill values[i] for fields[i], zeroed by the caller. MC_INVALID names the field that is
+ * unknown, missing, given twice, of the wrong type, or out of range.
  */
 MC_MUST_CHECK enum mc_status mc_http_read_query(struct mc_arena *arena, mc_str query,
                                                 const struct mc_http_field *fields, size_t count,
                                                 struct mc_http_value *values, struct mc_error *err);
 /* object must be a JSON object; null members read as not given. */
-MC_MUST_CHECK enum mc_status mc_http_read_object(struct mc_arena *arena, const struct mc_json *object,
+MC_MUST_CHECK enum mc_status mc_http_read_object(struct mc_arena *arena,
+                                                 const struct mc_json *object,
                                                  const struct mc_http_field *fields, size_t count,
                                                  struct mc_http_value *values,
                                                  struct mc_error *err);
 
 /* Decodes %XX, and + as a space where plus is set. MC_INVALID: a bad escape, NUL, or not UTF-8. */
-MC_MUST_CHECK enum mc_status mc_http_decode(struct mc_arena *arena, mc_str text, bool plus, mc_str *out,
-                                            struct mc_error *err);
+MC_MUST_CHECK enum mc_status mc_http_decode(struct mc_arena *arena, mc_str text, bool plus,
+                                            mc_str *out, struct mc_error *err);
 
 #endif

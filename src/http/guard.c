@@ -158,8 +158,8 @@ static enum mc_status copy_keys(struct mc_http_guard *guard, const struct mc_htt
         mc_str key = options->api_keys[i];
         if (key.len < KEY_MIN || key.len >= KEY_SIZE)
             return mc_fail_field(err, MC_CONFIG, "server.api_keys",
-                                 "server.api_keys: key %zu has %zu bytes, %d to %d are needed", i + 1,
-                                 key.len, KEY_MIN, KEY_SIZE - 1);
+                                 "server.api_keys: key %zu has %zu bytes, %d to %d are needed",
+                                 i + 1, key.len, KEY_MIN, KEY_SIZE - 1);
         for (size_t at = 0; at < key.len; at++) {
             if (key.data[at] <= ' ' || key.data[at] > '~')
                 return mc_fail_field(err, MC_CONFIG, "server.api_keys",
@@ -196,17 +196,18 @@ static enum mc_status copy_hosts(struct mc_http_guard *guard, const struct mc_ht
     for (size_t i = 0; added && i < options->allowed_host_count; i++) {
         mc_str host = options->allowed_hosts[i];
         if (host_name(host).len != host.len || host.len == 0)
-            return mc_fail_field(err, MC_CONFIG, "server.allowed_hosts",
-                                 "server.allowed_hosts: '%.*s' must be a name without scheme and port",
-                                 (int)(host.len < 100 ? host.len : 100), host.data);
+            return mc_fail_field(
+                err, MC_CONFIG, "server.allowed_hosts",
+                "server.allowed_hosts: '%.*s' must be a name without scheme and port",
+                (int)(host.len < 100 ? host.len : 100), host.data);
         added = add_host(guard, host);
     }
     return added ? MC_OK : mc_fail_memory(err);
 }
 
 enum mc_status mc_http_guard_new(const struct mc_http_options *options,
-                                 const struct mc_http_address *address, struct mc_http_guard **guard,
-                                 struct mc_error *err)
+                                 const struct mc_http_address *address,
+                                 struct mc_http_guard **guard, struct mc_error *err)
 {
     struct mc_http_guard *made = calloc(1, sizeof(*made));
     if (!made)

@@ -1,6 +1,6 @@
 /*
- * Who may ask: the Host and Origin headers (against DNS rebinding and foreign pages), the API keys, and
- * the rate of requests. Thread-safe once made.
+ * Who may ask: the Host and Origin headers (against DNS rebinding and foreign pages), the API keys,
+ * and the rate of requests. Thread-safe once made.
  */
 #ifndef MC_HTTP_GUARD_H
 #define MC_HTTP_GUARD_H
@@ -18,15 +18,16 @@ void mc_http_guard_free(struct mc_http_guard *guard); /* accepts NULL */
 
 bool mc_http_guard_has_keys(const struct mc_http_guard *guard);
 /*
- * True for localhost, 127.0.0.1, [::1], the listen address and the allowed hosts, each with any port.
- * On a wildcard address also for the address that the connection came in on: fd.
+ * True for localhost, 127.0.0.1, [::1], the listen address and the allowed hosts, each with any
+ * port. On a wildcard address also for the address that the connection came in on: fd.
  */
 bool mc_http_guard_host(const struct mc_http_guard *guard, mc_str host, int fd);
 /* True when the host of an Origin ("https://name:port") is allowed. */
 bool mc_http_guard_origin(const struct mc_http_guard *guard, mc_str origin, int fd);
 /* True when the key is one of ours; takes the same time whichever it is not. */
 bool mc_http_guard_key(const struct mc_http_guard *guard, mc_str key);
-/* Takes one request of the client's share (of a key, or of an address); false when there is none left. */
+/* Takes one request of the client's share (of a key, or of an address); false when there is none
+ * left. */
 bool mc_http_guard_rate(struct mc_http_guard *guard, mc_str client, int64_t now_us);
 
 #endif

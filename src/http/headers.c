@@ -23,8 +23,8 @@ struct headers {
     size_t count;
 };
 
-static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
-                                 const char *value, size_t value_len)
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                 size_t name_len, const char *value, size_t value_len)
 {
     struct headers *h = cls;
     (void)kind;
@@ -90,8 +90,6 @@ static bool check_framing(struct mc_http_connection *c, const struct headers *h)
 {
     c->expects_continue = mc_str_given(h->expect);
     c->req.close = true; /* where the next request begins is uncertain when this is refused */
-    if (c->surplus)
-        return refuse(c, 503, "too many connections from this address");
     if (h->count > HEADERS_MAX)
         return refuse(c, 431, "more than 100 headers");
     if (h->repeated) {
@@ -136,7 +134,8 @@ static mc_str given_key(const struct headers *h)
     if (h->authorization.len < bearer.len ||
         !mc_str_equal_nocase((mc_str){h->authorization.data, bearer.len}, bearer))
         return MC_STR_NONE;
-    return mc_str_trim((mc_str){h->authorization.data + bearer.len, h->authorization.len - bearer.len});
+    return mc_str_trim(
+        (mc_str){h->authorization.data + bearer.len, h->authorization.len - bearer.len});
 }
 
 static bool check_key(struct mc_http_connection *c, const struct headers *h)
@@ -164,7 +163,8 @@ static bool check_key(struct mc_http_connection *c, const struct headers *h)
 }
 
 /* Answers what has no route: 404, 405, OPTIONS. */
-static bool answer_unrouted(struct mc_http_connection *c, enum mc_http_match match, const char *allow)
+static bool answer_unrouted(struct mc_http_connection *c, enum mc_http_match match,
+                            const char *allow)
 {
     struct mc_http_request *req = &c->req;
     struct mc_error err;
@@ -242,9 +242,8 @@ static bool check_body(struct mc_http_connection *c, const struct headers *h, bo
     if (!has_body && !*bulk)
         return refuse(c, 400, "the body is empty");
     if (!*bulk && (uint64_t)c->length > c->server->max_body_bytes) {
-        mc_http_problem(&c->req, 413, NULL,
-                        "the body has %lld bytes, server.max_body allows %zu", (long long)c->length,
-                        c->server->max_body_bytes);
+        mc_http_problem(&c->req, 413, NULL, "the body has %lld bytes, server.max_body allows %zu",
+                        (long long)c->length, c->server->max_body_bytes);
         return false;
     }
     return true;

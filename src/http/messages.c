@@ -6,28 +6,43 @@
 #include "base/str.h"
 
 #define AGENT_FIELD                                                                                \
-    {.name = "agent_id", .type = MC_HTTP_STRING,                                                   \
-     .help = "The reading agent, where agents are enabled"}
+    {                                                                                              \
+        .name = "agent_id", .type = MC_HTTP_STRING,                                                \
+        .help = "The reading agent, where agents are enabled"                                      \
+    }
 
 const struct mc_http_field mc_http_reader_query[MC_HTTP_READER_COUNT] = {
     [MC_HTTP_AGENT_ID] = AGENT_FIELD,
 };
 
 const struct mc_http_field mc_http_recent_query[MC_HTTP_RECENT_COUNT] = {
-    [MC_HTTP_RECENT_LIMIT] = {.name = "limit", .type = MC_HTTP_INTEGER, .min = 1, .max = 1000,
+    [MC_HTTP_RECENT_LIMIT] = {.name = "limit",
+                              .type = MC_HTTP_INTEGER,
+                              .min = 1,
+                              .max = 1000,
                               .help = "At most so many messages; 20 when not given"},
-    [MC_HTTP_RECENT_BEFORE] = {.name = "before", .type = MC_HTTP_STRING,
+    [MC_HTTP_RECENT_BEFORE] = {.name = "before",
+                               .type = MC_HTTP_STRING,
                                .help = "Only messages older than the one with this id"},
     [MC_HTTP_RECENT_AGENT] = AGENT_FIELD,
 };
 
 const struct mc_http_field mc_http_window_query[MC_HTTP_WINDOW_COUNT] = {
-    [MC_HTTP_WINDOW_MESSAGES] = {.name = "max_messages", .type = MC_HTTP_INTEGER, .min = 1,
-                                 .max = 1000, .help = "context.max_messages when not given"},
-    [MC_HTTP_WINDOW_TOKENS] = {.name = "max_tokens", .type = MC_HTTP_INTEGER, .min = 1,
-                               .max = 1000000, .help = "context.max_tokens when not given"},
-    [MC_HTTP_WINDOW_IMPORTANCE] = {.name = "min_importance", .type = MC_HTTP_NUMBER, .min = 0,
-                                   .max = 1, .help = "Leaves out what has less, after decay"},
+    [MC_HTTP_WINDOW_MESSAGES] = {.name = "max_messages",
+                                 .type = MC_HTTP_INTEGER,
+                                 .min = 1,
+                                 .max = 1000,
+                                 .help = "context.max_messages when not given"},
+    [MC_HTTP_WINDOW_TOKENS] = {.name = "max_tokens",
+                               .type = MC_HTTP_INTEGER,
+                               .min = 1,
+                               .max = 1000000,
+                               .help = "context.max_tokens when not given"},
+    [MC_HTTP_WINDOW_IMPORTANCE] = {.name = "min_importance",
+                                   .type = MC_HTTP_NUMBER,
+                                   .min = 0,
+                                   .max = 1,
+                                   .help = "Leaves out what has less, after decay"},
     [MC_HTTP_WINDOW_AGENT] = AGENT_FIELD,
 };
 
@@ -35,18 +50,27 @@ const struct mc_http_field mc_http_message_fields[MC_HTTP_MESSAGE_COUNT] = {
     {.name = "user_id", .type = MC_HTTP_STRING, .required = true, .help = "Whose memory it is"},
     {.name = "thread_id", .type = MC_HTTP_STRING, .required = true, .help = "The conversation"},
     {.name = "session_id", .type = MC_HTTP_STRING, .required = true, .help = "The session"},
-    {.name = "role", .type = MC_HTTP_CHOICE, .required = true,
-     .choices = "user|assistant|system|tool", .help = "Who speaks"},
-    {.name = "text", .type = MC_HTTP_STRING, .required = true,
+    {.name = "role",
+     .type = MC_HTTP_CHOICE,
+     .required = true,
+     .choices = "user|assistant|system|tool",
+     .help = "Who speaks"},
+    {.name = "text",
+     .type = MC_HTTP_STRING,
+     .required = true,
      .help = "1 to 100,000 characters, not blank"},
-    {.name = "message_id", .type = MC_HTTP_STRING,
+    {.name = "message_id",
+     .type = MC_HTTP_STRING,
      .help = "Makes a repeat harmless; assigned when not given"},
     {.name = "agent_id", .type = MC_HTTP_STRING, .help = "The writing agent"},
-    {.name = "visibility", .type = MC_HTTP_CHOICE, .choices = "private|shared|public",
+    {.name = "visibility",
+     .type = MC_HTTP_CHOICE,
+     .choices = "private|shared|public",
      .help = "Which other agents may read it"},
     {.name = "sharing_groups", .type = MC_HTTP_LIST, .help = "Groups that may read a shared one"},
     {.name = "created_at", .type = MC_HTTP_TIME, .help = "Now when not given"},
-    {.name = "metadata", .type = MC_HTTP_OBJECT,
+    {.name = "metadata",
+     .type = MC_HTTP_OBJECT,
      .help = "The application's own data, at most 64 KiB, returned as metadata.extra"},
 };
 
@@ -105,8 +129,7 @@ enum mc_status mc_http_message_post(struct mc_http_request *req, struct mc_error
     mc_auto(free_list) struct mc_message_list *stored = NULL;
     struct mc_ingest_result result = {.status = MC_OK};
     mc_str object = mc_buf_str(&req->body);
-    enum mc_status status =
-        mc_message_ingest_json(req->engine, &object, 1, &result, &stored, err);
+    enum mc_status status = mc_message_ingest_json(req->engine, &object, 1, &result, &stored, err);
     if (status != MC_OK)
         return status;
     if (result.status != MC_OK) {
@@ -116,8 +139,8 @@ enum mc_status mc_http_message_post(struct mc_http_request *req, struct mc_error
     status = answer_message(req, result.created ? 201 : 200, stored, err);
     if (status != MC_OK)
         return status;
-    mc_str location = mc_arena_printf(&req->arena, "/v1/messages/%.*s",
-                                      MC_STR_ARG(stored->items[0]->message_id));
+    mc_str location =
+        mc_arena_printf(&req->arena, "/v1/messages/%.*s", MC_STR_ARG(stored->items[0]->message_id));
     if (!location.data)
         return mc_fail_memory(err);
     return result.created ? mc_http_add_header(req, "Location", location, err) : MC_OK;
@@ -126,8 +149,8 @@ enum mc_status mc_http_message_post(struct mc_http_request *req, struct mc_error
 enum mc_status mc_http_message_get(struct mc_http_request *req, struct mc_error *err)
 {
     mc_auto(free_list) struct mc_message_list *found = NULL;
-    enum mc_status status = mc_message_get(req->engine, req->params[0],
-                                           req->query[MC_HTTP_AGENT_ID].text, &found, err);
+    enum mc_status status =
+        mc_message_get(req->engine, req->params[0], req->query[MC_HTTP_AGENT_ID].text, &found, err);
     return status == MC_OK ? answer_message(req, 200, found, err) : status;
 }
 

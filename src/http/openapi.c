@@ -35,7 +35,8 @@ static void put_ref(struct mc_json_writer *w, const char *name)
     mc_json_end(w, '}');
 }
 
-static void put_field_schema(struct mc_json_writer *w, const struct mc_http_field *field, bool nullable)
+static void put_field_schema(struct mc_json_writer *w, const struct mc_http_field *field,
+                             bool nullable)
 {
     mc_json_begin(w, '{');
     mc_json_key(w, "type");
@@ -142,8 +143,9 @@ static void put_body(struct mc_json_writer *w, const struct mc_http_route *route
     mc_json_end(w, '}');
     if (route->body == MC_HTTP_BODY_LINES) {
         mc_json_key(w, "application/x-ndjson");
-        mc_json_put_raw(w, MC_STR("{\"schema\":{\"type\":\"string\",\"description\":\"One object a line, "
-                                  "each as in application/json\"}}"));
+        mc_json_put_raw(
+            w, MC_STR("{\"schema\":{\"type\":\"string\",\"description\":\"One object a line, "
+                      "each as in application/json\"}}"));
     }
     mc_json_end(w, '}');
     mc_json_end(w, '}');
@@ -173,10 +175,11 @@ static void put_answer(struct mc_json_writer *w, const char *status, const char 
 static void put_lines_answer(struct mc_json_writer *w)
 {
     mc_json_key(w, "200");
-    mc_json_put_raw(w, MC_STR("{\"description\":\"An idempotent repeat; or what became of the lines\","
-                              "\"content\":{\"application/json\":{\"schema\":{\"oneOf\":["
-                              "{\"$ref\":\"#/components/schemas/Message\"},"
-                              "{\"$ref\":\"#/components/schemas/BulkResult\"}]}}}}"));
+    mc_json_put_raw(w,
+                    MC_STR("{\"description\":\"An idempotent repeat; or what became of the lines\","
+                           "\"content\":{\"application/json\":{\"schema\":{\"oneOf\":["
+                           "{\"$ref\":\"#/components/schemas/Message\"},"
+                           "{\"$ref\":\"#/components/schemas/BulkResult\"}]}}}}"));
 }
 
 static void put_answers(struct mc_json_writer *w, const struct mc_http_route *route)
@@ -202,8 +205,9 @@ static void put_operation(struct mc_json_writer *w, const struct mc_http_route *
     char method[8];
     size_t len = strlen(route->method);
     for (size_t i = 0; i <= len && i < sizeof(method); i++)
-        method[i] = (char)(route->method[i] >= 'A' && route->method[i] <= 'Z' ? route->method[i] + 32
-                                                                             : route->method[i]);
+        method[i] =
+            (char)(route->method[i] >= 'A' && route->method[i] <= 'Z' ? route->method[i] + 32
+                                                                      : route->method[i]);
     mc_json_key(w, method);
     mc_json_begin(w, '{');
     mc_json_member_text(w, "operationId", route->name);
@@ -259,8 +263,9 @@ static void put_components(struct mc_json_writer *w)
     }
     mc_json_end(w, '}');
     mc_json_key(w, "securitySchemes");
-    mc_json_put_raw(w, MC_STR("{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},\"apiKey\":{\"type\":"
-                              "\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\"}}"));
+    mc_json_put_raw(
+        w, MC_STR("{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},\"apiKey\":{\"type\":"
+                  "\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\"}}"));
     mc_json_end(w, '}');
 }
 

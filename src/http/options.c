@@ -46,8 +46,8 @@ enum mc_status mc_http_options_from_config(const struct mc_config *config, bool 
         .threads = metrics ? 0 : (int)mc_config_integer(config, "server.threads"),
         .metrics_only = metrics,
     };
-    enum mc_status status = read_list(config, "server.api_keys", arena, &made.api_keys,
-                                      &made.api_key_count, err);
+    enum mc_status status =
+        read_list(config, "server.api_keys", arena, &made.api_keys, &made.api_key_count, err);
     if (status == MC_OK)
         status = read_list(config, "server.allowed_hosts", arena, &made.allowed_hosts,
                            &made.allowed_host_count, err);

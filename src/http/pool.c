@@ -70,7 +70,8 @@ enum mc_status mc_http_pool_start(int threads, struct mc_http_pool **pool, struc
     mc_list_init(&made->long_tasks);
     made->long_max = threads > 1 ? threads / 2 : 1;
     for (int i = 0; i < threads; i++) {
-        enum mc_status status = mc_thread_start(&made->threads[i], "mc-http-long", serve, made, err);
+        enum mc_status status =
+            mc_thread_start(&made->threads[i], "mc-http-long", serve, made, err);
         if (status != MC_OK) {
             mc_http_pool_stop(made);
             mc_http_pool_free(made);
@@ -85,8 +86,8 @@ enum mc_status mc_http_pool_start(int threads, struct mc_http_pool **pool, struc
 bool mc_http_pool_submit(struct mc_http_pool *pool, struct mc_http_task *task)
 {
     mc_mutex_lock(&pool->mutex);
-    bool taken = !pool->stopping &&
-                 (!task->is_long || pool->long_waiting < MC_HTTP_LONG_WAITING_MAX);
+    bool taken =
+        !pool->stopping && (!task->is_long || pool->long_waiting < MC_HTTP_LONG_WAITING_MAX);
     if (taken) {
         pool->long_waiting += task->is_long;
         mc_list_push_back(task->is_long ? &pool->long_tasks : &pool->short_tasks, &task->node);

@@ -1,8 +1,8 @@
 /*
  * A few threads for requests that take long, so that event threads never wait for them.
  *
- * Tasks are of two kinds: short ones (a batch of lines) and long ones (an export, a migration). Long
- * tasks get at most half of the threads, so that short ones always run. Thread-safe.
+ * Tasks are of two kinds: short ones (a batch of lines) and long ones (an export, a migration).
+ * Long tasks get at most half of the threads, so that short ones always run. Thread-safe.
  */
 #ifndef MC_HTTP_POOL_H
 #define MC_HTTP_POOL_H

@@ -2,13 +2,16 @@
 #include "http/routes.h"
 
 const struct mc_http_field mc_http_queue_query[MC_HTTP_QUEUE_COUNT] = {
-    [MC_HTTP_QUEUE_DEAD_LIMIT] = {.name = "dead_limit", .type = MC_HTTP_INTEGER, .min = 1,
+    [MC_HTTP_QUEUE_DEAD_LIMIT] = {.name = "dead_limit",
+                                  .type = MC_HTTP_INTEGER,
+                                  .min = 1,
                                   .max = 1000,
                                   .help = "At most so many dead jobs; 20 when not given"},
 };
 
 const struct mc_http_field mc_http_retry_fields[MC_HTTP_RETRY_COUNT] = {
-    [MC_HTTP_RETRY_MESSAGE] = {.name = "message_id", .type = MC_HTTP_STRING,
+    [MC_HTTP_RETRY_MESSAGE] = {.name = "message_id",
+                               .type = MC_HTTP_STRING,
                                .help = "Only the job of this message; all when not given"},
 };
 

@@ -10,8 +10,7 @@
 static mc_str strip_authority(struct mc_http_request *req, mc_str target)
 {
     mc_str scheme = MC_STR("http://");
-    if (target.len <= scheme.len ||
-        !mc_str_equal_nocase((mc_str){target.data, scheme.len}, scheme))
+    if (target.len <= scheme.len || !mc_str_equal_nocase((mc_str){target.data, scheme.len}, scheme))
         return target;
     mc_str rest = {target.data + scheme.len, target.len - scheme.len};
     size_t end = 0;
@@ -38,7 +37,8 @@ static enum mc_status split_path(struct mc_http_request *req, struct mc_error *e
     return MC_OK;
 }
 
-enum mc_status mc_http_parse_target(struct mc_http_request *req, mc_str target, struct mc_error *err)
+enum mc_status mc_http_parse_target(struct mc_http_request *req, mc_str target,
+                                    struct mc_error *err)
 {
     req->path = (mc_str){target.data, target.len < 256 ? target.len : 256};
     if (target.len > MAX_TARGET)
@@ -56,8 +56,8 @@ enum mc_status mc_http_parse_target(struct mc_http_request *req, mc_str target, 
     for (size_t i = 0; i < target.len; i++) {
         unsigned char c = (unsigned char)target.data[i];
         if (c <= ' ' || c >= 127 || c == '#')
-            return mc_fail(err, MC_INVALID, "the URL holds a character that must be escaped (%%%02X)",
-                           c);
+            return mc_fail(err, MC_INVALID,
+                           "the URL holds a character that must be escaped (%%%02X)", c);
     }
     return split_path(req, err);
 }
@@ -87,8 +87,8 @@ enum mc_status mc_http_parse_body(struct mc_http_request *req, struct mc_error *
         if (status != MC_OK)
             return status;
     }
-    return mc_http_read_object(&req->arena, req->json, route->fields, route->field_count, req->fields,
-                               err);
+    return mc_http_read_object(&req->arena, req->json, route->fields, route->field_count,
+                               req->fields, err);
 }
 
 enum mc_status mc_http_defer(struct mc_http_request *req)

@@ -2,8 +2,9 @@
  * One request and its answer, as handlers see them: no socket, no library of the transport.
  *
  * A handler reads params, query, fields and body, calls the engine, and writes the answer with the
- * functions below. It returns MC_OK when it answered; a failure becomes a problem document. Everything
- * in the request's arena lives until the answer is sent. A request is used by one thread at a time.
+ * functions below. It returns MC_OK when it answered; a failure becomes a problem document.
+ * Everything in the request's arena lives until the answer is sent. A request is used by one thread
+ * at a time.
  */
 #ifndef MC_HTTP_REQUEST_H
 #define MC_HTTP_REQUEST_H
@@ -42,9 +43,9 @@ struct mc_http_request {
     mc_str segments[MC_HTTP_SEGMENTS]; /* decoded */
     size_t segment_count;
 
-    mc_str params[MC_HTTP_PARAMS];      /* of the route's path, in order */
-    struct mc_http_value *query;        /* one for each of route->query */
-    struct mc_http_value *fields;       /* one for each of route->fields, where the body is read here */
+    mc_str params[MC_HTTP_PARAMS]; /* of the route's path, in order */
+    struct mc_http_value *query;   /* one for each of route->query */
+    struct mc_http_value *fields;  /* one for each of route->fields, where the body is read here */
     struct mc_buf body;
     struct mc_json *json;
 
@@ -59,8 +60,8 @@ struct mc_http_request {
     bool close; /* end the connection behind the answer */
 
     /*
-     * For an answer that is streamed: the handler, in the pool, sets stream and calls hand_over, which
-     * resumes the connection; from then on the request is not the handler's any more.
+     * For an answer that is streamed: the handler, in the pool, sets stream and calls hand_over,
+     * which resumes the connection; from then on the request is not the handler's any more.
      */
     struct mc_http_export *stream; /* owned by the request */
     void (*hand_over)(struct mc_http_request *req);
@@ -90,8 +91,8 @@ MC_MUST_CHECK enum mc_status mc_http_add_header(struct mc_http_request *req, con
                                                 mc_str value, struct mc_error *err);
 
 /* Answers with a problem document (RFC 9457); field may be NULL. */
-void mc_http_problem(struct mc_http_request *req, int status, const char *field, const char *format, ...)
-    MC_PRINTF(4, 5);
+void mc_http_problem(struct mc_http_request *req, int status, const char *field, const char *format,
+                     ...) MC_PRINTF(4, 5);
 /* The same of a failed call. */
 void mc_http_problem_error(struct mc_http_request *req, const struct mc_error *err);
 /* The title of a problem, "Not found"; never NULL. */

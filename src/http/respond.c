@@ -51,24 +51,15 @@ const char *mc_http_title(int status)
         int status;
         const char *title;
     } titles[] = {
-        {400, "Bad request"},
-        {401, "Not authenticated"},
-        {403, "Not allowed"},
-        {404, "Not found"},
-        {405, "Method not allowed"},
-        {409, "Conflict"},
-        {411, "Length required"},
-        {413, "Too large"},
-        {414, "URL too long"},
-        {415, "Unsupported media type"},
-        {421, "Misdirected request"},
-        {429, "Too many requests"},
-        {431, "Headers too large"},
-        {499, "Cancelled"},
-        {500, "Internal error"},
-        {501, "Not supported"},
-        {503, "Unavailable"},
-        {504, "Timed out"},
+        {400, "Bad request"},         {401, "Not authenticated"},
+        {403, "Not allowed"},         {404, "Not found"},
+        {405, "Method not allowed"},  {409, "Conflict"},
+        {411, "Length required"},     {413, "Too large"},
+        {414, "URL too long"},        {415, "Unsupported media type"},
+        {421, "Misdirected request"}, {429, "Too many requests"},
+        {431, "Headers too large"},   {499, "Cancelled"},
+        {500, "Internal error"},      {501, "Not supported"},
+        {503, "Unavailable"},         {504, "Timed out"},
         {507, "No space left"},
     };
     for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++) {
@@ -98,7 +89,8 @@ static void write_problem(struct mc_http_request *req, int status, const char *f
         req->headers[req->header_count++] = (struct mc_http_header){"WWW-Authenticate", "Bearer"};
 }
 
-void mc_http_problem(struct mc_http_request *req, int status, const char *field, const char *format, ...)
+void mc_http_problem(struct mc_http_request *req, int status, const char *field, const char *format,
+                     ...)
 {
     char detail[512];
     va_list args;

@@ -1,6 +1,6 @@
 /*
- * The one table of routes. Routing, 404 and 405 with Allow, HEAD and OPTIONS, the checks of query and
- * body, and /openapi.json come from it.
+ * The one table of routes. Routing, 404 and 405 with Allow, HEAD and OPTIONS, the checks of query
+ * and body, and /openapi.json come from it.
  */
 #ifndef MC_HTTP_ROUTES_H
 #define MC_HTTP_ROUTES_H
@@ -29,13 +29,13 @@ struct mc_http_route {
     bool body_optional;
     const struct mc_http_field *fields;
     size_t field_count;
-    const char *schema; /* of the answer, in /openapi.json; NULL: no body */
+    const char *schema;       /* of the answer, in /openapi.json; NULL: no body */
     const char *content_type; /* of the answer */
     int success;
     int success_other; /* a second status that means success, 0 for none */
-    bool open;    /* needs no key */
-    bool metrics; /* served by a server with metrics_only too */
-    bool slow;    /* always runs in the pool */
+    bool open;         /* needs no key */
+    bool metrics;      /* served by a server with metrics_only too */
+    bool slow;         /* always runs in the pool */
 };
 
 size_t mc_http_route_count(void);
@@ -46,7 +46,8 @@ enum mc_http_match { MC_HTTP_MATCH, MC_HTTP_NO_PATH, MC_HTTP_NO_METHOD };
 
 /*
  * Finds the route of req->method and req->segments, and sets req->route and req->params. HEAD finds
- * the route of GET. With MC_HTTP_NO_METHOD allow holds the methods of the path, "GET, HEAD, OPTIONS".
+ * the route of GET. With MC_HTTP_NO_METHOD allow holds the methods of the path, "GET, HEAD,
+ * OPTIONS".
  */
 #define MC_HTTP_ALLOW_SIZE 64
 enum mc_http_match mc_http_route_find(struct mc_http_request *req, bool metrics_only,

@@ -23,75 +23,79 @@ static const struct {
     const char *name;
     const char *json;
 } schemas[] = {
-    {"Problem",
-     OBJECT("\"type\",\"title\",\"status\",\"detail\",\"request_id\"",
-            "\"type\":" STRING ",\"title\":" STRING ",\"status\":" INTEGER ",\"detail\":" STRING
-            ",\"field\":" STRING ",\"request_id\":" STRING)},
+    {"Problem", OBJECT("\"type\",\"title\",\"status\",\"detail\",\"request_id\"",
+                       "\"type\":" STRING ",\"title\":" STRING ",\"status\":" INTEGER
+                       ",\"detail\":" STRING ",\"field\":" STRING ",\"request_id\":" STRING)},
     {"Metadata",
      OBJECT("", /* empty until the message is enriched */
             "\"topics\":" STRINGS ",\"categories\":" STRINGS
             ",\"importance\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1}"
             ",\"sentiment\":{\"type\":[\"object\",\"null\"],\"properties\":{\"overall\":" STRING
             ",\"score\":" NUMBER "}}"
-            ",\"intent\":{\"type\":[\"string\",\"null\"]},\"tags\":" STRINGS
-            ",\"entities\":" LIST(OBJECT("\"type\",\"value\"", "\"type\":" STRING ",\"value\":" STRING))
-            ",\"key_phrases\":" STRINGS ",\"method\":{\"type\":[\"string\",\"null\"]}"
-            ",\"model\":{\"type\":[\"string\",\"null\"]}"
-            ",\"confidence\":{\"type\":[\"number\",\"null\"]}"
-            ",\"enrichment_failed\":" BOOLEAN
-            ",\"enrichment_error\":{\"type\":[\"string\",\"null\"]},\"extra\":" OBJECT_ANY)},
+            ",\"intent\":{\"type\":[\"string\",\"null\"]},\"tags\":" STRINGS ",\"entities\":" LIST(
+                OBJECT("\"type\",\"value\"",
+                       "\"type\":" STRING
+                       ",\"value\":" STRING)) ",\"key_phrases\":" STRINGS
+                                              ",\"method\":{\"type\":[\"string\",\"null\"]}"
+                                              ",\"model\":{\"type\":[\"string\",\"null\"]}"
+                                              ",\"confidence\":{\"type\":[\"number\",\"null\"]}"
+                                              ",\"enrichment_failed\":" BOOLEAN
+                                              ",\"enrichment_error\":{\"type\":[\"string\","
+                                              "\"null\"]},\"extra\":" OBJECT_ANY)},
     {"Message",
      OBJECT("\"message_id\",\"user_id\",\"thread_id\",\"session_id\",\"role\",\"raw_text\","
             "\"metadata\",\"created_at\",\"visibility\",\"tier\",\"enrichment_state\"",
             "\"message_id\":" STRING ",\"user_id\":" STRING ",\"thread_id\":" STRING
             ",\"session_id\":" STRING
             ",\"role\":{\"type\":\"string\",\"enum\":[\"user\",\"assistant\",\"system\",\"tool\"]}"
-            ",\"raw_text\":" STRING ",\"metadata\":" REF("Metadata") ",\"created_at\":" TIME
-            ",\"agent_id\":{\"type\":[\"string\",\"null\"]}"
-            ",\"visibility\":{\"type\":\"string\",\"enum\":[\"private\",\"shared\",\"public\"]}"
-            ",\"sharing_groups\":" STRINGS
-            ",\"tier\":{\"type\":\"string\",\"enum\":[\"short\",\"mid\",\"long\",\"archive\"]}"
-            ",\"enrichment_state\":{\"type\":\"string\",\"enum\":[\"pending\",\"enriched\","
-            "\"failed\"]}")},
+            ",\"raw_text\":" STRING ",\"metadata\":" REF(
+                "Metadata") ",\"created_at\":" TIME ",\"agent_id\":{\"type\":[\"string\",\"null\"]}"
+                            ",\"visibility\":{\"type\":\"string\",\"enum\":[\"private\",\"shared\","
+                            "\"public\"]}"
+                            ",\"sharing_groups\":" STRINGS
+                            ",\"tier\":{\"type\":\"string\",\"enum\":[\"short\",\"mid\",\"long\","
+                            "\"archive\"]}"
+                            ",\"enrichment_state\":{\"type\":\"string\",\"enum\":[\"pending\","
+                            "\"enriched\","
+                            "\"failed\"]}")},
     {"MessageList",
      OBJECT("\"messages\"", "\"messages\":" LIST(REF("Message")) ",\"next\":" STRING)},
-    {"BulkResult",
-     OBJECT("\"stored\",\"created\",\"refused_count\",\"refused\"",
-            "\"stored\":" INTEGER ",\"created\":" INTEGER ",\"refused_count\":" INTEGER
-            ",\"refused\":" LIST(OBJECT("\"line\",\"error\"", "\"line\":" INTEGER ",\"error\":" STRING
-                                        ",\"field\":" STRING)))},
-    {"HitList",
-     OBJECT("\"hits\"", "\"hits\":" LIST(OBJECT("\"message\",\"score\"",
-                                                "\"message\":" REF("Message") ",\"score\":" NUMBER)))},
-    {"Context",
-     OBJECT("\"assembled_context\",\"key_points\",\"relevant_message_ids\",\"metadata\"",
-            "\"assembled_context\":" STRING ",\"key_points\":" STRINGS
-            ",\"relevant_message_ids\":" STRINGS ",\"metadata\":" OBJECT_ANY)},
+    {"BulkResult", OBJECT("\"stored\",\"created\",\"refused_count\",\"refused\"",
+                          "\"stored\":" INTEGER ",\"created\":" INTEGER
+                          ",\"refused_count\":" INTEGER ",\"refused\":" LIST(
+                              OBJECT("\"line\",\"error\"", "\"line\":" INTEGER ",\"error\":" STRING
+                                                           ",\"field\":" STRING)))},
+    {"HitList", OBJECT("\"hits\"", "\"hits\":" LIST(OBJECT(
+                                       "\"message\",\"score\"",
+                                       "\"message\":" REF("Message") ",\"score\":" NUMBER)))},
+    {"Context", OBJECT("\"assembled_context\",\"key_points\",\"relevant_message_ids\",\"metadata\"",
+                       "\"assembled_context\":" STRING ",\"key_points\":" STRINGS
+                       ",\"relevant_message_ids\":" STRINGS ",\"metadata\":" OBJECT_ANY)},
     {"Preferences",
      OBJECT("\"language\",\"timezone\",\"communication_style\",\"interests\",\"goals\","
             "\"preferred_name\",\"custom\"",
             "\"language\":{\"type\":[\"string\",\"null\"]},\"timezone\":{\"type\":[\"string\","
-            "\"null\"]},\"communication_style\":{\"type\":[\"string\",\"null\"]},\"interests\":" STRINGS
-            ",\"goals\":" STRINGS
+            "\"null\"]},\"communication_style\":{\"type\":[\"string\",\"null\"]},"
+            "\"interests\":" STRINGS ",\"goals\":" STRINGS
             ",\"preferred_name\":{\"type\":[\"string\",\"null\"]},\"custom\":" OBJECT_ANY)},
-    {"SignalList",
-     OBJECT("\"signals\"",
-            "\"signals\":" LIST(OBJECT("\"field\",\"value\",\"count\",\"ready\"",
-                                       "\"field\":" STRING ",\"value\":{},\"count\":" INTEGER
-                                       ",\"last_seen\":" TIME ",\"ready\":" BOOLEAN)))},
+    {"SignalList", OBJECT("\"signals\"", "\"signals\":" LIST(OBJECT(
+                                             "\"field\",\"value\",\"count\",\"ready\"",
+                                             "\"field\":" STRING ",\"value\":{},\"count\":" INTEGER
+                                             ",\"last_seen\":" TIME ",\"ready\":" BOOLEAN)))},
     {"SignalsApplied",
      OBJECT("\"applied\",\"preferences\"",
-            "\"applied\":" LIST(OBJECT("\"field\",\"value\"", "\"field\":" STRING ",\"value\":{}"))
-            ",\"preferences\":" REF("Preferences"))},
+            "\"applied\":" LIST(OBJECT("\"field\",\"value\"",
+                                       "\"field\":" STRING
+                                       ",\"value\":{}")) ",\"preferences\":" REF("Preferences"))},
     {"ExportLine",
      OBJECT("\"type\"",
             "\"type\":{\"type\":\"string\",\"enum\":[\"message\",\"preferences\",\"summary\"]}")},
     {"ErasureReceipt",
      OBJECT("\"user_id\",\"erased_at\",\"messages\",\"threads\",\"jobs\",\"summaries\","
             "\"preferences\",\"signals\",\"verified\"",
-            "\"user_id\":" STRING ",\"erased_at\":" TIME ",\"messages\":" INTEGER ",\"threads\":" INTEGER
-            ",\"jobs\":" INTEGER ",\"summaries\":" INTEGER ",\"preferences\":" INTEGER
-            ",\"signals\":" INTEGER ",\"verified\":" BOOLEAN)},
+            "\"user_id\":" STRING ",\"erased_at\":" TIME ",\"messages\":" INTEGER
+            ",\"threads\":" INTEGER ",\"jobs\":" INTEGER ",\"summaries\":" INTEGER
+            ",\"preferences\":" INTEGER ",\"signals\":" INTEGER ",\"verified\":" BOOLEAN)},
     {"Agent",
      OBJECT("\"agent_id\",\"name\",\"sharing_groups\",\"default_visibility\",\"can_read_public\","
             "\"can_write_public\"",
@@ -105,37 +109,35 @@ static const struct {
             "\"messages_by_visibility\"",
             "\"enabled\":" BOOLEAN ",\"mode\":" STRING ",\"total_agents\":" INTEGER
             ",\"messages_by_agent\":" OBJECT_ANY ",\"messages_by_visibility\":" OBJECT_ANY)},
-    {"Queue",
-     OBJECT("\"depth\",\"ready\",\"leased\",\"dead\",\"oldest_age_seconds\",\"dead_jobs\"",
-            "\"depth\":" INTEGER ",\"ready\":" INTEGER ",\"leased\":" INTEGER ",\"dead\":" INTEGER
-            ",\"oldest_age_seconds\":" NUMBER
-            ",\"dead_jobs\":" LIST(OBJECT("\"message_id\",\"attempts\"",
-                                          "\"message_id\":" STRING ",\"attempts\":" INTEGER)))},
+    {"Queue", OBJECT("\"depth\",\"ready\",\"leased\",\"dead\",\"oldest_age_seconds\",\"dead_jobs\"",
+                     "\"depth\":" INTEGER ",\"ready\":" INTEGER ",\"leased\":" INTEGER
+                     ",\"dead\":" INTEGER ",\"oldest_age_seconds\":" NUMBER ",\"dead_jobs\":" LIST(
+                         OBJECT("\"message_id\",\"attempts\"",
+                                "\"message_id\":" STRING ",\"attempts\":" INTEGER)))},
     {"Retried", OBJECT("\"retried\"", "\"retried\":" INTEGER)},
     {"Purged", OBJECT("\"purged\"", "\"purged\":" INTEGER)},
     {"CacheStats",
      OBJECT("\"cache\",\"invalidation\"",
-            "\"cache\":" OBJECT_ANY
-            ",\"invalidation\":" OBJECT("\"total_invalidations\",\"by_reason\",\"last_invalidation\","
-                                        "\"cache_hits\",\"cache_misses\",\"hit_rate\"",
-                                        "\"total_invalidations\":" INTEGER ",\"by_reason\":" OBJECT_ANY
-                                        ",\"last_invalidation\":{\"type\":[\"string\",\"null\"]}"
-                                        ",\"cache_hits\":" INTEGER ",\"cache_misses\":" INTEGER
-                                        ",\"hit_rate\":" NUMBER))},
+            "\"cache\":" OBJECT_ANY ",\"invalidation\":" OBJECT(
+                "\"total_invalidations\",\"by_reason\",\"last_invalidation\","
+                "\"cache_hits\",\"cache_misses\",\"hit_rate\"",
+                "\"total_invalidations\":" INTEGER ",\"by_reason\":" OBJECT_ANY
+                ",\"last_invalidation\":{\"type\":[\"string\",\"null\"]}"
+                ",\"cache_hits\":" INTEGER ",\"cache_misses\":" INTEGER ",\"hit_rate\":" NUMBER))},
     {"Invalidated", OBJECT("\"invalidated\"", "\"invalidated\":" INTEGER)},
     {"Migration",
-     OBJECT("\"messages_migrated\",\"threads_summarized\",\"messages_deleted\",\"errors\",\"dry_run\"",
-            "\"messages_migrated\":" INTEGER ",\"threads_summarized\":" INTEGER
-            ",\"messages_deleted\":" INTEGER ",\"errors\":" STRINGS ",\"dry_run\":" BOOLEAN)},
+     OBJECT(
+         "\"messages_migrated\",\"threads_summarized\",\"messages_deleted\",\"errors\",\"dry_run\"",
+         "\"messages_migrated\":" INTEGER ",\"threads_summarized\":" INTEGER
+         ",\"messages_deleted\":" INTEGER ",\"errors\":" STRINGS ",\"dry_run\":" BOOLEAN)},
     {"WorkersHealth",
      OBJECT("\"healthy\",\"issues\",\"timestamp\",\"worker_pool_size\",\"workers\"",
             "\"healthy\":" BOOLEAN ",\"issues\":" STRINGS ",\"timestamp\":" TIME
-            ",\"worker_pool_size\":" INTEGER
-            ",\"workers\":" OBJECT("\"enrichment\"",
-                                   "\"enrichment\":" OBJECT(
-                                       "\"healthy\",\"status\",\"issues\",\"metrics\"",
-                                       "\"healthy\":" BOOLEAN ",\"status\":" STRING
-                                       ",\"issues\":" STRINGS ",\"metrics\":" OBJECT_ANY)))},
+            ",\"worker_pool_size\":" INTEGER ",\"workers\":" OBJECT(
+                "\"enrichment\"",
+                "\"enrichment\":" OBJECT("\"healthy\",\"status\",\"issues\",\"metrics\"",
+                                         "\"healthy\":" BOOLEAN ",\"status\":" STRING
+                                         ",\"issues\":" STRINGS ",\"metrics\":" OBJECT_ANY)))},
     {"EnrichmentMetrics",
      OBJECT("\"processed_count\",\"trivial_skip_count\",\"error_count\",\"error_rate\","
             "\"avg_processing_time_ms\",\"queue_size\",\"last_error\",\"uptime_seconds\","
@@ -153,8 +155,9 @@ static const struct {
      OBJECT("\"messages_ingested\",\"messages_enriched\",\"context_requests\",\"queue_depth\","
             "\"active_workers\",\"worker_pool_size\",\"cache_hit_rate\",\"errors\"",
             "\"messages_ingested\":" INTEGER ",\"messages_enriched\":" INTEGER
-            ",\"context_requests\":" INTEGER ",\"queue_depth\":" INTEGER ",\"active_workers\":" INTEGER
-            ",\"worker_pool_size\":" INTEGER ",\"cache_hit_rate\":" NUMBER ",\"errors\":" INTEGER)},
+            ",\"context_requests\":" INTEGER ",\"queue_depth\":" INTEGER
+            ",\"active_workers\":" INTEGER ",\"worker_pool_size\":" INTEGER
+            ",\"cache_hit_rate\":" NUMBER ",\"errors\":" INTEGER)},
     {"ModelList",
      OBJECT("\"models\"", "\"models\":" LIST(OBJECT("\"provider\",\"state\"",
                                                     "\"provider\":" STRING ",\"state\":" STRING)))},
@@ -167,10 +170,9 @@ static const struct {
     {"Ready",
      OBJECT("\"status\"", "\"status\":{\"type\":\"string\",\"enum\":[\"ok\",\"stopping\"]}")},
     {"Text", STRING},
-    {"OpenApi",
-     OBJECT("\"openapi\",\"info\",\"paths\",\"components\"",
-            "\"openapi\":" STRING ",\"info\":" OBJECT_ANY ",\"paths\":" OBJECT_ANY
-            ",\"components\":" OBJECT_ANY)},
+    {"OpenApi", OBJECT("\"openapi\",\"info\",\"paths\",\"components\"",
+                       "\"openapi\":" STRING ",\"info\":" OBJECT_ANY ",\"paths\":" OBJECT_ANY
+                       ",\"components\":" OBJECT_ANY)},
 };
 
 bool mc_http_schema_at(size_t index, const char **name, const char **json)

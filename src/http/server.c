@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/compiler.h"
 #include "base/error.h"
@@ -21,9 +20,13 @@
 #define DEFAULT_IDLE_US (60 * MC_US_PER_SECOND)
 #define DEFAULT_REQUEST_US (30 * MC_US_PER_SECOND)
 #define DEFAULT_DRAIN_US (10 * MC_US_PER_SECOND)
+/* Callers that wait for a commit share the next one: threads make it worth sharing, whatever the
+ * cores. */
+#define THREADS_MIN 32
 #define POOL_THREADS 8
 #define CONNECTION_MEMORY ((size_t)24 * 1024) /* request line, headers, and a piece of the body */
-#define SPARE_DESCRIPTORS 256                 /* for the database, logs, and the rest */
+#define SPARE_CONNECTIONS 16
+#define SPARE_DESCRIPTORS 256 /* for the database, logs, and the rest */
 
 __attribute__((format(printf, 2, 0))) static void log_transport(void *cls, const char *format,
                                                                 va_list args)
@@ -54,12 +57,14 @@ static enum mc_status check_options(const struct mc_http_options *options,
                                     const struct mc_http_address *address, struct mc_error *err)
 {
     if (!address->loopback && options->api_key_count == 0)
-        return mc_fail_field(err, MC_CONFIG, "server.api_keys",
-                             "%s can be reached by others: set server.api_keys (keys of at least 16 "
-                             "characters), or listen on 127.0.0.1",
-                             options->listen ? options->listen : DEFAULT_LISTEN);
+        return mc_fail_field(
+            err, MC_CONFIG, "server.api_keys",
+            "%s can be reached by others: set server.api_keys (keys of at least 16 "
+            "characters), or listen on 127.0.0.1",
+            options->listen ? options->listen : DEFAULT_LISTEN);
     if (options->threads < 0 || options->threads > 256)
-        return mc_fail_field(err, MC_CONFIG, "server.threads", "server.threads must be from 0 to 256");
+        return mc_fail_field(err, MC_CONFIG, "server.threads",
+                             "server.threads must be from 0 to 256");
     if (options->idle_timeout_us < 0 || options->request_timeout_us < 0 ||
         options->drain_timeout_us < 0 || !(options->rate_limit >= 0))
         return mc_fail(err, MC_CONFIG, "a time or rate of the server is negative");
@@ -69,6 +74,8 @@ static enum mc_status check_options(const struct mc_http_options *options,
 static void set_options(struct mc_http_server *server, const struct mc_http_options *options)
 {
     server->max_body_bytes = options->max_body_bytes ? options->max_body_bytes : DEFAULT_BODY;
+    server->max_connections =
+        options->max_connections ? options->max_connections : DEFAULT_CONNECTIONS;
     server->max_peer_connections =
         options->max_peer_connections ? options->max_peer_connections : DEFAULT_PEER_CONNECTIONS;
     server->idle_timeout_us = options->idle_timeout_us ? options->idle_timeout_us : DEFAULT_IDLE_US;
@@ -80,34 +87,31 @@ static void set_options(struct mc_http_server *server, const struct mc_http_opti
 }
 
 /* The transport's threads inherit the mask: signals stay with the program's own threads. */
-static enum mc_status start_daemon(struct mc_http_server *server, int fd,
+static enum mc_status start_daemon(struct mc_http_server *server,
                                    const struct mc_http_options *options, struct mc_error *err)
 {
     int threads = options->threads ? options->threads : 2 * mc_core_count();
     if (options->threads == 0)
-        threads = options->metrics_only ? 1 : threads < 8 ? 8 : threads;
-    size_t connections = options->max_connections ? options->max_connections : DEFAULT_CONNECTIONS;
-    connections = connections < (size_t)threads ? (size_t)threads : connections;
-    raise_descriptor_limit(connections);
+        threads = options->metrics_only ? 1 : threads < THREADS_MIN ? THREADS_MIN : threads;
+    raise_descriptor_limit(server->max_connections);
+    /* The acceptor keeps the limit; the transport's, which it divides among its threads, only
+     * bounds it. */
+    size_t connections = server->max_connections + (size_t)threads * SPARE_CONNECTIONS;
     int64_t idle_s = (server->idle_timeout_us + MC_US_PER_SECOND - 1) / MC_US_PER_SECOND;
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        mc_http_on_request, server,
-        MHD_OPTION_EXTERNAL_LOGGER, log_transport, NULL,
-        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd,
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET |
+            MHD_USE_ERROR_LOG,
+        0, NULL, NULL, mc_http_on_request, server, MHD_OPTION_EXTERNAL_LOGGER, log_transport, NULL,
         MHD_OPTION_THREAD_POOL_SIZE, (unsigned)(threads > 1 ? threads : 0),
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)idle_s,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-        MHD_OPTION_NOTIFY_CONNECTION, mc_http_on_connection, server,
-        MHD_OPTION_URI_LOG_CALLBACK, mc_http_on_target, server,
-        MHD_OPTION_NOTIFY_COMPLETED, mc_http_on_completed, server,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_NOTIFY_CONNECTION, mc_http_on_connection, server, MHD_OPTION_URI_LOG_CALLBACK,
+        mc_http_on_target, server, MHD_OPTION_NOTIFY_COMPLETED, mc_http_on_completed, server,
         MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!server->daemon)
@@ -125,27 +129,25 @@ static void free_server(struct mc_http_server *server)
     free(server);
 }
 
-static enum mc_status start_parts(struct mc_http_server *server, const struct mc_http_options *options,
-                                  struct mc_error *err)
+static enum mc_status start_parts(struct mc_http_server *server,
+                                  const struct mc_http_options *options, struct mc_error *err)
 {
     enum mc_status status = mc_http_guard_new(options, &server->address, &server->guard, err);
     if (status == MC_OK)
         status = mc_http_pool_start(options->metrics_only ? 1 : POOL_THREADS, &server->pool, err);
     if (status == MC_OK)
         status = mc_http_keeper_start(server, err);
-    int fd = -1;
     if (status == MC_OK)
-        status = mc_http_address_listen(&server->address, &fd, err);
+        status = mc_http_address_listen(&server->address, &server->listen_fd, err);
     if (status != MC_OK)
         return status;
     char host[MC_HTTP_ADDRESS_SIZE];
     mc_http_address_text(&server->address, host);
-    snprintf(server->url, sizeof(server->url), strchr(host, ':') ? "http://[%s]:%d" : "http://%s:%d",
-             host, mc_http_address_port(&server->address));
-    status = start_daemon(server, fd, options, err);
-    if (status != MC_OK)
-        close(fd);
-    return status;
+    snprintf(server->url, sizeof(server->url),
+             strchr(host, ':') ? "http://[%s]:%d" : "http://%s:%d", host,
+             mc_http_address_port(&server->address));
+    status = start_daemon(server, options, err);
+    return status == MC_OK ? mc_http_acceptor_start(server, err) : status;
 }
 
 enum mc_status mc_http_start(struct mc_engine *engine, const struct mc_http_options *options,
@@ -163,6 +165,7 @@ enum mc_status mc_http_start(struct mc_engine *engine, const struct mc_http_opti
         return mc_fail_memory(err);
     made->engine = engine;
     made->address = address;
+    made->listen_fd = made->stop_fd = -1;
     mc_mutex_init(&made->mutex);
     mc_cond_init(&made->idle);
     mc_cond_init(&made->keep);
@@ -172,9 +175,12 @@ enum mc_status mc_http_start(struct mc_engine *engine, const struct mc_http_opti
     ignore_sigpipe();
     status = start_parts(made, options, err);
     if (status != MC_OK) {
+        mc_http_acceptor_stop(made);
         mc_http_keeper_stop(made);
         if (made->pool)
             mc_http_pool_stop(made->pool);
+        if (made->daemon)
+            MHD_stop_daemon(made->daemon);
         free_server(made);
         return status;
     }
@@ -217,9 +223,7 @@ void mc_http_stop(struct mc_http_server *server)
     if (!server)
         return;
     atomic_store(&server->draining, true);
-    MHD_socket fd = MHD_quiesce_daemon(server->daemon);
-    if (fd != MHD_INVALID_SOCKET)
-        close(fd);
+    mc_http_acceptor_stop(server);
     wait_until_idle(server);
     atomic_store(&server->stopping, true);
     shut_connections(server);

@@ -2,9 +2,11 @@
 #include "http/routes.h"
 
 const struct mc_http_field mc_http_migrate_fields[MC_HTTP_MIGRATE_COUNT] = {
-    [MC_HTTP_MIGRATE_USER] = {.name = "user_id", .type = MC_HTTP_STRING,
+    [MC_HTTP_MIGRATE_USER] = {.name = "user_id",
+                              .type = MC_HTTP_STRING,
                               .help = "Only this user; all when not given"},
-    [MC_HTTP_MIGRATE_DRY_RUN] = {.name = "dry_run", .type = MC_HTTP_BOOLEAN,
+    [MC_HTTP_MIGRATE_DRY_RUN] = {.name = "dry_run",
+                                 .type = MC_HTTP_BOOLEAN,
                                  .help = "Count, change nothing"},
 };
 

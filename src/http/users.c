@@ -7,8 +7,8 @@ enum mc_status mc_http_user_export(struct mc_http_request *req, struct mc_error 
 {
     struct mc_engine *engine = req->engine;
     struct mc_http_export *stream = NULL;
-    enum mc_status status = mc_http_export_new(req, req->params[0], req->query[MC_HTTP_AGENT_ID].text,
-                                               &stream, err);
+    enum mc_status status =
+        mc_http_export_new(req, req->params[0], req->query[MC_HTTP_AGENT_ID].text, &stream, err);
     if (status != MC_OK)
         return status;
     status = mc_user_export(engine, mc_http_export_user(stream), mc_http_export_agent(stream),

@@ -173,11 +173,14 @@ static enum mc_status set_object(const struct field *field, const struct mc_json
     if (mc_json_type(node) != MC_JSON_OBJECT)
         return wrong_type(field, "an object", node, err);
     mc_auto(mc_buf_fini) struct mc_buf buf;
-    mc_buf_init(&buf, CUSTOM_MAX);
+    mc_buf_init(&buf, SIZE_MAX / 2); /* what is in memory as a tree */
     mc_json_dump(node, &buf);
     if (buf.failed)
+        return mc_fail_memory(err);
+    if (buf.len > CUSTOM_MAX)
         return mc_fail_field(err, MC_TOO_LARGE, field->name,
-                             "%s takes more than %d bytes as JSON", field->name, CUSTOM_MAX);
+                             "%s takes %zu bytes as JSON, at most %d are allowed", field->name,
+                             buf.len, CUSTOM_MAX);
     value->object = mc_arena_copy(arena, mc_buf_str(&buf));
     return value->object.data ? MC_OK : mc_fail_memory(err);
 }

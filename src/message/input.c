@@ -224,10 +224,13 @@ enum mc_status mc_input_object(const struct mc_json *node, const char *field,
         return mc_fail_field(err, MC_INVALID, field, "%s must be an object, not %s", field,
                              mc_json_type_name(mc_json_type(node)));
     mc_auto(mc_buf_fini) struct mc_buf buf;
-    mc_buf_init(&buf, MC_METADATA_MAX_BYTES);
+    mc_buf_init(&buf, SIZE_MAX / 2); /* what is in memory as a tree */
     mc_json_dump(node, &buf);
     if (buf.failed)
-        return mc_fail_field(err, MC_TOO_LARGE, field, "%s takes more than %d bytes as JSON", field,
+        return mc_fail_memory(err);
+    if (buf.len > MC_METADATA_MAX_BYTES)
+        return mc_fail_field(err, MC_TOO_LARGE, field,
+                             "%s takes %zu bytes as JSON, at most %d are allowed", field, buf.len,
                              MC_METADATA_MAX_BYTES);
     mc_str copy = mc_arena_copy(arena, mc_buf_str(&buf));
     if (!copy.data)

@@ -232,19 +232,38 @@ struct owned_list {
     const struct mc_message *items[];
 };
 
+enum mc_status mc_record_list_new(size_t capacity, struct mc_message_list **list,
+                                  struct mc_error *err)
+{
+    if (capacity > SIZE_MAX / sizeof(struct mc_message *) - sizeof(struct owned_list))
+        return mc_fail_memory(err);
+    struct owned_list *made =
+        malloc(sizeof(struct owned_list) + capacity * sizeof(struct mc_message *));
+    if (!made)
+        return mc_fail_memory(err);
+    made->list = (struct mc_message_list){.count = 0, .items = made->items};
+    *list = &made->list;
+    return MC_OK;
+}
+
+void mc_record_list_add(struct mc_message_list *list, struct mc_record *record)
+{
+    struct owned_list *owned = mc_container_of(list, struct owned_list, list);
+    owned->items[list->count++] = &record->m;
+}
+
 enum mc_status mc_records_to_list(struct mc_records *records, struct mc_message_list **list,
                                   struct mc_error *err)
 {
-    struct owned_list *made =
-        malloc(sizeof(struct owned_list) + records->count * sizeof(struct mc_message *));
-    if (!made)
-        return mc_fail_memory(err);
+    struct mc_message_list *made = NULL;
+    enum mc_status status = mc_record_list_new(records->count, &made, err);
+    if (status)
+        return status;
     for (size_t i = 0; i < records->count; i++)
-        made->items[i] = &records->items[i]->m;
-    made->list = (struct mc_message_list){.count = records->count, .items = made->items};
+        mc_record_list_add(made, records->items[i]);
     records->count = 0;
     mc_records_fini(records);
-    *list = &made->list;
+    *list = made;
     return MC_OK;
 }
 

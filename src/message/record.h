@@ -46,6 +46,12 @@ struct mc_records {
 MC_MUST_CHECK bool mc_records_push(struct mc_records *records, struct mc_record *record);
 void mc_records_fini(struct mc_records *records);
 void mc_records_reverse(struct mc_records *records);
+/* An empty public list with room for so many messages; freed with mc_message_list_free. */
+MC_MUST_CHECK enum mc_status mc_record_list_new(size_t capacity, struct mc_message_list **list,
+                                                struct mc_error *err);
+/* Takes over the reference. There must be room: it cannot fail. */
+void mc_record_list_add(struct mc_message_list *list, struct mc_record *record);
+
 /* Makes the public list, which takes over the references; records is empty afterwards. */
 MC_MUST_CHECK enum mc_status mc_records_to_list(struct mc_records *records,
                                                 struct mc_message_list **list, struct mc_error *err);

@@ -222,7 +222,11 @@ struct mc_store_ops {
                              struct mc_record **removed, int64_t *thread_version,
                              struct mc_error *err);
 
-    /* Leases up to limit due jobs of a stage to `lease` (any unique text) until now + lease_us; an expired lease counts as due. */
+    /*
+     * Leases up to limit due jobs of a stage to `lease` (any unique text) until now + lease_us; an expired lease
+     * counts as due. A job that was attempted before is leased alone: if it ends the process again, it takes no
+     * other job's attempts with it.
+     */
     enum mc_status (*claim)(struct mc_store *store, mc_str lease, enum mc_stage stage, int64_t now_us,
                             int64_t lease_us, size_t limit, struct mc_jobs *out,
                             struct mc_error *err);

@@ -31,6 +31,7 @@
 #define QUESTION_WORTH 0.7
 #define SCRAP_WORTH 0.3
 #define SCRAP_TERMS 3
+#define LEAST_WORTH 0.3 /* of the best sentence: what is less says nothing, even where there is room */
 
 struct sentence {
     mc_str text;
@@ -39,6 +40,7 @@ struct sentence {
     size_t word_count;
     unsigned marks; /* numbers, codes, names, dates */
     double factor;
+    double first_worth; /* before anything was taken */
     bool taken;
 };
 
@@ -178,12 +180,19 @@ static size_t line_bytes(const struct summary *s, const struct sentence *sentenc
 static void choose(struct summary *s, size_t max_bytes)
 {
     size_t left = max_bytes + 1; /* the last line has no break */
+    double highest = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        s->sentences[i].first_worth = worth(s, &s->sentences[i]);
+        if (s->sentences[i].first_worth > highest)
+            highest = s->sentences[i].first_worth;
+    }
     for (;;) {
         struct sentence *best = NULL;
         double most = 0;
         for (size_t i = 0; i < s->count; i++) {
             struct sentence *sentence = &s->sentences[i];
-            if (sentence->taken || line_bytes(s, sentence) > left)
+            if (sentence->taken || sentence->first_worth < LEAST_WORTH * highest ||
+                line_bytes(s, sentence) > left)
                 continue;
             double value = worth(s, sentence);
             if (value > most) {

@@ -1,8 +1,8 @@
 /*
  * The contract of a store (src/store/store.h), the same cases over every back-end.
  *
- * A back-end brings a factory that opens an empty store, and runs store_contract with it. Each case gets a
- * store of its own. Times are made up; only the put's enqueue time is the clock's.
+ * A back-end brings a factory that opens an empty store, and runs store_contract with it. Each case
+ * gets a store of its own. Times are made up; only the put's enqueue time is the clock's.
  */
 #ifndef MC_TESTS_STORE_CONTRACT_H
 #define MC_TESTS_STORE_CONTRACT_H
@@ -117,7 +117,8 @@ static inline bool complete_row(struct mc_store *store, const char *lease, int64
     return done.applied;
 }
 
-/* Claims all first-stage jobs and completes them with terms of their text's own words (spaces as they are). */
+/* Claims all first-stage jobs and completes them with terms of their text's own words (spaces as
+ * they are). */
 static inline void index_all(struct mc_store *store)
 {
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
@@ -145,8 +146,11 @@ static inline void index_all(struct mc_store *store)
 
 static inline struct mc_match_query query_of(const char *user, const mc_str *terms, size_t count)
 {
-    return (struct mc_match_query){.user_id = mc_str_of(user), .reader = &everything, .terms = terms,
-                                   .term_count = count, .limit = 100};
+    return (struct mc_match_query){.user_id = mc_str_of(user),
+                                   .reader = &everything,
+                                   .terms = terms,
+                                   .term_count = count,
+                                   .limit = 100};
 }
 
 /* Ids of what matches, newest row first, in static memory. */
@@ -169,10 +173,10 @@ static inline const char *match_ids(struct mc_store *store, const struct mc_matc
     return ids_of(&found);
 }
 
+#include "store_contract_memory.h"
 #include "store_contract_messages.h"
 #include "store_contract_queue.h"
 #include "store_contract_search.h"
-#include "store_contract_memory.h"
 #include "store_contract_threads.h"
 
 static inline void store_contract(const struct store_factory *factory)
@@ -180,9 +184,8 @@ static inline void store_contract(const struct store_factory *factory)
     static const struct {
         const char *name;
         void (*run)(struct mc_store *store);
-    } cases[] = {
-        STORE_MESSAGE_CASES STORE_QUEUE_CASES STORE_SEARCH_CASES STORE_MEMORY_CASES
-            STORE_THREAD_CASES};
+    } cases[] = {STORE_MESSAGE_CASES STORE_QUEUE_CASES STORE_SEARCH_CASES STORE_MEMORY_CASES
+                     STORE_THREAD_CASES};
     for (size_t i = 0; i < mc_countof(cases); i++) {
         diag("%s: %s", factory->name, cases[i].name);
         struct mc_store *store = factory->open_empty();

@@ -1,4 +1,5 @@
-/* Part of store_contract.h: preferences, signals, agents, summaries, tiers, erasure, export, upkeep. */
+/* Part of store_contract.h: preferences, signals, agents, summaries, tiers, erasure, export,
+ * upkeep. */
 
 #include "base/json.h"
 
@@ -9,14 +10,15 @@ static inline void preferences(struct mc_store *store)
     struct mc_error err = {0};
     is_status(store->ops->preferences(store, MC_STR("u"), &json, &err), MC_OK, &err, "never set");
     is_int(json.len, 0, "is empty");
-    is_status(store->ops->set_preferences(store, MC_STR("u"), MC_STR("{\"a\":1}"), &err), MC_OK, &err,
-              "set");
+    is_status(store->ops->set_preferences(store, MC_STR("u"), MC_STR("{\"a\":1}"), &err), MC_OK,
+              &err, "set");
     is_status(store->ops->set_preferences(store, MC_STR("u"), MC_STR("{\"a\":\"ü\"}"), &err), MC_OK,
               &err, "set again");
     is_status(store->ops->preferences(store, MC_STR("u"), &json, &err), MC_OK, &err, "get");
     is_text(mc_buf_str(&json), "{\"a\":\"ü\"}", "the last one set");
     mc_buf_reset(&json);
-    is_status(store->ops->preferences(store, MC_STR("v"), &json, &err), MC_OK, &err, "another user");
+    is_status(store->ops->preferences(store, MC_STR("v"), &json, &err), MC_OK, &err,
+              "another user");
     is_int(json.len, 0, "has none");
 }
 
@@ -45,10 +47,13 @@ static inline void signals(struct mc_store *store)
     const struct mc_signal second[] = {{MC_STR("language"), MC_STR("de"), 2, T0 + 1, 0.25}};
     struct mc_error err = {0};
     is_status(store->ops->add_signals(store, MC_STR("u"), first, 2, &err), MC_OK, &err, "add");
-    is_status(store->ops->add_signals(store, MC_STR("u"), second, 1, &err), MC_OK, &err, "add more");
-    is_status(store->ops->add_signals(store, MC_STR("v"), second, 1, &err), MC_OK, &err, "of another");
+    is_status(store->ops->add_signals(store, MC_STR("u"), second, 1, &err), MC_OK, &err,
+              "add more");
+    is_status(store->ops->add_signals(store, MC_STR("v"), second, 1, &err), MC_OK, &err,
+              "of another");
     struct signals_seen seen = {0};
-    is_status(store->ops->signals(store, MC_STR("u"), see_signal, &seen, &err), MC_OK, &err, "read");
+    is_status(store->ops->signals(store, MC_STR("u"), see_signal, &seen, &err), MC_OK, &err,
+              "read");
     is_str(seen.text, "interest=cats*1 language=de*3 ", "counts are added up");
     is_double(seen.weight, 1.75, 1e-9, "weights too");
     is_int(seen.last_seen_us, T0 + 5, "the latest time is kept");
@@ -81,10 +86,14 @@ static inline bool see_count(void *context, mc_str name, int64_t count)
 static inline void agents(struct mc_store *store)
 {
     struct mc_error err = {0};
-    struct mc_agent_row b = {.agent_id = MC_STR("b"), .name = MC_STR("Bee"),
-                             .sharing_groups = MC_STR("[\"g\"]"), .can_read_public = true,
-                             .default_visibility = MC_VISIBILITY_SHARED, .created_at_us = T0};
-    struct mc_agent_row a = {.agent_id = MC_STR("a"), .name = MC_STR("Ay"), .can_write_public = true};
+    struct mc_agent_row b = {.agent_id = MC_STR("b"),
+                             .name = MC_STR("Bee"),
+                             .sharing_groups = MC_STR("[\"g\"]"),
+                             .can_read_public = true,
+                             .default_visibility = MC_VISIBILITY_SHARED,
+                             .created_at_us = T0};
+    struct mc_agent_row a = {
+        .agent_id = MC_STR("a"), .name = MC_STR("Ay"), .can_write_public = true};
     is_status(store->ops->put_agent(store, &b, &err), MC_OK, &err, "register");
     is_status(store->ops->put_agent(store, &a, &err), MC_OK, &err, "another");
     b.name = MC_STR("Bea");
@@ -121,28 +130,32 @@ static inline const char *summaries_for(struct mc_store *store, const char *user
     static struct text_seen seen;
     seen = (struct text_seen){0};
     struct mc_error err = {0};
-    enum mc_status status = store->ops->summaries(store, mc_str_of(user), reader, limit, see_summary,
-                                                  &seen, &err);
+    enum mc_status status =
+        store->ops->summaries(store, mc_str_of(user), reader, limit, see_summary, &seen, &err);
     return status == MC_OK ? seen.text : mc_status_name(status);
 }
 
-static inline const char *unsummarised_of(struct mc_store *store, const char *user, int64_t messages,
-                                          int64_t before_us)
+static inline const char *unsummarised_of(struct mc_store *store, const char *user,
+                                          int64_t messages, int64_t before_us)
 {
     static struct text_seen seen;
     seen = (struct text_seen){0};
     struct mc_error err = {0};
-    enum mc_status status = store->ops->unsummarised(store, mc_str_of(user), messages, before_us, 10,
-                                                     see_summary, &seen, &err);
+    enum mc_status status = store->ops->unsummarised(store, mc_str_of(user), messages, before_us,
+                                                     10, see_summary, &seen, &err);
     return status == MC_OK ? seen.text : mc_status_name(status);
 }
 
 static inline struct mc_summary summary_of(const char *thread, const char *text, int64_t last,
                                            int64_t created)
 {
-    return (struct mc_summary){.user_id = MC_STR("u"), .thread_id = mc_str_of(thread),
-                               .text = mc_str_of(text), .method = MC_STR("extractive"),
-                               .first_us = T0, .last_us = T0 + last, .messages = 2,
+    return (struct mc_summary){.user_id = MC_STR("u"),
+                               .thread_id = mc_str_of(thread),
+                               .text = mc_str_of(text),
+                               .method = MC_STR("extractive"),
+                               .first_us = T0,
+                               .last_us = T0 + last,
+                               .messages = 2,
                                .created_at_us = T0 + created};
 }
 
@@ -174,14 +187,18 @@ static inline void summaries(struct mc_store *store)
 static inline void summary_access(struct mc_store *store)
 {
     struct mc_error err = {0};
-    const struct mc_reader a = {.agent_id = MC_STR("a"), .read_public = true}, b = {.agent_id = MC_STR("b")};
+    const struct mc_reader a = {.agent_id = MC_STR("a"), .read_public = true},
+                           b = {.agent_id = MC_STR("b")};
     store_one(store, agent_message("u", "mixed", "m1", "x", "a", MC_VISIBILITY_PRIVATE));
     store_one(store, agent_message("u", "mixed", "m2", "x", "b", MC_VISIBILITY_PUBLIC));
     store_one(store, agent_message("u", "own", "m3", "x", "b", MC_VISIBILITY_PRIVATE));
-    struct mc_summary mixed = summary_of("mixed", "mixed", 0, 1), own = summary_of("own", "own", 0, 2);
-    is_status(store->ops->put_summary(store, &mixed, &err), MC_OK, &err, "of a thread of two agents");
+    struct mc_summary mixed = summary_of("mixed", "mixed", 0, 1),
+                      own = summary_of("own", "own", 0, 2);
+    is_status(store->ops->put_summary(store, &mixed, &err), MC_OK, &err,
+              "of a thread of two agents");
     is_status(store->ops->put_summary(store, &own, &err), MC_OK, &err, "of one agent's thread");
-    is_str(summaries_for(store, "u", 9, &a), "u/mixed:mixed:2 ", "a may read all of the mixed thread");
+    is_str(summaries_for(store, "u", 9, &a), "u/mixed:mixed:2 ",
+           "a may read all of the mixed thread");
     is_str(summaries_for(store, "u", 9, &b), "u/own:own:2 ", "b may not");
     is_str(summaries_for(store, "u", 9, &anonymous), "", "a stranger sees none");
     struct mc_record *removed = NULL;
@@ -189,8 +206,7 @@ static inline void summary_access(struct mc_store *store)
     is_status(store->ops->remove(store, MC_STR("m1"), &everything, &removed, &version, &err), MC_OK,
               &err, "the private message goes");
     mc_record_unref(removed);
-    is_str(summaries_for(store, "u", 9, &b), "u/own:own:2 ",
-           "its summary is not opened by that");
+    is_str(summaries_for(store, "u", 9, &b), "u/own:own:2 ", "its summary is not opened by that");
     is_str(summaries_for(store, "u", 9, &everything), "u/own:own:2 u/mixed:mixed:2 ",
            "and stays for who sees everything");
 }
@@ -233,15 +249,22 @@ static inline void tiers(struct mc_store *store)
         int64_t row = store_one(store, put);
         mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
         claim_into(store, "w", MC_STAGE_FIRST, clock, 1, &jobs);
-        struct mc_completion done = {.row = row, .metadata = mc_str_of(rows[i].metadata),
-                                     .terms = MC_STR("cat"), .importance = rows[i].importance,
+        struct mc_completion done = {.row = row,
+                                     .metadata = mc_str_of(rows[i].metadata),
+                                     .terms = MC_STR("cat"),
+                                     .importance = rows[i].importance,
                                      .state = MC_ENRICHMENT_ENRICHED};
-        is_status(store->ops->complete(store, MC_STR("w"), &done, 1, &err), MC_OK, &err, "enrich %s",
-                  rows[i].id);
+        is_status(store->ops->complete(store, MC_STR("w"), &done, 1, &err), MC_OK, &err,
+                  "enrich %s", rows[i].id);
     }
-    struct mc_tier_rule rule = {.now_us = now, .short_us = DAY, .mid_us = 30 * DAY,
-                                .long_us = 365 * DAY, .trivial_delete_us = 7 * DAY,
-                                .archive_delete_us = 730 * DAY, .keep_importance = 0.8, .batch = 2,
+    struct mc_tier_rule rule = {.now_us = now,
+                                .short_us = DAY,
+                                .mid_us = 30 * DAY,
+                                .long_us = 365 * DAY,
+                                .trivial_delete_us = 7 * DAY,
+                                .archive_delete_us = 730 * DAY,
+                                .keep_importance = 0.8,
+                                .batch = 2,
                                 .dry_run = true};
     struct mc_tier_step step = {0};
     is_status(store->ops->migrate(store, &rule, &step, &err), MC_OK, &err, "dry run");
@@ -315,7 +338,8 @@ static inline void erasure(struct mc_store *store)
     summary.user_id = MC_STR("gone");
     is_status(store->ops->set_preferences(store, MC_STR("gone"), MC_STR("{}"), &err), MC_OK, &err,
               "preferences");
-    is_status(store->ops->add_signals(store, MC_STR("gone"), &signal, 1, &err), MC_OK, &err, "signal");
+    is_status(store->ops->add_signals(store, MC_STR("gone"), &signal, 1, &err), MC_OK, &err,
+              "signal");
     is_status(store->ops->put_summary(store, &summary, &err), MC_OK, &err, "summary");
 
     struct mc_erased erased = {0};
@@ -378,13 +402,13 @@ static inline void export_pages(struct mc_store *store)
     put_records_fini(items, 600);
     store_one(store, message("v", "t1", "n", "x", 0));
     struct exported seen = {.store = store, .ordered = true};
-    is_status(store->ops->export_user(store, MC_STR("u"), &everything, see_record, &seen, &err), MC_OK,
-              &err, "export");
+    is_status(store->ops->export_user(store, MC_STR("u"), &everything, see_record, &seen, &err),
+              MC_OK, &err, "export");
     is_int(seen.count, 600, "all of the user");
     ok(seen.ordered, "oldest first");
     seen = (struct exported){.store = store, .ordered = true};
-    is_status(store->ops->export_user(store, MC_STR("u"), &anonymous, see_record, &seen, &err), MC_OK,
-              &err, "export for a stranger");
+    is_status(store->ops->export_user(store, MC_STR("u"), &anonymous, see_record, &seen, &err),
+              MC_OK, &err, "export for a stranger");
     is_int(seen.count, 300, "only what it may read");
     seen = (struct exported){.store = store, .stop_after = 300};
     is_status(store->ops->export_user(store, MC_STR("u"), &everything, see_record, &seen, &err),

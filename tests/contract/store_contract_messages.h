@@ -124,7 +124,7 @@ static inline void put_repeat(struct mc_store *store)
 static inline void put_batch(struct mc_store *store)
 {
     struct mc_put items[5] = {
-        message("u1", "t1", "b1", "one", 1),  message("u1", "t1", "b2", "two", 2),
+        message("u1", "t1", "b1", "one", 1),   message("u1", "t1", "b2", "two", 2),
         message("u1", "t1", "b1", "one", 1),  /* a repeat within the batch */
         message("u1", "t1", "b2", "zwei", 2), /* a conflict within the batch */
         message("u2", "t1", "b3", "three", 3),
@@ -146,7 +146,7 @@ static inline void order_in_thread(struct mc_store *store)
 {
     store_one(store, message("u", "t", "m10", "x", 10));
     store_one(store, message("u", "t", "m30", "x", 30));
-    store_one(store, message("u", "t", "m20", "x", 20)); /* back-dated */
+    store_one(store, message("u", "t", "m20", "x", 20));  /* back-dated */
     store_one(store, message("u", "t", "m20b", "x", 20)); /* same time: order of arrival */
     store_one(store, message("u", "other", "o", "x", 25));
     store_one(store, message("u2", "t", "n", "x", 25));
@@ -182,7 +182,8 @@ static inline void around_and_rows(struct mc_store *store)
     is_str(around_ids(store, rows[2], 1, 1, &everything), "m1 m3", "one on each side");
     is_str(around_ids(store, rows[2], 9, 9, &everything), "m0 m1 m3 m4", "all on both sides");
     is_str(around_ids(store, rows[0], 3, 0, &everything), "", "nothing before the first");
-    is_str(around_ids(store, 999999, 1, 1, &everything), "", "a row that is gone has no neighbours");
+    is_str(around_ids(store, 999999, 1, 1, &everything), "",
+           "a row that is gone has no neighbours");
 
     int64_t asked[] = {rows[3], 999999, rows[0], rows[3]};
     mc_auto(mc_records_fini) struct mc_records found = {0};
@@ -266,20 +267,28 @@ static inline void access_rule(struct mc_store *store)
         {"anonymous with public", "b-public none", {.read_public = true}},
         {"agent a alone", "a-private", {.agent_id = MC_STR("a")}},
         {"a with public", "b-public a-private", {.agent_id = MC_STR("a"), .read_public = true}},
-        {"a in blue", "b-shared a-private",
+        {"a in blue",
+         "b-shared a-private",
          {.agent_id = MC_STR("a"), .read_shared = true, .groups = blue, .group_count = 1}},
-        {"a in red", "a-private",
+        {"a in red",
+         "a-private",
          {.agent_id = MC_STR("a"), .read_shared = true, .groups = red, .group_count = 1}},
-        {"a in blue without sharing", "a-private",
+        {"a in blue without sharing",
+         "a-private",
          {.agent_id = MC_STR("a"), .groups = blue, .group_count = 1}},
         {"a in no group", "a-private", {.agent_id = MC_STR("a"), .read_shared = true}},
-        {"a with all shared", "c-ungrouped b-shared a-private",
+        {"a with all shared",
+         "c-ungrouped b-shared a-private",
          {.agent_id = MC_STR("a"), .read_any_shared = true}},
         {"agent b", "b-public b-shared b-private", {.agent_id = MC_STR("b")}},
-        {"everything of b", "b-public b-shared b-private",
+        {"everything of b",
+         "b-public b-shared b-private",
          {.everything = true, .only_agents = only_b, .only_agent_count = 1}},
-        {"a, only of b, public", "b-public",
-         {.agent_id = MC_STR("a"), .read_public = true, .only_agents = only_b,
+        {"a, only of b, public",
+         "b-public",
+         {.agent_id = MC_STR("a"),
+          .read_public = true,
+          .only_agents = only_b,
           .only_agent_count = 1}},
         {"an id that is SQL", "", {.agent_id = MC_STR("' OR 1=1 --")}},
     };
@@ -288,7 +297,8 @@ static inline void access_rule(struct mc_store *store)
         for (size_t i = 0; i < mc_countof(cases); i++) {
             const struct mc_reader *reader = &cases[i].reader;
             const char *sees = cases[i].sees;
-            is_str(recent_ids(store, "u", "t", NULL, 10, reader), sees, "recent: %s", cases[i].what);
+            is_str(recent_ids(store, "u", "t", NULL, 10, reader), sees, "recent: %s",
+                   cases[i].what);
             struct mc_match_query query = query_of("u", cat, 1);
             query.reader = reader;
             is_str(match_ids(store, &query), sees, "match: %s", cases[i].what);

@@ -22,7 +22,8 @@ static inline void claim_order(struct mc_store *store)
     is_int(stats.ready, 0, "none is ready");
     is_int(stats.oldest_us, jobs.items[0].enqueued_us, "the oldest");
     is_int(stats.next_due_us, now + MINUTE, "next due when a lease ends");
-    is_status(store->ops->queue(store, now + MINUTE + 1, &stats, &err), MC_OK, &err, "queue, later");
+    is_status(store->ops->queue(store, now + MINUTE + 1, &stats, &err), MC_OK, &err,
+              "queue, later");
     is_int(stats.leased, 0, "no lease holds any more");
     is_int(stats.ready, 3, "all are ready");
 }
@@ -46,6 +47,24 @@ static inline void lease_expiry(struct mc_store *store)
     is_text(got->m.metadata, "{\"method\":\"builtin\"}", "and metadata");
     mc_record_unref(got);
     ok(!complete_row(store, "w2", 123456, "none", 0), "a row that is not there is not applied");
+}
+
+/* What was attempted before comes alone, so that what ends a process takes no other job with it. */
+static inline void attempted_alone(struct mc_store *store)
+{
+    int64_t now = mc_time_now_us() + SECOND;
+    store_one(store, message("u", "t", "m1", "x", 0));
+    store_one(store, message("u", "t", "m2", "x", 0));
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    is_int(claim_into(store, "w1", MC_STAGE_FIRST, now, 9, &jobs), 2, "fresh jobs come together");
+    store_one(store, message("u", "t", "m3", "x", 0));
+    store_one(store, message("u", "t", "m4", "x", 0));
+    is_int(claim_into(store, "w2", MC_STAGE_FIRST, now + MINUTE, 9, &jobs), 2, "fresh ones again");
+    is_text(jobs.items[2].record->m.message_id, "m3", "without those attempted, which are due later");
+    is_int(claim_into(store, "w3", MC_STAGE_FIRST, now + MINUTE, 9, &jobs), 1, "these come alone");
+    is_int(jobs.items[4].attempts, 2, "for a second attempt");
+    is_int(claim_into(store, "w3", MC_STAGE_FIRST, now + MINUTE, 9, &jobs), 1, "one by one");
+    is_int(claim_into(store, "w3", MC_STAGE_FIRST, now + MINUTE, 9, &jobs), 0, "until none is due");
 }
 
 static inline void two_stages(struct mc_store *store)
@@ -98,17 +117,19 @@ static inline void failures(struct mc_store *store)
     int64_t row = store_one(store, message("u", "t", "m1", "x", 0));
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
     claim_into(store, "w", MC_STAGE_FIRST, now, 1, &jobs);
-    struct mc_failure later = {.row = row, .retry_at_us = now + MINUTE / 2, .error = MC_STR("busy")};
+    struct mc_failure later = {
+        .row = row, .retry_at_us = now + MINUTE / 2, .error = MC_STR("busy")};
     is_status(store->ops->fail(store, MC_STR("x"), &later, 1, &err), MC_OK, &err,
               "a failure of somebody else");
     is_int(scratch_queue(store).leased, 1, "changes nothing");
-    is_status(store->ops->fail(store, MC_STR("w"), &later, 1, &err), MC_OK, &err, "try again later");
+    is_status(store->ops->fail(store, MC_STR("w"), &later, 1, &err), MC_OK, &err,
+              "try again later");
     is_int(claim_into(store, "w", MC_STAGE_FIRST, now + MINUTE / 2 - 1, 1, &jobs), 0, "not yet");
     is_int(claim_into(store, "w", MC_STAGE_FIRST, now + MINUTE / 2, 1, &jobs), 1, "now");
     is_int(jobs.items[1].attempts, 2, "the second attempt");
 
-    struct mc_failure dead = {.row = row, .error = MC_STR("no use"),
-                              .metadata = MC_STR("{\"enrichment_failed\":true}")};
+    struct mc_failure dead = {
+        .row = row, .error = MC_STR("no use"), .metadata = MC_STR("{\"enrichment_failed\":true}")};
     is_status(store->ops->fail(store, MC_STR("w"), &dead, 1, &err), MC_OK, &err, "give up");
     is_int(claim_into(store, "w", MC_STAGE_FIRST, now + 9 * MINUTE, 9, &jobs), 0,
            "a dead job is not claimed");
@@ -181,6 +202,7 @@ static inline void removed_while_leased(struct mc_store *store)
 }
 
 #define STORE_QUEUE_CASES                                                                          \
-    {"claims", claim_order}, {"leases run out", lease_expiry}, {"two stages", two_stages},         \
+    {"claims", claim_order}, {"leases run out", lease_expiry},                                    \
+        {"attempted before", attempted_alone}, {"two stages", two_stages},                         \
         {"failures", failures}, {"release", releases},                                             \
         {"removed while leased", removed_while_leased},

@@ -85,9 +85,9 @@ static inline void search_odd_terms(struct mc_store *store)
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
     claim_into(store, "w", MC_STAGE_FIRST, mc_time_now_us() + SECOND, 1, &jobs);
     complete_row(store, "w", row, "grüße 你好 ord-12345 naïve a.b #7 x_y  \xf0\x9f\x8e\x89", 0);
-    const mc_str found[] = {MC_STR("grüße"), MC_STR("你好"),  MC_STR("ord-12345"),
-                            MC_STR("naïve"), MC_STR("a.b"),   MC_STR("#7"),
-                            MC_STR("x_y"),   MC_STR("\xf0\x9f\x8e\x89")};
+    const mc_str found[] = {
+        MC_STR("grüße"), MC_STR("你好"), MC_STR("ord-12345"), MC_STR("naïve"),
+        MC_STR("a.b"),   MC_STR("#7"),   MC_STR("x_y"),       MC_STR("\xf0\x9f\x8e\x89")};
     for (size_t i = 0; i < mc_countof(found); i++) {
         struct mc_match_query query = query_of("u", &found[i], 1);
         is_str(match_ids(store, &query), "m1", "'%.*s' is found", MC_STR_ARG(found[i]));

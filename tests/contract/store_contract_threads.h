@@ -77,7 +77,8 @@ static inline void concurrent_puts(struct mc_store *store)
     check_is_clean(store, "after the storm");
 }
 
-/* Claims with short leases that run out at once for the others, so that many complete the same job. */
+/* Claims with short leases that run out at once for the others, so that many complete the same job.
+ */
 static inline void *claim_and_complete(void *context)
 {
     struct caller *c = context;
@@ -87,7 +88,8 @@ static inline void *claim_and_complete(void *context)
         mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
         struct mc_error err;
         int64_t now = mc_time_now_us() + (int64_t)turn * SECOND;
-        if (c->store->ops->claim(c->store, mc_str_of(lease), MC_STAGE_FIRST, now, 1, 16, &jobs, &err)) {
+        if (c->store->ops->claim(c->store, mc_str_of(lease), MC_STAGE_FIRST, now, 1, 16, &jobs,
+                                 &err)) {
             c->failures++;
             continue;
         }
@@ -118,7 +120,8 @@ static inline void exactly_once(struct mc_store *store)
     is_status(store->ops->put(store, items, 300, &err), MC_OK, &err, "300 jobs");
     put_records_fini(items, 300);
     struct mc_thread_state before = {0}, after = {0};
-    is_status(store->ops->thread(store, MC_STR("u"), MC_STR("t"), &before, &err), MC_OK, &err, "before");
+    is_status(store->ops->thread(store, MC_STR("u"), MC_STR("t"), &before, &err), MC_OK, &err,
+              "before");
     struct caller callers[4];
     run_callers(store, 4, claim_and_complete, callers);
     int failures = 0, applied = 0;
@@ -128,7 +131,8 @@ static inline void exactly_once(struct mc_store *store)
     }
     is_int(failures, 0, "no call failed");
     is_int(applied, 300, "each job was applied once");
-    is_status(store->ops->thread(store, MC_STR("u"), MC_STR("t"), &after, &err), MC_OK, &err, "after");
+    is_status(store->ops->thread(store, MC_STR("u"), MC_STR("t"), &after, &err), MC_OK, &err,
+              "after");
     is_int(after.version - before.version, 300, "the thread changed 300 times");
     struct mc_queue_stats stats = scratch_queue(store);
     ok(stats.ready == 0 && stats.leased == 0, "the queue is empty");
@@ -154,7 +158,8 @@ static inline void *mixed_work(void *context)
             struct mc_completion done = {.row = jobs.items[j].record->row,
                                          .terms = jobs.items[j].record->m.text,
                                          .state = MC_ENRICHMENT_ENRICHED};
-            c->failures += c->store->ops->complete(c->store, mc_str_of(lease), &done, 1, &err) != MC_OK;
+            c->failures +=
+                c->store->ops->complete(c->store, mc_str_of(lease), &done, 1, &err) != MC_OK;
         }
         const mc_str cat[] = {MC_STR("cat")};
         struct mc_match_query query = query_of(user, cat, 1);
@@ -180,4 +185,5 @@ static inline void mixed_load(struct mc_store *store)
 }
 
 #define STORE_THREAD_CASES                                                                         \
-    {"concurrent puts", concurrent_puts}, {"exactly once", exactly_once}, {"mixed work", mixed_load},
+    {"concurrent puts", concurrent_puts}, {"exactly once", exactly_once},                          \
+        {"mixed work", mixed_load},

@@ -162,7 +162,7 @@ static inline const char *recent_ids(struct mc_engine *engine, const char *agent
                                      size_t size)
 {
     struct mc_recent_query query = {
-        .user_id = MC_STR("u"), .thread_id = MC_STR("t"), .agent_id = mc_str_of(agent), .limit = 100};
+        .user_id = MC_STR("u"), .thread_id = MC_STR("t"), .agent_id = mc_str_of(agent), .limit = 50};
     struct mc_message_list *list = NULL;
     struct mc_error err = {0};
     if (mc_message_recent(engine, &query, &list, &err))

@@ -2,7 +2,6 @@
 #include "tap.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/compiler.h"
 #include "base/error.h"
@@ -12,12 +11,13 @@
 #include "context/context.h"
 #include "enrich/first_stage.h"
 #include "store/sqlite/sqlite_store.h"
+#include "support/scratch.h"
 
 #define NOW INT64_C(1767225600000000) /* 2026-01-01 */
 #define MINUTE (60 * MC_US_PER_SECOND)
 
 struct fixture {
-    char dir[64];
+    struct scratch scratch;
     struct mc_vocabulary *vocabulary;
     struct mc_trivial_detector *trivial;
     struct mc_retrieval r;
@@ -35,12 +35,9 @@ static void must(enum mc_status status, const struct mc_error *err)
 static void fixture_open(struct fixture *f, size_t cache_max_size)
 {
     struct mc_error err;
-    *f = (struct fixture){.dir = "/tmp/mindcore-context-XXXXXX"};
-    if (!mkdtemp(f->dir))
-        bail_out("no temporary folder");
-    char path[96];
-    snprintf(path, sizeof(path), "%s/test.db", f->dir);
-    struct mc_sqlite_options sqlite = {.path = path};
+    *f = (struct fixture){.clock_us = NOW - 40 * MC_US_PER_DAY};
+    scratch_make(&f->scratch);
+    struct mc_sqlite_options sqlite = {.path = scratch_path(&f->scratch, "test.db")};
     struct mc_cache_options cache = {.max_size = cache_max_size, .max_bytes = 64U << 20};
     must(mc_vocabulary_new(&f->vocabulary, &err), &err);
     must(mc_trivial_new(&f->trivial, MC_STR_NONE, &err), &err);
@@ -53,7 +50,6 @@ static void fixture_open(struct fixture *f, size_t cache_max_size)
     f->r.half_life_us = 14 * MC_US_PER_DAY;
     f->r.default_max_messages = 50;
     f->r.default_max_tokens = 8000;
-    f->clock_us = NOW - 40 * MC_US_PER_DAY;
 }
 
 static void fixture_close(struct fixture *f)
@@ -63,13 +59,7 @@ static void fixture_close(struct fixture *f)
     mc_vocabulary_free(f->vocabulary);
     mc_trivial_free(f->trivial);
     mc_metrics_free(f->r.metrics);
-    char command[128];
-    static const char *const names[] = {"test.db", "test.db-wal", "test.db-shm", "test.db.lock"};
-    for (size_t i = 0; i < mc_countof(names); i++) {
-        snprintf(command, sizeof(command), "%s/%s", f->dir, names[i]);
-        unlink(command);
-    }
-    rmdir(f->dir);
+    scratch_remove(&f->scratch);
 }
 
 /* Stores a message as the engine does: store, then cache. */

@@ -27,8 +27,8 @@ static void test_open_errors(void)
                "database.backend");
     not_opened(&scratch, OPTIONS("llm.provider", "openai"), MC_UNSUPPORTED, "llm.provider");
     not_opened(&scratch, OPTIONS("llm.provider", "llama_cpp"), MC_UNSUPPORTED, "llm.provider");
-    not_opened(&scratch, OPTIONS("enrichment.workers", "0"), MC_CONFIG, "1");
-    not_opened(&scratch, OPTIONS("enrichment.workers", "17"), MC_CONFIG, "16");
+    not_opened(&scratch, OPTIONS("enrichment.workers", "0"), MC_INVALID, "1..16");
+    not_opened(&scratch, OPTIONS("enrichment.workers", "17"), MC_INVALID, "1..16");
     not_opened(&scratch, OPTIONS("multi_agent.default_sharing_groups", "[\"two words\"]"), MC_CONFIG,
                "multi_agent.default_sharing_groups");
     not_opened(&scratch,
@@ -37,7 +37,7 @@ static void test_open_errors(void)
     not_opened(&scratch, OPTIONS("vocabulary.synonyms", "{\"kayak\":\"no such topic\"}"), MC_CONFIG,
                "no such topic");
     const char *missing = scratch_path(&scratch, "no/such/folder/e.db");
-    not_opened(&scratch, OPTIONS("database.path", missing), MC_IO, missing);
+    not_opened(&scratch, OPTIONS("database.path", missing), MC_IO, "no/such/folder");
     not_opened(&scratch, OPTIONS("database.path", scratch.dir), MC_IO, scratch.dir);
     const char *odd = scratch_path(&scratch, "odd.db");
     FILE *file = fopen(odd, "w");

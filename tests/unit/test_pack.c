@@ -90,14 +90,35 @@ static void test_exact(void)
     is_int(differs, 0, "room tells what fits");
 }
 
+static void test_time(void)
+{
+    static const struct {
+        int64_t time_us;
+        const char *text;
+    } times[] = {
+        {0, "1970-01-01 00:00"},
+        {-1, "1969-12-31 23:59"},
+        {INT64_C(1709251199999999), "2024-02-29 23:59"},
+        {INT64_C(1767225660000000), "2026-01-01 00:01"},
+    };
+    for (size_t i = 0; i < mc_countof(times); i++) {
+        char text[MC_RENDER_TIME_SIZE], whole[MC_TIME_TEXT_SIZE], want[MC_RENDER_TIME_SIZE];
+        mc_render_time(times[i].time_us, text);
+        is_str(text, times[i].text, "time %zu", i);
+        mc_time_format(times[i].time_us, whole);
+        snprintf(want, sizeof(want), "%.10s %.5s", whole, whole + 11);
+        is_str(text, want, "as everywhere else");
+    }
+}
+
 static void test_render(void)
 {
     mc_auto(mc_buf_fini) struct mc_buf line;
     mc_buf_init(&line, 1U << 20);
     struct mc_message m = {.role = MC_ROLE_TOOL, .agent_id = MC_STR("bot-1"),
                            .created_at_us = INT64_C(1767225660000000)};
-    mc_render_message(&line, &m, MC_STR("~ "), MC_STR("  one\r\n## two\n\nthree\x07 "), 1000);
-    is_text(mc_buf_str(&line), "~ [2026-01-01 00:01] tool (bot-1): one\n  ## two\n  \n  three\n",
+    mc_render_message(&line, &m, MC_STR("~ "), MC_STR("  one\r\n## two\n\nth\x07" "ree "), 1000);
+    is_text(mc_buf_str(&line), "~ [2026-01-01 00:01] tool (bot-1): one\n  ## two\n  \n  th ree\n",
             "lines are indented");
     mc_render_indented(&line, MC_STR("one\ntwo"), 1000);
     is_text(mc_buf_str(&line), "  one\n  two\n", "all lines");
@@ -121,6 +142,7 @@ int main(void)
     test_order();
     test_messages();
     test_exact();
+    test_time();
     test_render();
     return done_testing();
 }

@@ -97,14 +97,14 @@ static void pragmas(void)
         struct mc_error err = {0};
         char text[64];
         is_status(mc_sqlite_store_open(&options, &store, &err), MC_OK, &err, "open");
-        is_status(mc_sqlite_store_pragma(store, "synchronous", false, text, sizeof(text), &err), MC_OK,
-                  &err, "pragma");
+        is_status(mc_sqlite_store_pragma(store, "synchronous", false, text, sizeof(text), &err),
+                  MC_OK, &err, "pragma");
         is_str(text, full ? "2" : "1", "synchronous is %s", full ? "full" : "normal");
         for (size_t i = 0; i < mc_countof(want); i++)
             for (int reader = 0; reader < 2; reader++) {
                 const char *value = reader ? want[i].reader : want[i].writer;
-                is_status(mc_sqlite_store_pragma(store, want[i].name, reader != 0, text, sizeof(text),
-                                                 &err),
+                is_status(mc_sqlite_store_pragma(store, want[i].name, reader != 0, text,
+                                                 sizeof(text), &err),
                           MC_OK, &err, "pragma");
                 if (value)
                     is_str(text, value, "%s of the %s", want[i].name, reader ? "reader" : "writer");
@@ -179,8 +179,9 @@ static int open_refused(void)
     struct mc_store *store = NULL;
     struct mc_error err = {0};
     enum mc_status status = mc_sqlite_store_open(&options, &store, &err);
-    return status == MC_IO && strstr(err.message, checked_path) && strstr(err.message, "writable") ? 0
-                                                                                                  : 1;
+    return status == MC_IO && strstr(err.message, checked_path) && strstr(err.message, "writable")
+               ? 0
+               : 1;
 }
 
 static void read_only(void)
@@ -586,8 +587,8 @@ static void backups(void)
     is_status(store->ops->backup(store, stopped, stop_progress, NULL, &err), MC_CANCELLED, &err,
               "stopped");
     ok(access(stopped, F_OK) != 0, "leaves nothing behind");
-    is_status(store->ops->backup(store, scratch_path(&scratch, "no/where.db"), NULL, NULL, &err), MC_IO,
-              &err, "a missing folder");
+    is_status(store->ops->backup(store, scratch_path(&scratch, "no/where.db"), NULL, NULL, &err),
+              MC_IO, &err, "a missing folder");
     store->ops->close(store);
     store = scratch_store(&scratch, "copy.db");
     is_int(count_found(store, "m", 200), 200, "the copy has all messages");
@@ -617,8 +618,8 @@ static void *put_in_thread(void *context)
 static void group_commit(void)
 {
     struct mc_metrics *metrics = mc_metrics_new();
-    struct mc_sqlite_options options = {.path = scratch_path(&scratch, "group.db"),
-                                        .synchronous_full = true, .metrics = metrics};
+    struct mc_sqlite_options options = {
+        .path = scratch_path(&scratch, "group.db"), .synchronous_full = true, .metrics = metrics};
     struct mc_store *store = NULL;
     struct mc_error err = {0};
     is_status(mc_sqlite_store_open(&options, &store, &err), MC_OK, &err, "open");

@@ -34,13 +34,14 @@ static void test_sentences(void)
     is_str(split("www.example.com/a.b is up"), "www.example.com/a.b is up", "addresses");
 }
 
+#define TEXT(literal) {literal, sizeof(literal) - 1}
 static const struct mc_utterance talk[] = {
-    {{"user", 4}, {"Hi there! I hope you are well.", 30}, 0.2},
-    {{"user", 4}, {"My order ORD-48213 of 3 May was charged twice, 49.90 EUR each. I want a refund.", 78}, 0.9},
-    {{"assistant", 9}, {"I am sorry about that. Which card was charged?", 46}, 0.4},
-    {{"user", 4}, {"The Visa card ending in 4411. The refund for the order should go there.", 71}, 0.8},
-    {{"assistant", 9}, {"The refund of 49.90 EUR for order ORD-48213 was issued on Monday.", 65}, 0.8},
-    {{"user", 4}, {"Great, thanks.", 14}, 0.1},
+    {TEXT("user"), TEXT("Hi there! I hope you are well."), 0.2},
+    {TEXT("user"), TEXT("My order ORD-48213 of 3 May was charged twice, 49.90 EUR each. I want a refund."), 0.9},
+    {TEXT("assistant"), TEXT("I am sorry about that. Which card was charged?"), 0.4},
+    {TEXT("user"), TEXT("The Visa card ending in 4411. The refund for the order should go there."), 0.8},
+    {TEXT("assistant"), TEXT("The refund of 49.90 EUR for order ORD-48213 was issued on Monday."), 0.8},
+    {TEXT("user"), TEXT("Great, thanks."), 0.1},
 };
 
 static struct mc_extract summary(size_t max_bytes, struct mc_arena *arena)

@@ -65,7 +65,8 @@ static void test_properties(void)
     mc_buf_init(&two, 1U << 16);
     mc_buf_init(&both, 1U << 17);
     mc_arena_init(&arena, 64U << 20);
-    int not_additive = 0, over = 0, not_longest = 0, not_prefix = 0, cut_over = 0, torn = 0;
+    int not_additive = 0, over = 0, not_longest = 0, not_prefix = 0, cut_over = 0, torn = 0,
+        runs_differ = 0;
     for (int round = 0; round < 3000; round++) {
         random_text(&one, any(40));
         random_text(&two, any(40));
@@ -76,6 +77,10 @@ static void test_properties(void)
         mc_buf_append(&both, b);
         not_additive += mc_tokens_units(mc_buf_str(&both)) !=
                         mc_tokens_units(a) + mc_tokens_units(MC_STR("\n")) + mc_tokens_units(b);
+        /* Counting letter by letter gives the same as counting runs. */
+        runs_differ += mc_tokens_prefix(a, mc_tokens_units(a)).len != a.len;
+        size_t fewer = mc_tokens_units(a);
+        runs_differ += fewer > 0 && mc_tokens_prefix(a, fewer - 1).len == a.len;
         size_t max = any(120);
         mc_str prefix = mc_tokens_prefix(a, max);
         over += mc_tokens_units(prefix) > max;
@@ -87,6 +92,7 @@ static void test_properties(void)
         torn += mc_utf8_check(a, NULL, NULL) && !mc_utf8_check(cut, NULL, NULL);
     }
     is_int(not_additive, 0, "units of lines add up");
+    is_int(runs_differ, 0, "a text needs its units, and not one less");
     is_int(over, 0, "a prefix is never above its budget");
     is_int(not_prefix, 0, "nor longer than the text");
     is_int(not_longest, 0, "a text that fits is kept whole");

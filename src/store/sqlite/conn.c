@@ -13,8 +13,8 @@
 #define SCRATCH_MAX_BYTES (4U << 20)
 
 /*
- * Waits for the lock of another process. SQLite's own handler sleeps up to 100 ms at a time, which starves
- * one of two busy processes; here waits grow to 10 ms.
+ * Waits for the lock of another process. SQLite's own handler sleeps up to 100 ms at a time, which
+ * starves one of two busy processes; here waits grow to 10 ms.
  */
 static int wait_for_lock(void *context, int count)
 {
@@ -100,7 +100,8 @@ static const struct meaning meanings[] = {
     {SQLITE_CANTOPEN, MC_IO, "check that the folder exists and that this user may write in it"},
     {SQLITE_IOERR, MC_IO, "check the disk and the folder's permissions"},
     {SQLITE_PROTOCOL, MC_BUSY, "too many processes wait for the file; try again"},
-    {SQLITE_CORRUPT, MC_CORRUPT, "restore a backup, or save what is left with: sqlite3 FILE .recover"},
+    {SQLITE_CORRUPT, MC_CORRUPT,
+     "restore a backup, or save what is left with: sqlite3 FILE .recover"},
     {SQLITE_NOTADB, MC_CORRUPT, "this is not a database; give another database.path"},
     {SQLITE_TOOBIG, MC_TOO_LARGE, "a value is too large for the database"},
     {SQLITE_INTERRUPT, MC_CANCELLED, "stopped"},
@@ -112,8 +113,9 @@ static bool is_no_space(int number)
 }
 
 /*
- * SQLite says FULL only for ENOSPC of a plain write; a quota, a limit on the size of files, or a full disk met by
- * fsync arrive as input or output errors. The reason is kept with the file that had it.
+ * SQLite says FULL only for ENOSPC of a plain write; a quota, a limit on the size of files, or a
+ * full disk met by fsync arrive as input or output errors. The reason is kept with the file that
+ * had it.
  */
 static bool out_of_space(const struct mc_conn *conn, int code)
 {
@@ -189,7 +191,8 @@ enum mc_status mc_conn_start(struct mc_conn *conn, const char *sql, const struct
     return MC_OK;
 }
 
-enum mc_status mc_conn_step(struct mc_conn *conn, sqlite3_stmt *stmt, bool *row, struct mc_error *err)
+enum mc_status mc_conn_step(struct mc_conn *conn, sqlite3_stmt *stmt, bool *row,
+                            struct mc_error *err)
 {
     int code = sqlite3_step(stmt);
     if (code != SQLITE_ROW && code != SQLITE_DONE)

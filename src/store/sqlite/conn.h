@@ -34,9 +34,13 @@ struct mc_conn {
 MC_MUST_CHECK enum mc_status mc_conn_open(const char *path, int64_t busy_timeout_us, bool create,
                                           struct mc_conn **conn, struct mc_error *err);
 void mc_conn_close(struct mc_conn *conn);
-static inline void mc_conn_close_ptr(struct mc_conn **conn) { mc_conn_close(*conn); }
+static inline void mc_conn_close_ptr(struct mc_conn **conn)
+{
+    mc_conn_close(*conn);
+}
 
-/* The status of SQLite's result code; err says what the connection could not do, why, and what helps. Sets broken. */
+/* The status of SQLite's result code; err says what the connection could not do, why, and what
+ * helps. Sets broken. */
 enum mc_status mc_conn_fail(struct mc_conn *conn, int code, struct mc_error *err);
 
 /* ---- Values ---- */
@@ -73,7 +77,8 @@ static inline struct mc_bind mc_bind_text(mc_str text)
 
 /* ---- Statements ---- */
 
-/* The statement, reset and bound, ready for mc_conn_step; give it back with mc_stmt_done (mc_auto). */
+/* The statement, reset and bound, ready for mc_conn_step; give it back with mc_stmt_done (mc_auto).
+ */
 MC_MUST_CHECK enum mc_status mc_conn_start(struct mc_conn *conn, const char *sql,
                                            const struct mc_bind *binds, sqlite3_stmt **stmt,
                                            struct mc_error *err);
@@ -89,10 +94,11 @@ MC_MUST_CHECK enum mc_status mc_conn_step(struct mc_conn *conn, sqlite3_stmt *st
 /* Start and run to the end. */
 MC_MUST_CHECK enum mc_status mc_conn_exec(struct mc_conn *conn, const char *sql,
                                           const struct mc_bind *binds, struct mc_error *err);
-/* The first column of the first row as an integer; *found (may be NULL) false and *value 0 when there is no row. */
+/* The first column of the first row as an integer; *found (may be NULL) false and *value 0 when
+ * there is no row. */
 MC_MUST_CHECK enum mc_status mc_conn_integer(struct mc_conn *conn, const char *sql,
-                                             const struct mc_bind *binds, bool *found, int64_t *value,
-                                             struct mc_error *err);
+                                             const struct mc_bind *binds, bool *found,
+                                             int64_t *value, struct mc_error *err);
 /* Not cached, several statements allowed: schema and pragmas. */
 MC_MUST_CHECK enum mc_status mc_conn_script(struct mc_conn *conn, const char *sql,
                                             struct mc_error *err);

@@ -1,6 +1,6 @@
 /*
- * The search index. A token is "<user>_<term>": the user's number in base 36 has no underscore, so the
- * first one ends it. A thread's token is "<user>_@<thread>": terms never hold an '@'.
+ * The search index. A token is "<user>_<term>": the user's number in base 36 has no underscore, so
+ * the first one ends it. A thread's token is "<user>_@<thread>": terms never hold an '@'.
  */
 #include "store/sqlite/sqlite.h"
 
@@ -19,8 +19,8 @@ static void put_base36(struct mc_buf *out, int64_t number)
 }
 
 /*
- * What the tokenizer of the index keeps in one piece, upper case aside. Anything else becomes '_' on the way in and
- * in queries alike, so every term is one token and none can leave its quotes.
+ * What the tokenizer of the index keeps in one piece, upper case aside. Anything else becomes '_'
+ * on the way in and in queries alike, so every term is one token and none can leave its quotes.
  */
 static char token_char(char c)
 {
@@ -74,6 +74,6 @@ enum mc_status mc_fts_change(struct mc_conn *conn, bool add, int64_t row, int64_
         return mc_conn_exec(conn, "INSERT INTO messages_fts(rowid, terms) VALUES(?1, ?2)", binds,
                             err);
     return mc_conn_exec(
-        conn, "INSERT INTO messages_fts(messages_fts, rowid, terms) VALUES('delete', ?1, ?2)", binds,
-        err);
+        conn, "INSERT INTO messages_fts(messages_fts, rowid, terms) VALUES('delete', ?1, ?2)",
+        binds, err);
 }

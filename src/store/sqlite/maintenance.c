@@ -25,7 +25,8 @@ static void row_list_fini(struct row_list *list)
     free(list->items);
 }
 
-/* The user's rows, oldest message first: eight bytes each, so that pages need no connection in between. */
+/* The user's rows, oldest message first: eight bytes each, so that pages need no connection in
+ * between. */
 static enum mc_status list_rows(struct mc_sqlite *s, mc_str user_id, struct row_list *list,
                                 struct mc_error *err)
 {
@@ -97,8 +98,8 @@ static enum mc_status count_tiers(struct mc_conn *conn, int64_t by_tier[MC_TIER_
                                   struct mc_error *err)
 {
     mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
-    enum mc_status status = mc_conn_start(
-        conn, "SELECT tier, count(*) FROM messages GROUP BY tier", MC_NO_BINDS, &stmt, err);
+    enum mc_status status = mc_conn_start(conn, "SELECT tier, count(*) FROM messages GROUP BY tier",
+                                          MC_NO_BINDS, &stmt, err);
     bool row = true;
     while (status == MC_OK) {
         status = mc_conn_step(conn, stmt, &row, err);
@@ -117,7 +118,8 @@ enum mc_status mc_sqlite_stats(struct mc_store *store, struct mc_store_stats *st
     mc_auto(mc_reading_end) struct mc_reading reading = {0};
     mc_auto(mc_snapshot_end) struct mc_snapshot snapshot = {0};
     struct mc_store_stats got = {.schema_version = mc_schema_version()};
-    /* Every pending message has a job, so the queue knows how many there are without a pass over all. */
+    /* Every pending message has a job, so the queue knows how many there are without a pass over
+     * all. */
     struct {
         const char *sql;
         int64_t *value;
@@ -140,8 +142,8 @@ enum mc_status mc_sqlite_stats(struct mc_store *store, struct mc_store_stats *st
         status = count_tiers(reading.conn, got.by_tier, err);
     if (status != MC_OK)
         return status;
-    got.by_state[MC_ENRICHMENT_ENRICHED] = got.messages - got.by_state[MC_ENRICHMENT_PENDING] -
-                                           got.by_state[MC_ENRICHMENT_FAILED];
+    got.by_state[MC_ENRICHMENT_ENRICHED] =
+        got.messages - got.by_state[MC_ENRICHMENT_PENDING] - got.by_state[MC_ENRICHMENT_FAILED];
     *stats = got;
     return MC_OK;
 }
@@ -177,7 +179,8 @@ struct rule {
     const char *text;
 };
 static const struct rule rules[] = {
-    {"SELECT count(*) FROM jobs WHERE id NOT IN (SELECT id FROM messages)", "jobs without a message"},
+    {"SELECT count(*) FROM jobs WHERE id NOT IN (SELECT id FROM messages)",
+     "jobs without a message"},
     {"SELECT count(*) FROM messages WHERE state = 0 AND id NOT IN (SELECT id FROM jobs)",
      "messages that wait for enrichment without a job"},
     {"SELECT count(*) FROM messages m LEFT JOIN threads t ON t.thread_no = m.thread_no"
@@ -239,14 +242,15 @@ static enum mc_status check_rules(struct mc_conn *conn, struct report *r, struct
 }
 
 /*
- * The index holds no rows to compare with. Reading all of it through its vocabulary shows damage in its
- * structure; the newest messages must be found by their first term.
+ * The index holds no rows to compare with. Reading all of it through its vocabulary shows damage in
+ * its structure; the newest messages must be found by their first term.
  */
 static enum mc_status check_index(struct mc_conn *conn, struct report *r, struct mc_error *err)
 {
     int64_t terms;
     enum mc_status status = mc_conn_script(
-        conn, "CREATE VIRTUAL TABLE temp.index_terms USING fts5vocab('main', 'messages_fts', 'row')",
+        conn,
+        "CREATE VIRTUAL TABLE temp.index_terms USING fts5vocab('main', 'messages_fts', 'row')",
         err);
     if (status == MC_OK)
         status = mc_conn_integer(conn, "SELECT count(*) FROM temp.index_terms", MC_NO_BINDS, NULL,
@@ -275,8 +279,8 @@ static enum mc_status check_index(struct mc_conn *conn, struct report *r, struct
         missing += status == MC_OK && found == 0;
     }
     char text[96];
-    int len = snprintf(text, sizeof(text), "%" PRId64 " of the newest messages missing in the index",
-                       missing);
+    int len = snprintf(text, sizeof(text),
+                       "%" PRId64 " of the newest messages missing in the index", missing);
     if (missing > 0)
         report(r, (mc_str){text, (size_t)len});
     return status;
@@ -322,8 +326,8 @@ static enum mc_status create_target(const char *path, struct mc_error *err)
     if (errno == EEXIST)
         return mc_fail_field(err, MC_CONFLICT, "path", "'%s' exists; give the name of a new file",
                              path);
-    return mc_fail_field(err, errno == ENOSPC ? MC_DISK_FULL : MC_IO, "path", "cannot create '%s': %s",
-                         path, strerror(errno));
+    return mc_fail_field(err, errno == ENOSPC ? MC_DISK_FULL : MC_IO, "path",
+                         "cannot create '%s': %s", path, strerror(errno));
 }
 
 static enum mc_status copy_pages(sqlite3_backup *copy, struct mc_conn *to, mc_progress_fn progress,
@@ -342,7 +346,8 @@ static enum mc_status copy_pages(sqlite3_backup *copy, struct mc_conn *to, mc_pr
     }
 }
 
-/* From one snapshot of a connection of its own, so that writers neither wait nor make it begin again. */
+/* From one snapshot of a connection of its own, so that writers neither wait nor make it begin
+ * again. */
 static enum mc_status copy_database(struct mc_sqlite *s, const char *path, mc_progress_fn progress,
                                     void *context, struct mc_error *err)
 {
@@ -356,7 +361,8 @@ static enum mc_status copy_database(struct mc_sqlite *s, const char *path, mc_pr
     if (status == MC_OK)
         status = mc_snapshot_begin(&snapshot, from, err);
     if (status == MC_OK)
-        status = mc_conn_integer(from, "SELECT last_row FROM state", MC_NO_BINDS, NULL, &value, err);
+        status =
+            mc_conn_integer(from, "SELECT last_row FROM state", MC_NO_BINDS, NULL, &value, err);
     if (status != MC_OK)
         return status;
     sqlite3_backup *copy = sqlite3_backup_init(to->db, "main", from->db, "main");

@@ -1,10 +1,12 @@
 /*
- * Candidates for a query: one question to the index for each term, newest rows first, merged by row.
+ * Candidates for a query: one question to the index for each term, newest rows first, merged by
+ * row.
  *
- * DESIGN. With an unfiltered reader and no bounds in time the index alone answers; otherwise its rows are joined
- * with their messages in the same statement. A thread is a token of the index. Messages that are not indexed yet are few
- * (workers settle them within milliseconds): the newest of the queue are tokenised here and now.
- * Everything happens in one snapshot, so that no message is seen twice or missed in between.
+ * DESIGN. With an unfiltered reader and no bounds in time the index alone answers; otherwise its
+ * rows are joined with their messages in the same statement. A thread is a token of the index.
+ * Messages that are not indexed yet are few (workers settle them within milliseconds): the newest
+ * of the queue are tokenised here and now. Everything happens in one snapshot, so that no message
+ * is seen twice or missed in between.
  */
 #include "store/sqlite/sqlite.h"
 
@@ -24,8 +26,8 @@ struct match {
     struct mc_allowed allowed;
     struct mc_arena arena;
     int64_t user_no, user_messages;
-    int64_t thread_no; /* 0: all */
-    bool filtered;     /* the index alone cannot answer */
+    int64_t thread_no;  /* 0: all */
+    bool filtered;      /* the index alone cannot answer */
     struct mc_buf tail; /* what every question ends with: AND ... */
     /* The result so far, newest row first, and room for the next merge. */
     struct mc_match *items, *spare;
@@ -84,11 +86,12 @@ static enum mc_status ask(struct match *m, mc_str question, int64_t *rows, size_
 {
     const struct mc_match_query *q = m->query;
     mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
-    enum mc_status status = mc_conn_start(
-        m->conn, m->filtered ? filtered_sql : plain_sql,
-        MC_BINDS(mc_bind_str(question), mc_bind_int((int64_t)q->limit), mc_bind_int(q->since_us ? q->since_us : INT64_MIN),
-                 mc_bind_int(q->until_us ? q->until_us : INT64_MAX)),
-        &stmt, err);
+    enum mc_status status =
+        mc_conn_start(m->conn, m->filtered ? filtered_sql : plain_sql,
+                      MC_BINDS(mc_bind_str(question), mc_bind_int((int64_t)q->limit),
+                               mc_bind_int(q->since_us ? q->since_us : INT64_MIN),
+                               mc_bind_int(q->until_us ? q->until_us : INT64_MAX)),
+                      &stmt, err);
     if (status == MC_OK && m->filtered)
         mc_allowed_bind(&m->allowed, stmt);
     bool row = true;
@@ -241,7 +244,8 @@ static enum mc_status match_pending(struct match *m, struct mc_error *err)
     enum mc_status status = mc_conn_start(
         m->conn, pending_sql,
         MC_BINDS(mc_bind_int(MC_PENDING_SCAN), mc_bind_int(m->user_no), mc_bind_int(m->thread_no),
-                 mc_bind_int(q->since_us ? q->since_us : INT64_MIN), mc_bind_int(q->until_us ? q->until_us : INT64_MAX)),
+                 mc_bind_int(q->since_us ? q->since_us : INT64_MIN),
+                 mc_bind_int(q->until_us ? q->until_us : INT64_MAX)),
         &stmt, err);
     if (status == MC_OK)
         mc_allowed_bind(&m->allowed, stmt);
@@ -274,10 +278,9 @@ static enum mc_status resolve(struct match *m, bool *found, struct mc_error *err
     m->user_messages = mc_column_int(stmt, 1);
     if (!mc_str_given(q->thread_id))
         return MC_OK;
-    return mc_conn_integer(m->conn,
-                           "SELECT thread_no FROM threads WHERE user_no = ?1 AND thread_id = ?2",
-                           MC_BINDS(mc_bind_int(m->user_no), mc_bind_str(q->thread_id)), found,
-                           &m->thread_no, err);
+    return mc_conn_integer(
+        m->conn, "SELECT thread_no FROM threads WHERE user_no = ?1 AND thread_id = ?2",
+        MC_BINDS(mc_bind_int(m->user_no), mc_bind_str(q->thread_id)), found, &m->thread_no, err);
 }
 
 static enum mc_status match_all(struct match *m, struct mc_error *err)

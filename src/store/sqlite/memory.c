@@ -14,8 +14,9 @@ enum mc_status mc_sqlite_preferences(struct mc_store *store, mc_str user_id, str
     bool row = false;
     enum mc_status status = mc_reading_begin(&reading, &mc_sqlite_of(store)->readers, err);
     if (status == MC_OK)
-        status = mc_conn_start(reading.conn, "SELECT preferences FROM preferences WHERE user_id = ?1",
-                               MC_BINDS(mc_bind_str(user_id)), &stmt, err);
+        status =
+            mc_conn_start(reading.conn, "SELECT preferences FROM preferences WHERE user_id = ?1",
+                          MC_BINDS(mc_bind_str(user_id)), &stmt, err);
     if (status == MC_OK)
         status = mc_conn_step(reading.conn, stmt, &row, err);
     if (status != MC_OK || !row)
@@ -67,7 +68,8 @@ enum mc_status mc_sqlite_count_signals(struct mc_conn *conn, mc_str user_id,
             " count = count + excluded.count, weight = weight + excluded.weight,"
             " last_seen = max(last_seen, excluded.last_seen)",
             MC_BINDS(mc_bind_str(user_id), mc_bind_text(s->field), mc_bind_text(s->value),
-                     mc_bind_int(s->count), mc_bind_double(s->weight), mc_bind_int(s->last_seen_us)),
+                     mc_bind_int(s->count), mc_bind_double(s->weight),
+                     mc_bind_int(s->last_seen_us)),
             err);
     }
     return status;
@@ -87,7 +89,8 @@ enum mc_status mc_sqlite_add_signals(struct mc_store *store, mc_str user_id,
     if (count == 0)
         return MC_OK;
     struct signals signals = {user_id, items, count};
-    return mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, count, apply_signals, &signals, err);
+    return mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, count, apply_signals, &signals,
+                           err);
 }
 
 enum mc_status mc_sqlite_signals(struct mc_store *store, mc_str user_id, mc_signal_fn each,
@@ -207,10 +210,11 @@ enum mc_status mc_sqlite_agent_counts(struct mc_store *store, mc_count_fn by_age
     int64_t visible[MC_VISIBILITY_COUNT] = {0};
     enum mc_status status = mc_reading_begin(&reading, &mc_sqlite_of(store)->readers, err);
     if (status == MC_OK)
-        status = mc_conn_start(reading.conn,
-                               "SELECT agent_id, count(*), sum(visibility = 0), sum(visibility = 1),"
-                               " sum(visibility = 2) FROM messages GROUP BY agent_id",
-                               MC_NO_BINDS, &stmt, err);
+        status =
+            mc_conn_start(reading.conn,
+                          "SELECT agent_id, count(*), sum(visibility = 0), sum(visibility = 1),"
+                          " sum(visibility = 2) FROM messages GROUP BY agent_id",
+                          MC_NO_BINDS, &stmt, err);
     bool row = true, more = true;
     while (status == MC_OK) {
         status = mc_conn_step(reading.conn, stmt, &row, err);
@@ -222,7 +226,8 @@ enum mc_status mc_sqlite_agent_counts(struct mc_store *store, mc_count_fn by_age
             more = by_agent(context, mc_column_str(stmt, 0), mc_column_int(stmt, 1));
     }
     for (int i = 0; status == MC_OK && i < MC_VISIBILITY_COUNT; i++)
-        if (!by_visibility(context, mc_str_of(mc_visibility_name((enum mc_visibility)i)), visible[i]))
+        if (!by_visibility(context, mc_str_of(mc_visibility_name((enum mc_visibility)i)),
+                           visible[i]))
             break;
     return status;
 }

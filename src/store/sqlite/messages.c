@@ -95,16 +95,13 @@ struct position {
     int64_t user_no, thread_no, created_at, row;
 };
 
-static const char newest_sql[] =
-    "SELECT " MC_SQL_RECORD("NULL") MC_SQL_RECORD_FROM
+static const char newest_sql[] = "SELECT " MC_SQL_RECORD("NULL") MC_SQL_RECORD_FROM
     " WHERE m.user_no = ?1 AND m.thread_no = ?2 AND " MC_SQL_ALLOWED
     " ORDER BY m.created_at DESC, m.id DESC LIMIT ?3";
-static const char older_sql[] =
-    "SELECT " MC_SQL_RECORD("m.terms") MC_SQL_RECORD_FROM
+static const char older_sql[] = "SELECT " MC_SQL_RECORD("m.terms") MC_SQL_RECORD_FROM
     " WHERE m.user_no = ?1 AND m.thread_no = ?2 AND (m.created_at, m.id) < (?4, ?5)"
     " AND " MC_SQL_ALLOWED " ORDER BY m.created_at DESC, m.id DESC LIMIT ?3";
-static const char newer_sql[] =
-    "SELECT " MC_SQL_RECORD("m.terms") MC_SQL_RECORD_FROM
+static const char newer_sql[] = "SELECT " MC_SQL_RECORD("m.terms") MC_SQL_RECORD_FROM
     " WHERE m.user_no = ?1 AND m.thread_no = ?2 AND (m.created_at, m.id) > (?4, ?5)"
     " AND " MC_SQL_ALLOWED " ORDER BY m.created_at, m.id LIMIT ?3";
 
@@ -114,12 +111,11 @@ static enum mc_status read_thread(struct mc_conn *conn, const char *sql, const s
 {
     mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
     int64_t most = limit > INT64_MAX ? INT64_MAX : (int64_t)limit;
-    enum mc_status status =
-        mc_conn_start(conn, sql,
-                      MC_BINDS(mc_bind_int(at->user_no), mc_bind_int(at->thread_no),
-                               mc_bind_int(most), mc_bind_int(at->created_at),
-                               mc_bind_int(at->row)),
-                      &stmt, err);
+    enum mc_status status = mc_conn_start(
+        conn, sql,
+        MC_BINDS(mc_bind_int(at->user_no), mc_bind_int(at->thread_no), mc_bind_int(most),
+                 mc_bind_int(at->created_at), mc_bind_int(at->row)),
+        &stmt, err);
     if (status != MC_OK)
         return status;
     mc_allowed_bind(allowed, stmt);
@@ -151,12 +147,13 @@ static enum mc_status read_recent(struct mc_conn *conn, const struct mc_recent_r
     struct position at = {0};
     bool found;
     if (!mc_str_given(read->before)) {
-        enum mc_status status = read_position(
-            conn,
-            "SELECT t.user_no, t.thread_no, 0, 0 FROM threads t JOIN users u ON u.user_no = t.user_no"
-            " WHERE u.user_id = ?1 AND t.thread_id = ?2",
-            MC_BINDS(mc_bind_str(read->user_id), mc_bind_str(read->thread_id)), NULL, &at, &found,
-            err);
+        enum mc_status status =
+            read_position(conn,
+                          "SELECT t.user_no, t.thread_no, 0, 0 FROM threads t JOIN users u ON "
+                          "u.user_no = t.user_no"
+                          " WHERE u.user_id = ?1 AND t.thread_id = ?2",
+                          MC_BINDS(mc_bind_str(read->user_id), mc_bind_str(read->thread_id)), NULL,
+                          &at, &found, err);
         if (status != MC_OK || !found)
             return status;
         return read_thread(conn, newest_sql, &at, read->limit, allowed, out, err);
@@ -171,8 +168,8 @@ static enum mc_status read_recent(struct mc_conn *conn, const struct mc_recent_r
     if (status != MC_OK)
         return status;
     if (!found)
-        return mc_fail_field(err, MC_NOT_FOUND, "before", "there is no message '%.*s' in this thread",
-                             MC_STR_ARG(read->before));
+        return mc_fail_field(err, MC_NOT_FOUND, "before",
+                             "there is no message '%.*s' in this thread", MC_STR_ARG(read->before));
     return read_thread(conn, older_sql, &at, read->limit, allowed, out, err);
 }
 

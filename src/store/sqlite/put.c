@@ -1,6 +1,7 @@
 /*
- * Storing messages. What can be prepared (records, JSON) is made on the caller's thread before the write
- * is queued, so that the transaction holds little but the inserts, and memory runs out before anything is written.
+ * Storing messages. What can be prepared (records, JSON) is made on the caller's thread before the
+ * write is queued, so that the transaction holds little but the inserts, and memory runs out before
+ * anything is written.
  */
 #include "store/sqlite/sqlite.h"
 
@@ -85,11 +86,11 @@ static enum mc_status find_place(struct mc_conn *conn, const struct mc_message *
     if (status != MC_OK || place->user_no == 0)
         return status;
     mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
-    status = mc_conn_start(conn,
-                           "SELECT thread_no, version, messages FROM threads"
-                           " WHERE user_no = ?1 AND thread_id = ?2",
-                           MC_BINDS(mc_bind_int(place->user_no), mc_bind_str(m->thread_id)), &stmt,
-                           err);
+    status =
+        mc_conn_start(conn,
+                      "SELECT thread_no, version, messages FROM threads"
+                      " WHERE user_no = ?1 AND thread_id = ?2",
+                      MC_BINDS(mc_bind_int(place->user_no), mc_bind_str(m->thread_id)), &stmt, err);
     if (status == MC_OK)
         status = mc_conn_step(conn, stmt, known, err);
     if (status == MC_OK && *known) {
@@ -111,7 +112,8 @@ static enum mc_status make_place(struct mc_conn *conn, const struct mc_message *
     }
     if (status != MC_OK)
         return status;
-    /* Starting from the clock, a thread that was erased and made again repeats no version that a cache has seen. */
+    /* Starting from the clock, a thread that was erased and made again repeats no version that a
+     * cache has seen. */
     place->version = mc_time_now_us();
     status = mc_conn_exec(conn,
                           "INSERT INTO threads(user_no, thread_id, version, messages, last_at,"
@@ -129,15 +131,16 @@ static enum mc_status insert_message(struct mc_conn *conn, const struct mc_messa
 {
     return mc_conn_exec(
         conn,
-        "INSERT INTO messages(id, message_id, user_no, thread_no, created_at, role, visibility, tier,"
+        "INSERT INTO messages(id, message_id, user_no, thread_no, created_at, role, visibility, "
+        "tier,"
         " state, trivial, importance, session_id, agent_id, sharing_groups, metadata, text)"
         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12, ?13, ?14, ?15)"
         " ON CONFLICT(message_id) DO NOTHING",
         MC_BINDS(mc_bind_int(row), mc_bind_str(m->message_id), mc_bind_int(place->user_no),
                  mc_bind_int(place->thread_no), mc_bind_int(m->created_at_us), mc_bind_int(m->role),
-                 mc_bind_int(m->visibility), mc_bind_int(m->tier),
-                 mc_bind_int(m->enrichment_state), mc_bind_double(m->importance),
-                 mc_bind_text(m->session_id), mc_bind_text(m->agent_id), mc_bind_str(groups),
+                 mc_bind_int(m->visibility), mc_bind_int(m->tier), mc_bind_int(m->enrichment_state),
+                 mc_bind_double(m->importance), mc_bind_text(m->session_id),
+                 mc_bind_text(m->agent_id), mc_bind_str(groups),
                  mc_bind_str(m->metadata.len > 0 ? m->metadata : MC_STR("{}")),
                  mc_bind_text(m->text)),
         err);
@@ -148,11 +151,11 @@ static enum mc_status account(struct mc_conn *conn, const struct mc_message *m,
                               const struct place *place, int64_t row, int64_t now_us,
                               struct mc_error *err)
 {
-    enum mc_status status = mc_conn_exec(
-        conn,
-        "UPDATE threads SET version = version + 1, messages = messages + 1,"
-        " last_at = max(last_at, ?2) WHERE thread_no = ?1",
-        MC_BINDS(mc_bind_int(place->thread_no), mc_bind_int(m->created_at_us)), err);
+    enum mc_status status =
+        mc_conn_exec(conn,
+                     "UPDATE threads SET version = version + 1, messages = messages + 1,"
+                     " last_at = max(last_at, ?2) WHERE thread_no = ?1",
+                     MC_BINDS(mc_bind_int(place->thread_no), mc_bind_int(m->created_at_us)), err);
     if (status == MC_OK)
         status = mc_conn_exec(conn, "UPDATE users SET messages = messages + 1 WHERE user_no = ?1",
                               MC_BINDS(mc_bind_int(place->user_no)), err);

@@ -14,34 +14,41 @@ struct claim {
     enum mc_stage stage;
     int64_t now_us, until_us;
     size_t limit;
-    struct mc_jobs *jobs; /* rows come in record-less: the row is kept in enqueued order */
-    int64_t *rows;        /* room for limit */
+    int64_t *rows; /* room for limit */
     size_t count;
 };
+
+/* The due jobs to take: fresh ones, or one that was attempted before. */
+static enum mc_status choose_jobs(struct mc_conn *conn, struct claim *claim, struct mc_error *err)
+{
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    enum mc_status status = mc_conn_start(
+        conn,
+        "SELECT id, attempts FROM jobs WHERE stage = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?3",
+        MC_BINDS(mc_bind_int(claim->stage), mc_bind_int(claim->now_us),
+                 mc_bind_int((int64_t)claim->limit)),
+        &stmt, err);
+    bool row = true, attempted = false;
+    claim->count = 0;
+    while (status == MC_OK && claim->count < claim->limit && !attempted) {
+        status = mc_conn_step(conn, stmt, &row, err);
+        if (status != MC_OK || !row)
+            break;
+        attempted = mc_column_int(stmt, 1) > 0;
+        if (!attempted || claim->count == 0)
+            claim->rows[claim->count++] = mc_column_int(stmt, 0);
+    }
+    return status;
+}
 
 static enum mc_status apply_claim(struct mc_writer *writer, void *context, struct mc_error *err)
 {
     struct claim *claim = context;
     struct mc_conn *conn = writer->conn;
-    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
-    enum mc_status status = mc_conn_start(
-        conn, "SELECT id FROM jobs WHERE stage = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?3",
-        MC_BINDS(mc_bind_int(claim->stage), mc_bind_int(claim->now_us),
-                 mc_bind_int((int64_t)claim->limit)),
-        &stmt, err);
-    bool row = true;
-    claim->count = 0;
-    while (status == MC_OK && claim->count < claim->limit) {
-        status = mc_conn_step(conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
-        claim->rows[claim->count++] = mc_column_int(stmt, 0);
-    }
-    mc_stmt_done(&stmt);
+    enum mc_status status = choose_jobs(conn, claim, err);
     for (size_t i = 0; status == MC_OK && i < claim->count; i++)
         status = mc_conn_exec(
-            conn,
-            "UPDATE jobs SET lease = ?2, due_at = ?3, attempts = attempts + 1 WHERE id = ?1",
+            conn, "UPDATE jobs SET lease = ?2, due_at = ?3, attempts = attempts + 1 WHERE id = ?1",
             MC_BINDS(mc_bind_int(claim->rows[i]), mc_bind_str(claim->lease),
                      mc_bind_int(claim->until_us)),
             err);
@@ -68,12 +75,12 @@ static enum mc_status read_job(struct mc_conn *conn, int64_t id, mc_str lease, s
 {
     mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
     bool row;
-    enum mc_status status =
-        mc_conn_start(conn,
-                      "SELECT " MC_SQL_RECORD("m.terms") ", j.enqueued_at, j.attempts, j.stage"
-                      MC_SQL_RECORD_FROM " JOIN jobs j ON j.id = m.id"
-                      " WHERE m.id = ?1 AND j.lease = ?2",
-                      MC_BINDS(mc_bind_int(id), mc_bind_str(lease)), &stmt, err);
+    enum mc_status status = mc_conn_start(
+        conn,
+        "SELECT " MC_SQL_RECORD("m.terms") ", j.enqueued_at, j.attempts, j.stage" MC_SQL_RECORD_FROM
+                                           " JOIN jobs j ON j.id = m.id"
+                                           " WHERE m.id = ?1 AND j.lease = ?2",
+        MC_BINDS(mc_bind_int(id), mc_bind_str(lease)), &stmt, err);
     if (status == MC_OK)
         status = mc_conn_step(conn, stmt, &row, err);
     if (status != MC_OK || !row)
@@ -108,10 +115,11 @@ static enum mc_status apply_unclaim(struct mc_writer *writer, void *context, str
     const struct claim *claim = context;
     enum mc_status status = MC_OK;
     for (size_t i = 0; status == MC_OK && i < claim->count; i++)
-        status = mc_conn_exec(writer->conn,
-                              "UPDATE jobs SET lease = NULL, due_at = enqueued_at,"
-                              " attempts = attempts - 1 WHERE id = ?1 AND lease = ?2",
-                              MC_BINDS(mc_bind_int(claim->rows[i]), mc_bind_str(claim->lease)), err);
+        status =
+            mc_conn_exec(writer->conn,
+                         "UPDATE jobs SET lease = NULL, due_at = enqueued_at,"
+                         " attempts = attempts - 1 WHERE id = ?1 AND lease = ?2",
+                         MC_BINDS(mc_bind_int(claim->rows[i]), mc_bind_str(claim->lease)), err);
     return status;
 }
 
@@ -122,8 +130,11 @@ enum mc_status mc_sqlite_claim(struct mc_store *store, mc_str lease, enum mc_sta
     struct mc_sqlite *s = mc_sqlite_of(store);
     if (limit == 0)
         return MC_OK;
-    struct claim claim = {.lease = lease, .stage = stage, .now_us = now_us,
-                          .until_us = now_us + lease_us, .limit = limit};
+    struct claim claim = {.lease = lease,
+                          .stage = stage,
+                          .now_us = now_us,
+                          .until_us = now_us + lease_us,
+                          .limit = limit};
     claim.rows = calloc(limit, sizeof(*claim.rows));
     if (!claim.rows)
         return mc_fail_memory(err);
@@ -152,7 +163,7 @@ struct complete {
     struct outcome {
         bool applied;
         int64_t version;
-    } *outcomes;
+    } * outcomes;
     size_t count;
 };
 
@@ -165,17 +176,17 @@ static enum mc_status settle_job(struct mc_conn *conn, mc_str lease, const struc
         status = mc_conn_exec(conn, "DELETE FROM jobs WHERE id = ?1 AND lease = ?2",
                               MC_BINDS(mc_bind_int(c->row), mc_bind_str(lease)), err);
     else
-        status = mc_conn_exec(conn,
-                              "UPDATE jobs SET stage = ?3, due_at = enqueued_at, attempts = 0,"
-                              " lease = NULL, error = NULL WHERE id = ?1 AND lease = ?2",
-                              MC_BINDS(mc_bind_int(c->row), mc_bind_str(lease),
-                                       mc_bind_int(c->next_stage)),
-                              err);
+        status = mc_conn_exec(
+            conn,
+            "UPDATE jobs SET stage = ?3, due_at = enqueued_at, attempts = 0,"
+            " lease = NULL, error = NULL WHERE id = ?1 AND lease = ?2",
+            MC_BINDS(mc_bind_int(c->row), mc_bind_str(lease), mc_bind_int(c->next_stage)), err);
     *held = status == MC_OK && mc_conn_changes(conn) == 1;
     return status;
 }
 
-/* Brings the search index from the terms that a message had (absent: none) to those of the completion. */
+/* Brings the search index from the terms that a message had (absent: none) to those of the
+ * completion. */
 static enum mc_status reindex(struct mc_conn *conn, const struct mc_completion *c, int64_t user_no,
                               int64_t thread_no, mc_str had, struct mc_error *err)
 {
@@ -257,8 +268,8 @@ enum mc_status mc_sqlite_complete(struct mc_store *store, mc_str lease, struct m
     complete.outcomes = calloc(count, sizeof(*complete.outcomes));
     if (!complete.outcomes)
         return mc_fail_memory(err);
-    enum mc_status status = mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, count,
-                                            apply_complete, &complete, err);
+    enum mc_status status =
+        mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, count, apply_complete, &complete, err);
     for (size_t i = 0; status == MC_OK && i < count; i++) {
         items[i].applied = complete.outcomes[i].applied;
         items[i].thread_version = complete.outcomes[i].version;
@@ -289,21 +300,21 @@ static enum mc_status retry_later(struct mc_conn *conn, mc_str lease, const stru
 static enum mc_status bury(struct mc_conn *conn, mc_str lease, const struct mc_failure *f,
                            struct mc_error *err)
 {
-    enum mc_status status = mc_conn_exec(
-        conn,
-        "UPDATE jobs SET lease = NULL, due_at = NULL, died_at = ?3, error = ?4"
-        " WHERE id = ?1 AND lease = ?2",
-        MC_BINDS(mc_bind_int(f->row), mc_bind_str(lease), mc_bind_int(mc_time_now_us()),
-                 mc_bind_text(f->error)),
-        err);
+    enum mc_status status =
+        mc_conn_exec(conn,
+                     "UPDATE jobs SET lease = NULL, due_at = NULL, died_at = ?3, error = ?4"
+                     " WHERE id = ?1 AND lease = ?2",
+                     MC_BINDS(mc_bind_int(f->row), mc_bind_str(lease),
+                              mc_bind_int(mc_time_now_us()), mc_bind_text(f->error)),
+                     err);
     if (status != MC_OK || mc_conn_changes(conn) == 0)
         return status;
-    status = mc_conn_exec(conn,
-                          "UPDATE messages SET state = ?2, metadata = coalesce(?3, metadata)"
-                          " WHERE id = ?1",
-                          MC_BINDS(mc_bind_int(f->row), mc_bind_int(MC_ENRICHMENT_FAILED),
-                                   mc_bind_str(f->metadata)),
-                          err);
+    status = mc_conn_exec(
+        conn,
+        "UPDATE messages SET state = ?2, metadata = coalesce(?3, metadata)"
+        " WHERE id = ?1",
+        MC_BINDS(mc_bind_int(f->row), mc_bind_int(MC_ENRICHMENT_FAILED), mc_bind_str(f->metadata)),
+        err);
     if (status == MC_OK)
         status = mc_conn_exec(conn,
                               "UPDATE threads SET version = version + 1 WHERE thread_no ="
@@ -323,8 +334,8 @@ static enum mc_status apply_failed(struct mc_writer *writer, void *context, stru
     return status;
 }
 
-enum mc_status mc_sqlite_failed(struct mc_store *store, mc_str lease, const struct mc_failure *items,
-                                size_t count, struct mc_error *err)
+enum mc_status mc_sqlite_failed(struct mc_store *store, mc_str lease,
+                                const struct mc_failure *items, size_t count, struct mc_error *err)
 {
     if (count == 0)
         return MC_OK;

@@ -21,7 +21,8 @@ enum mc_status mc_sqlite_queue(struct mc_store *store, int64_t now_us, struct mc
          &got.leased},
         {"SELECT enqueued_at FROM jobs WHERE due_at IS NOT NULL ORDER BY id LIMIT 1",
          &got.oldest_us},
-        {"SELECT coalesce(min(due_at), 0) FROM (SELECT min(due_at) AS due_at FROM jobs WHERE stage = 1"
+        {"SELECT coalesce(min(due_at), 0) FROM (SELECT min(due_at) AS due_at FROM jobs WHERE stage "
+         "= 1"
          " UNION ALL SELECT min(due_at) FROM jobs WHERE stage = 2)",
          &got.next_due_us},
     };
@@ -99,13 +100,15 @@ static enum mc_status collect(struct mc_conn *conn, struct dead *dead, struct mc
     return status;
 }
 
-static enum mc_status revive(struct mc_conn *conn, int64_t row, int64_t now_us, struct mc_error *err)
+static enum mc_status revive(struct mc_conn *conn, int64_t row, int64_t now_us,
+                             struct mc_error *err)
 {
     struct mc_bind id = mc_bind_int(row);
-    enum mc_status status = mc_conn_exec(conn,
-                                         "UPDATE jobs SET stage = 1, due_at = ?2, attempts = 0,"
-                                         " lease = NULL, died_at = NULL, error = NULL WHERE id = ?1",
-                                         MC_BINDS(id, mc_bind_int(now_us)), err);
+    enum mc_status status =
+        mc_conn_exec(conn,
+                     "UPDATE jobs SET stage = 1, due_at = ?2, attempts = 0,"
+                     " lease = NULL, died_at = NULL, error = NULL WHERE id = ?1",
+                     MC_BINDS(id, mc_bind_int(now_us)), err);
     if (status == MC_OK)
         status = mc_conn_exec(conn, "UPDATE messages SET state = ?2 WHERE id = ?1",
                               MC_BINDS(id, mc_bind_int(MC_ENRICHMENT_PENDING)), err);

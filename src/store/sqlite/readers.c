@@ -3,9 +3,10 @@
 #include "base/error.h"
 
 /*
- * The 64 MB of page cache that the guide promises belong to the writer, which needs them most. Readers
- * have little of their own and read through the system's cache; the mapping covers the hot start of a small file
- * and keeps the process's resident memory bounded, since each connection maps for itself.
+ * The 64 MB of page cache that the guide promises belong to the writer, which needs them most.
+ * Readers have little of their own and read through the system's cache; the mapping covers the hot
+ * start of a small file and keeps the process's resident memory bounded, since each connection maps
+ * for itself.
  */
 static const char pragmas[] = "PRAGMA query_only = ON;"
                               "PRAGMA temp_store = MEMORY;"
@@ -37,7 +38,8 @@ static enum mc_status open_reader(struct mc_readers *readers, struct mc_conn **c
                                   struct mc_error *err)
 {
     mc_auto(mc_conn_close_ptr) struct mc_conn *made = NULL;
-    enum mc_status status = mc_conn_open(readers->path, readers->busy_timeout_us, false, &made, err);
+    enum mc_status status =
+        mc_conn_open(readers->path, readers->busy_timeout_us, false, &made, err);
     if (status == MC_OK)
         status = mc_conn_script(made, pragmas, err);
     if (status == MC_OK)

@@ -70,8 +70,8 @@ enum mc_status mc_sqlite_drop(struct mc_conn *conn, int64_t row, bool *had_job, 
     struct dropping d = {0};
     enum mc_status status = drop_entries(conn, row, &d, err);
     if (status == MC_OK)
-        status = mc_conn_exec(conn, "DELETE FROM jobs WHERE id = ?1", MC_BINDS(mc_bind_int(row)),
-                              err);
+        status =
+            mc_conn_exec(conn, "DELETE FROM jobs WHERE id = ?1", MC_BINDS(mc_bind_int(row)), err);
     if (status == MC_OK && had_job)
         *had_job = mc_conn_changes(conn) > 0;
     if (status == MC_OK)
@@ -134,8 +134,8 @@ enum mc_status mc_sqlite_remove(struct mc_store *store, mc_str message_id,
     mc_auto(removal_fini) struct removal removal = {.message_id = message_id};
     enum mc_status status = mc_allowed_init(&removal.allowed, reader, err);
     if (status == MC_OK)
-        status = mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, 1, apply_remove, &removal,
-                                 err);
+        status =
+            mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, 1, apply_remove, &removal, err);
     if (status != MC_OK)
         return status;
     *removed = mc_steal(removal.record);
@@ -265,8 +265,10 @@ static enum mc_status verify(struct mc_sqlite *s, int64_t user_no, bool *clean,
     return status;
 }
 
-/* Brings the deletions from the log into the file where they overwrite, unless a reader is in the way. */
-static enum mc_status apply_checkpoint(struct mc_writer *writer, void *context, struct mc_error *err)
+/* Brings the deletions from the log into the file where they overwrite, unless a reader is in the
+ * way. */
+static enum mc_status apply_checkpoint(struct mc_writer *writer, void *context,
+                                       struct mc_error *err)
 {
     (void)context;
     (void)err;
@@ -298,7 +300,8 @@ enum mc_status mc_sqlite_erase(struct mc_store *store, mc_str user_id, struct mc
         total.preferences += e.step.preferences;
         total.signals += e.step.signals;
     }
-    struct mc_write checkpoint = {.apply = apply_checkpoint, .class = MC_WRITE_OTHER, .alone = true};
+    struct mc_write checkpoint = {
+        .apply = apply_checkpoint, .class = MC_WRITE_OTHER, .alone = true};
     enum mc_status status = mc_writer_run(&s->writer, &checkpoint, err);
     if (status == MC_OK)
         status = verify(s, user_no, &total.verified, err);

@@ -12,8 +12,22 @@ static_assert(MC_VISIBILITY_SHARED == 1 && MC_VISIBILITY_PUBLIC == 2,
 
 /* Columns of MC_SQL_RECORD. */
 enum {
-    COL_ROW, COL_MESSAGE, COL_USER, COL_THREAD, COL_SESSION, COL_AGENT, COL_ROLE, COL_VISIBILITY,
-    COL_TIER, COL_STATE, COL_IMPORTANCE, COL_CREATED, COL_GROUPS, COL_METADATA, COL_TEXT, COL_TERMS
+    COL_ROW,
+    COL_MESSAGE,
+    COL_USER,
+    COL_THREAD,
+    COL_SESSION,
+    COL_AGENT,
+    COL_ROLE,
+    COL_VISIBILITY,
+    COL_TIER,
+    COL_STATE,
+    COL_IMPORTANCE,
+    COL_CREATED,
+    COL_GROUPS,
+    COL_METADATA,
+    COL_TEXT,
+    COL_TERMS
 };
 
 /* A validated message has at most 32 groups; a file from elsewhere may say anything. */
@@ -24,8 +38,8 @@ static enum mc_status read_groups(struct mc_conn *conn, mc_str json, struct mc_j
 {
     if (mc_json_parse(json, root, err) != MC_OK || mc_json_type(*root) != MC_JSON_ARRAY ||
         mc_json_count(*root) > GROUPS_MAX)
-        return mc_fail(err, MC_CORRUPT, "database '%s': bad sharing groups in a message; run doctor",
-                       conn->path);
+        return mc_fail(err, MC_CORRUPT,
+                       "database '%s': bad sharing groups in a message; run doctor", conn->path);
     *count = mc_json_count(*root);
     for (size_t i = 0; i < *count; i++)
         groups[i] = mc_json_string(mc_json_at(*root, i));
@@ -44,9 +58,10 @@ enum mc_status mc_sqlite_record(struct mc_conn *conn, sqlite3_stmt *stmt, struct
     if (!in_range(stmt, COL_ROLE, MC_ROLE_COUNT) ||
         !in_range(stmt, COL_VISIBILITY, MC_VISIBILITY_COUNT) ||
         !in_range(stmt, COL_TIER, MC_TIER_COUNT) || !in_range(stmt, COL_STATE, MC_ENRICHMENT_COUNT))
-        return mc_fail(err, MC_CORRUPT, "database '%s': message row %" PRId64
-                       " has a value out of range; restore a backup", conn->path,
-                       mc_column_int(stmt, COL_ROW));
+        return mc_fail(err, MC_CORRUPT,
+                       "database '%s': message row %" PRId64
+                       " has a value out of range; restore a backup",
+                       conn->path, mc_column_int(stmt, COL_ROW));
     struct mc_message m = {
         .message_id = mc_column_str(stmt, COL_MESSAGE),
         .user_id = mc_column_str(stmt, COL_USER),
@@ -70,8 +85,7 @@ enum mc_status mc_sqlite_record(struct mc_conn *conn, sqlite3_stmt *stmt, struct
     mc_str groups[GROUPS_MAX];
     mc_str json = mc_column_str(stmt, COL_GROUPS);
     if (json.len > 0) {
-        enum mc_status status =
-            read_groups(conn, json, &root, groups, &m.sharing_group_count, err);
+        enum mc_status status = read_groups(conn, json, &root, groups, &m.sharing_group_count, err);
         if (status != MC_OK)
             return status;
         m.sharing_groups = groups;

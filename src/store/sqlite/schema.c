@@ -1,17 +1,18 @@
 /*
- * DESIGN. Numbers instead of names: a message refers to its user and thread by small integers, so that
- * rows and indexes stay narrow; only users and threads hold the names. Rows of messages and jobs are appended in
- * order of arrival, because keys in another order cost several times as much to insert.
+ * DESIGN. Numbers instead of names: a message refers to its user and thread by small integers, so
+ * that rows and indexes stay narrow; only users and threads hold the names. Rows of messages and
+ * jobs are appended in order of arrival, because keys in another order cost several times as much
+ * to insert.
  *
- * The design's `shard` column is left out here: it exists to spread tables over PostgreSQL servers, and
- * a file on one machine has nothing to spread.
+ * The design's `shard` column is left out here: it exists to spread tables over PostgreSQL servers,
+ * and a file on one machine has nothing to spread.
  *
  * messages_fts holds only the index (no text): its tokens are "<user>_<term>", the user's number in
- * base 36, so that a term's list has one user's rows alone and other users cost nothing. It is written when
- * a message is enriched, in batches, not when it is stored.
+ * base 36, so that a term's list has one user's rows alone and other users cost nothing. It is
+ * written when a message is enriched, in batches, not when it is stored.
  *
- * A job is due at due_at: when it is ready, that is the time from which it may be claimed; while it is
- * leased, the time at which the lease ends; for a dead job it is NULL.
+ * A job is due at due_at: when it is ready, that is the time from which it may be claimed; while it
+ * is leased, the time at which the lease ends; for a dead job it is NULL.
  */
 #include "store/sqlite/schema.h"
 
@@ -27,7 +28,8 @@
 static const char version_1[] =
     "CREATE TABLE state("
     " id INTEGER PRIMARY KEY CHECK(id = 1),"
-    " last_row INTEGER NOT NULL," /* the highest row that was ever deleted: rows are not used again */
+    " last_row INTEGER NOT NULL," /* the highest row that was ever deleted: rows are not used again
+                                   */
     " created_at INTEGER NOT NULL);"
 
     "CREATE TABLE users("
@@ -41,7 +43,7 @@ static const char version_1[] =
     " thread_id TEXT NOT NULL,"
     " version INTEGER NOT NULL,"
     " messages INTEGER NOT NULL,"
-    " last_at INTEGER NOT NULL,"    /* created_at of the newest message */
+    " last_at INTEGER NOT NULL,"          /* created_at of the newest message */
     " summarised INTEGER NOT NULL,"       /* messages that its newest summary covers */
     " summarised_until INTEGER NOT NULL," /* created_at of the last of them */
     " UNIQUE(user_no, thread_id));"
@@ -114,7 +116,8 @@ static const char version_1[] =
     " last_at INTEGER NOT NULL,"
     " messages INTEGER NOT NULL,"
     " created_at INTEGER NOT NULL,"
-    " lost INTEGER NOT NULL," /* messages that it tells of were deleted: who may read it is not known */
+    " lost INTEGER NOT NULL," /* messages that it tells of were deleted: who may read it is not
+                                 known */
     " method TEXT NOT NULL,"
     " key_facts TEXT NOT NULL,"
     " topics TEXT NOT NULL,"
@@ -131,7 +134,8 @@ static const char version_1[] =
     "INSERT INTO state(id, last_row, created_at)"
     " VALUES(1, 0, CAST(strftime('%s', 'now') AS INTEGER) * 1000000);";
 
-/* In order: the nth brings a file of version n to version n + 1. Never change one that was released. */
+/* In order: the nth brings a file of version n to version n + 1. Never change one that was
+ * released. */
 static const char *const migrations[] = {version_1};
 
 int mc_schema_version(void)
@@ -146,11 +150,11 @@ struct identity {
 
 static enum mc_status identify(struct mc_conn *conn, struct identity *is, struct mc_error *err)
 {
-    enum mc_status status = mc_conn_integer(
-        conn, "SELECT count(*) FROM sqlite_master", MC_NO_BINDS, NULL, &is->tables, err);
+    enum mc_status status = mc_conn_integer(conn, "SELECT count(*) FROM sqlite_master", MC_NO_BINDS,
+                                            NULL, &is->tables, err);
     if (status == MC_OK)
-        status = mc_conn_integer(conn, "PRAGMA application_id", MC_NO_BINDS, NULL,
-                                 &is->application, err);
+        status = mc_conn_integer(conn, "PRAGMA application_id", MC_NO_BINDS, NULL, &is->application,
+                                 err);
     if (status == MC_OK)
         status = mc_conn_integer(conn, "PRAGMA user_version", MC_NO_BINDS, NULL, &is->version, err);
     return status;
@@ -195,10 +199,11 @@ static enum mc_status use_wal(struct mc_conn *conn, struct mc_error *err)
             return status;
         if (row && strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") == 0)
             return MC_OK;
-        return mc_fail(err, MC_IO,
-                       "'%s' is on a file system without write-ahead logging (shared memory); use a "
-                       "local disk",
-                       conn->path);
+        return mc_fail(
+            err, MC_IO,
+            "'%s' is on a file system without write-ahead logging (shared memory); use a "
+            "local disk",
+            conn->path);
     }
 }
 

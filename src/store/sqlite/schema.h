@@ -5,9 +5,9 @@
 #include "store/sqlite/conn.h"
 
 /*
- * Makes sure that the file is a database of Mindcore in the present version, migrating it when it is
- * older, in one transaction; any number of processes may do so at once. MC_CORRUPT: another program's file.
- * MC_VERSION: a newer version's. Switches the file to write-ahead logging.
+ * Makes sure that the file is a database of Mindcore in the present version, migrating it when it
+ * is older, in one transaction; any number of processes may do so at once. MC_CORRUPT: another
+ * program's file. MC_VERSION: a newer version's. Switches the file to write-ahead logging.
  */
 MC_MUST_CHECK enum mc_status mc_schema_prepare(struct mc_conn *conn, struct mc_error *err);
 

@@ -1,6 +1,6 @@
 /*
- * What the files of the SQLite back-end share: the store itself, the functions of its table, reading
- * messages, the access rule in SQL, the search index.
+ * What the files of the SQLite back-end share: the store itself, the functions of its table,
+ * reading messages, the access rule in SQL, the search index.
  */
 #ifndef MC_STORE_SQLITE_SQLITE_H
 #define MC_STORE_SQLITE_SQLITE_H
@@ -27,16 +27,15 @@ static inline struct mc_sqlite *mc_sqlite_of(struct mc_store *store)
 }
 
 /* Runs a write of one function. */
-MC_MUST_CHECK enum mc_status mc_sqlite_write(struct mc_sqlite *s, enum mc_write_class class,
-                                             size_t weight,
-                                             enum mc_status (*apply)(struct mc_writer *writer,
-                                                                     void *context,
-                                                                     struct mc_error *err),
-                                             void *context, struct mc_error *err);
+MC_MUST_CHECK enum mc_status mc_sqlite_write(
+    struct mc_sqlite *s, enum mc_write_class class, size_t weight,
+    enum mc_status (*apply)(struct mc_writer *writer, void *context, struct mc_error *err),
+    void *context, struct mc_error *err);
 
 /* ---- Reading messages (rows.c) ---- */
 
-/* The columns of a record in the order of mc_record_column; m is the message, t and u its thread and user. */
+/* The columns of a record in the order of mc_record_column; m is the message, t and u its thread
+ * and user. */
 #define MC_SQL_RECORD(terms)                                                                       \
     "m.id, m.message_id, u.user_id, t.thread_id, m.session_id, m.agent_id, m.role, m.visibility,"  \
     " m.tier, m.state, m.importance, m.created_at, m.sharing_groups, m.metadata, m.text, " terms
@@ -44,7 +43,8 @@ MC_MUST_CHECK enum mc_status mc_sqlite_write(struct mc_sqlite *s, enum mc_write_
     " FROM messages m JOIN threads t ON t.thread_no = m.thread_no"                                 \
     " JOIN users u ON u.user_no = m.user_no"
 
-/* The record of the present row of a statement whose first columns are MC_SQL_RECORD. MC_CORRUPT. */
+/* The record of the present row of a statement whose first columns are MC_SQL_RECORD. MC_CORRUPT.
+ */
 MC_MUST_CHECK enum mc_status mc_sqlite_record(struct mc_conn *conn, sqlite3_stmt *stmt,
                                               struct mc_record **record, struct mc_error *err);
 /* Steps to the end and adds each row's record. */
@@ -56,7 +56,8 @@ MC_MUST_CHECK enum mc_status mc_sqlite_records(struct mc_conn *conn, sqlite3_stm
 /* True for a message m that the reader may see. Parameters 11 to 17 are set by mc_allowed_bind. */
 #define MC_SQL_ALLOWED                                                                             \
     "((?11 OR m.agent_id = ?12 OR (?13 AND m.visibility = 2)"                                      \
-    " OR (m.visibility = 1 AND (?14 OR (?15 AND EXISTS(SELECT 1 FROM json_each(m.sharing_groups) g"\
+    " OR (m.visibility = 1 AND (?14 OR (?15 AND EXISTS(SELECT 1 FROM json_each(m.sharing_groups) " \
+    "g"                                                                                            \
     " WHERE g.value IN (SELECT value FROM json_each(?16)))))))"                                    \
     " AND (?17 IS NULL OR m.agent_id IN (SELECT value FROM json_each(?17))))"
 
@@ -89,8 +90,8 @@ MC_MUST_CHECK enum mc_status mc_fts_change(struct mc_conn *conn, bool add, int64
 /* ---- Removing messages (remove.c) ---- */
 
 /*
- * Removes a message, its job and index entry, and counts it off; inside a transaction. *had_job may be NULL.
- * *version: the thread's new version.
+ * Removes a message, its job and index entry, and counts it off; inside a transaction. *had_job may
+ * be NULL. *version: the thread's new version.
  */
 MC_MUST_CHECK enum mc_status mc_sqlite_drop(struct mc_conn *conn, int64_t row, bool *had_job,
                                             int64_t *version, struct mc_error *err);
@@ -138,8 +139,8 @@ enum mc_status mc_sqlite_claim(struct mc_store *store, mc_str lease, enum mc_sta
                                struct mc_error *err);
 enum mc_status mc_sqlite_complete(struct mc_store *store, mc_str lease, struct mc_completion *items,
                                   size_t count, struct mc_error *err);
-enum mc_status mc_sqlite_failed(struct mc_store *store, mc_str lease, const struct mc_failure *items,
-                                size_t count, struct mc_error *err);
+enum mc_status mc_sqlite_failed(struct mc_store *store, mc_str lease,
+                                const struct mc_failure *items, size_t count, struct mc_error *err);
 enum mc_status mc_sqlite_release(struct mc_store *store, mc_str lease, struct mc_error *err);
 /* queue_admin.c */
 enum mc_status mc_sqlite_queue(struct mc_store *store, int64_t now_us, struct mc_queue_stats *stats,

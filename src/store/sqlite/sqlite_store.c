@@ -19,8 +19,9 @@
 #define READERS_MAX 64
 
 /*
- * The guide's settings. wal_autocheckpoint: bench_store at 1000 to 8000 pages; 4000 cost the least a row while the log
- * stays at about 16 MB. secure_delete: what is erased is overwritten.
+ * The guide's settings. wal_autocheckpoint: with 100,000 messages a one-row transaction took on
+ * average 201, 165, 140 and 118 us at 1000, 2000, 4000 and 8000 pages, its 99.9th percentile 23 to
+ * 36 ms, growing; 4000 keep the log at about 16 MB. secure_delete: what is erased is overwritten.
  */
 static const char pragmas[] = "PRAGMA cache_size = -64000;"
                               "PRAGMA temp_store = MEMORY;"
@@ -111,42 +112,47 @@ static enum mc_status check_folder(const char *path, struct mc_error *err)
     struct stat info;
     enum mc_status status = MC_OK;
     if (stat(folder, &info) != 0)
-        status = mc_fail_field(err, MC_IO, "database.path", "cannot use folder '%s' for the database: %s%s",
-                               folder, strerror(errno), errno == ENOENT ? "; create it first" : "");
+        status = mc_fail_field(err, MC_IO, "database.path",
+                               "cannot use folder '%s' for the database: %s%s", folder,
+                               strerror(errno), errno == ENOENT ? "; create it first" : "");
     else if (!S_ISDIR(info.st_mode))
         status = mc_fail_field(err, MC_IO, "database.path", "'%s' is not a folder", folder);
     free(folder);
     return status;
 }
 
-/* What SQLite would report less plainly, or not at all. Makes the file, readable by its owner alone. */
+/* What SQLite would report less plainly, or not at all. Makes the file, readable by its owner
+ * alone. */
 static enum mc_status check_path(const char *path, struct mc_error *err)
 {
     if (!path || path[0] == '\0')
-        return mc_fail_field(err, MC_INVALID, "database.path", "the database needs the name of a file");
-    if (strcmp(path, ":memory:") == 0)
         return mc_fail_field(err, MC_INVALID, "database.path",
-                             "a database in memory is not supported, since its connections would each "
-                             "see their own; give the name of a file (in /dev/shm, if it may be lost)");
+                             "the database needs the name of a file");
+    if (strcmp(path, ":memory:") == 0)
+        return mc_fail_field(
+            err, MC_INVALID, "database.path",
+            "a database in memory is not supported, since its connections would each "
+            "see their own; give the name of a file (in /dev/shm, if it may be lost)");
     enum mc_status status = check_folder(path, err);
     if (status != MC_OK)
         return status;
     struct stat info;
     bool exists = stat(path, &info) == 0;
     if (exists && S_ISDIR(info.st_mode))
-        return mc_fail_field(err, MC_IO, "database.path", "'%s' is a folder; give the name of a file",
-                             path);
-    /* An existing file must not be opened here: closing it again would drop this process's locks on it. */
+        return mc_fail_field(err, MC_IO, "database.path",
+                             "'%s' is a folder; give the name of a file", path);
+    /* An existing file must not be opened here: closing it again would drop this process's locks on
+     * it. */
     int fd = exists ? -1 : open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0)
         close(fd);
     if (fd >= 0 || (exists ? access(path, R_OK | W_OK) == 0 : errno == EEXIST))
         return MC_OK;
-    return mc_fail_field(err, errno == ENOSPC || errno == EDQUOT ? MC_DISK_FULL : MC_IO,
-                         "database.path",
-                         "cannot open '%s' for writing: %s; make the file and its folder writable for "
-                         "this user, or give another database.path",
-                         path, strerror(errno));
+    return mc_fail_field(
+        err, errno == ENOSPC || errno == EDQUOT ? MC_DISK_FULL : MC_IO, "database.path",
+        "cannot open '%s' for writing: %s; make the file and its folder writable for "
+        "this user, or give another database.path",
+        path, strerror(errno));
 }
 
 static enum mc_status open_writer(struct mc_sqlite *s, const struct mc_sqlite_options *options,
@@ -163,7 +169,8 @@ static enum mc_status open_writer(struct mc_sqlite *s, const struct mc_sqlite_op
         status = mc_conn_script(conn, pragmas, err);
     if (status == MC_OK)
         status = mc_conn_script(
-            conn, s->synchronous_full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", err);
+            conn, s->synchronous_full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
+            err);
     if (status == MC_OK)
         status = mc_writer_init(&s->writer, conn, options->metrics, err);
     if (status == MC_OK)
@@ -171,8 +178,8 @@ static enum mc_status open_writer(struct mc_sqlite *s, const struct mc_sqlite_op
     return status;
 }
 
-enum mc_status mc_sqlite_store_open(const struct mc_sqlite_options *options, struct mc_store **store,
-                                    struct mc_error *err)
+enum mc_status mc_sqlite_store_open(const struct mc_sqlite_options *options,
+                                    struct mc_store **store, struct mc_error *err)
 {
     enum mc_status status = check_path(options->path, err);
     if (status != MC_OK)

@@ -8,6 +8,12 @@
 
 /* ---- Threads that need a summary ---- */
 
+#define UNSUMMARISED(user)                                                                         \
+    "SELECT u.user_id, t.thread_id, t.summarised_until, t.last_at, t.messages - t.summarised"      \
+    " FROM users u JOIN threads t ON t.user_no = u.user_no"                                        \
+    " WHERE " user " AND t.messages > t.summarised"                                                \
+    " AND (t.messages - t.summarised > ?2 OR t.last_at < ?3) LIMIT ?4"
+
 enum mc_status mc_sqlite_unsummarised(struct mc_store *store, mc_str user_id, int64_t messages,
                                       int64_t before_us, size_t limit, mc_summary_fn each,
                                       void *context, struct mc_error *err)
@@ -16,15 +22,12 @@ enum mc_status mc_sqlite_unsummarised(struct mc_store *store, mc_str user_id, in
     mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
     enum mc_status status = mc_reading_begin(&reading, &mc_sqlite_of(store)->readers, err);
     if (status == MC_OK)
-        status = mc_conn_start(
-            reading.conn,
-            "SELECT u.user_id, t.thread_id, t.summarised_until, t.last_at, t.messages - t.summarised"
-            " FROM threads t JOIN users u ON u.user_no = t.user_no"
-            " WHERE (?1 IS NULL OR u.user_id = ?1) AND t.messages > t.summarised"
-            " AND (t.messages - t.summarised > ?2 OR t.last_at < ?3) LIMIT ?4",
-            MC_BINDS(mc_bind_str(user_id), mc_bind_int(messages), mc_bind_int(before_us),
-                     mc_bind_int((int64_t)limit)),
-            &stmt, err);
+        status = mc_conn_start(reading.conn,
+                               mc_str_given(user_id) ? UNSUMMARISED("u.user_id = ?1")
+                                                     : UNSUMMARISED("?1 IS NULL"),
+                               MC_BINDS(mc_bind_str(user_id), mc_bind_int(messages),
+                                        mc_bind_int(before_us), mc_bind_int((int64_t)limit)),
+                               &stmt, err);
     bool row = true, more = true;
     while (status == MC_OK && more) {
         status = mc_conn_step(reading.conn, stmt, &row, err);
@@ -107,8 +110,8 @@ enum mc_status mc_sqlite_put_summary(struct mc_store *store, const struct mc_sum
 }
 
 /*
- * Filtered readers get a summary only when they may read every message that it was made from: none of the
- * thread's messages is closed to them, and none that could have been is gone.
+ * Filtered readers get a summary only when they may read every message that it was made from: none
+ * of the thread's messages is closed to them, and none that could have been is gone.
  */
 static const char summaries_sql[] =
     "SELECT u.user_id, t.thread_id, s.text, s.key_facts, s.topics, s.method, s.first_at, s.last_at,"
@@ -162,11 +165,11 @@ enum mc_status mc_sqlite_summaries(struct mc_store *store, mc_str user_id,
 /* The rule as times: what was created before these is due. */
 struct due {
     const struct mc_tier_rule *rule;
-    int64_t user_no;                          /* 0: all */
-    int64_t leaves[MC_TIER_ARCHIVE];          /* for messages of ordinary importance */
-    int64_t leaves_kept[MC_TIER_ARCHIVE];     /* for important ones */
+    int64_t user_no;                        /* 0: all */
+    int64_t leaves[MC_TIER_ARCHIVE];        /* for messages of ordinary importance */
+    int64_t leaves_kept[MC_TIER_ARCHIVE];   /* for important ones */
     int64_t trivial_delete, archive_delete; /* INT64_MIN: never */
-    int64_t *rows;                            /* room for a batch */
+    int64_t *rows;                          /* room for a batch */
     struct mc_tier_step step;
 };
 
@@ -185,8 +188,10 @@ static void set_times(struct due *due)
         due->leaves[tier] = before(r->now_us, ages[tier], 1);
         due->leaves_kept[tier] = before(r->now_us, ages[tier], 2);
     }
-    due->trivial_delete = r->trivial_delete_us ? before(r->now_us, r->trivial_delete_us, 1) : INT64_MIN;
-    due->archive_delete = r->archive_delete_us ? before(r->now_us, r->archive_delete_us, 1) : INT64_MIN;
+    due->trivial_delete =
+        r->trivial_delete_us ? before(r->now_us, r->trivial_delete_us, 1) : INT64_MIN;
+    due->archive_delete =
+        r->archive_delete_us ? before(r->now_us, r->archive_delete_us, 1) : INT64_MIN;
 }
 
 static int target_tier(const struct due *due, int tier, int64_t created_at, double importance)
@@ -261,8 +266,8 @@ static enum mc_status move_due(struct mc_conn *conn, struct due *due, int tier,
     }
     mc_stmt_done(&stmt);
     for (size_t i = 0; status == MC_OK && i < count; i++)
-        status = move_row(conn, due->rows[i] / MC_TIER_COUNT, (int)(due->rows[i] % MC_TIER_COUNT),
-                          err);
+        status =
+            move_row(conn, due->rows[i] / MC_TIER_COUNT, (int)(due->rows[i] % MC_TIER_COUNT), err);
     due->step.moved += (int64_t)count;
     return status;
 }
@@ -290,21 +295,23 @@ static enum mc_status apply_migrate(struct mc_writer *writer, void *context, str
 
 /* ---- Dry run ---- */
 
-/* All that a run to the end would move or delete, the messages that it would archive and then delete included. */
+/* All that a run to the end would move or delete, the messages that it would archive and then
+ * delete included. */
 static enum mc_status count_due(struct mc_conn *conn, struct due *due, struct mc_error *err)
 {
     int64_t n = 0;
     struct mc_bind user = mc_bind_int(due->user_no), trivial = mc_bind_int(due->trivial_delete),
                    archive = mc_bind_int(due->archive_delete);
-    enum mc_status status = mc_conn_integer(
-        conn,
-        "SELECT count(*) FROM messages WHERE trivial AND created_at < ?1 AND (?2 = 0 OR user_no = ?2)",
-        MC_BINDS(trivial, user), NULL, &due->step.deleted, err);
+    enum mc_status status = mc_conn_integer(conn,
+                                            "SELECT count(*) FROM messages WHERE trivial AND "
+                                            "created_at < ?1 AND (?2 = 0 OR user_no = ?2)",
+                                            MC_BINDS(trivial, user), NULL, &due->step.deleted, err);
     if (status == MC_OK)
-        status = mc_conn_integer(conn,
-                                 "SELECT count(*) FROM messages WHERE tier = 3 AND created_at < ?1"
-                                 " AND (?2 = 0 OR user_no = ?2) AND NOT (trivial AND created_at < ?3)",
-                                 MC_BINDS(archive, user, trivial), NULL, &n, err);
+        status =
+            mc_conn_integer(conn,
+                            "SELECT count(*) FROM messages WHERE tier = 3 AND created_at < ?1"
+                            " AND (?2 = 0 OR user_no = ?2) AND NOT (trivial AND created_at < ?3)",
+                            MC_BINDS(archive, user, trivial), NULL, &n, err);
     due->step.deleted += n;
     for (int tier = 0; status == MC_OK && tier < MC_TIER_ARCHIVE; tier++) {
         struct mc_bind keep = mc_bind_double(due->rule->keep_importance);
@@ -318,7 +325,8 @@ static enum mc_status count_due(struct mc_conn *conn, struct due *due, struct mc
             status = mc_conn_integer(
                 conn,
                 "SELECT count(*)" DUE_TO_LEAVE " AND NOT (trivial AND created_at < ?6)"
-                " AND created_at < ?7 AND ((importance < ?3 AND created_at < ?8) OR created_at < ?9)",
+                " AND created_at < ?7 AND ((importance < ?3 AND created_at < ?8) OR created_at < "
+                "?9)",
                 MC_BINDS(mc_bind_int(tier), mc_bind_int(due->leaves[tier]), keep,
                          mc_bind_int(due->leaves_kept[tier]), user, trivial, archive,
                          mc_bind_int(due->leaves[MC_TIER_LONG]),

@@ -1,8 +1,9 @@
 /*
- * DESIGN. inotify tells of every write to the log, this process's own among them. After a pause that
- * gathers a burst of them, the thread compares PRAGMA data_version on the writer connection, which changes
- * through commits of other processes alone. The last step of a commit, in shared memory, causes no event and may
- * come later than the write (an fsync lies between), so after a burst it looks again a few times, then sleeps for good.
+ * DESIGN. inotify tells of every write to the log, this process's own among them. After a pause
+ * that gathers a burst of them, the thread compares PRAGMA data_version on the writer connection,
+ * which changes through commits of other processes alone. The last step of a commit, in shared
+ * memory, causes no event and may come later than the write (an fsync lies between), so after a
+ * burst it looks again a few times, then sleeps for good.
  */
 #include "store/sqlite/watch.h"
 
@@ -43,7 +44,8 @@ static void drain(int fd)
         continue;
 }
 
-/* The thread sleeps here: true when the log has changed, false when the time is up or the signal came. */
+/* The thread sleeps here: true when the log has changed, false when the time is up or the signal
+ * came. */
 static bool log_changed(struct mc_watch *watch, int timeout_ms)
 {
     struct pollfd fds[2] = {{.fd = watch->inotify, .events = POLLIN},
@@ -60,7 +62,8 @@ static void look(struct mc_watch *watch)
     struct mc_error err;
     enum mc_status status = mc_writer_look(watch->writer, &err);
     if (status != MC_OK && status != MC_BUSY)
-        mc_log(MC_LOG_WARNING, "store", "cannot look for other processes' changes: %s", err.message);
+        mc_log(MC_LOG_WARNING, "store", "cannot look for other processes' changes: %s",
+               err.message);
 }
 
 static void tell(struct mc_watch *watch)
@@ -94,8 +97,8 @@ static void *run(void *context)
 enum mc_status mc_watch_start(struct mc_watch *watch, const char *path, struct mc_writer *writer,
                               mc_foreign_change_fn notify, void *context, struct mc_error *err)
 {
-    *watch = (struct mc_watch){.inotify = -1, .signal = -1, .writer = writer, .notify = notify,
-                               .context = context};
+    *watch = (struct mc_watch){
+        .inotify = -1, .signal = -1, .writer = writer, .notify = notify, .context = context};
     atomic_init(&watch->stop, false);
     char *log = NULL;
     if (asprintf(&log, "%s-wal", path) < 0)

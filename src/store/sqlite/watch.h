@@ -1,6 +1,7 @@
 /*
- * Notices commits of other processes: a thread that sleeps until the log file of the database changes,
- * then asks the writer connection whether somebody else committed, and tells so. Idle, it does not wake.
+ * Notices commits of other processes: a thread that sleeps until the log file of the database
+ * changes, then asks the writer connection whether somebody else committed, and tells so. Idle, it
+ * does not wake.
  */
 #ifndef MC_STORE_SQLITE_WATCH_H
 #define MC_STORE_SQLITE_WATCH_H

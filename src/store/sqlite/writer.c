@@ -2,7 +2,8 @@
 
 #include "base/error.h"
 
-/* A transaction takes no more requests once they change this many rows: readers of the log and callers wait. */
+/* A transaction takes no more requests once they change this many rows: readers of the log and
+ * callers wait. */
 #define GROUP_WEIGHT 512
 #define INGEST_STREAK 4
 
@@ -33,12 +34,13 @@ void mc_writer_fini(struct mc_writer *writer)
 
 /* ---- The transaction ---- */
 
-/* data_version of this connection changes only through commits of others, and only this one writes here. */
+/* data_version of this connection changes only through commits of others, and only this one writes
+ * here. */
 static enum mc_status notice_others(struct mc_writer *writer, struct mc_error *err)
 {
     int64_t version;
-    enum mc_status status = mc_conn_integer(writer->conn, "PRAGMA data_version", MC_NO_BINDS, NULL,
-                                            &version, err);
+    enum mc_status status =
+        mc_conn_integer(writer->conn, "PRAGMA data_version", MC_NO_BINDS, NULL, &version, err);
     if (status != MC_OK || version == writer->data_version)
         return status;
     writer->data_version = version;
@@ -142,7 +144,8 @@ static size_t gather(struct mc_list *from, struct mc_list *group, size_t weight)
 
 static void wake(struct mc_write *write, bool leads)
 {
-    /* Signalled under the lock: once it is free, the waiter may return and take the object with it. */
+    /* Signalled under the lock: once it is free, the waiter may return and take the object with it.
+     */
     mc_mutex_lock(&write->lock);
     write->woken = true;
     write->leads = leads;
@@ -184,7 +187,8 @@ static void lead(struct mc_writer *writer, struct mc_write *own)
     }
 }
 
-/* Queues the write, the writer being busy, and waits: true when it is to lead, false when it is done. */
+/* Queues the write, the writer being busy, and waits: true when it is to lead, false when it is
+ * done. */
 static bool wait_in_line(struct mc_writer *writer, struct mc_write *write)
 {
     mc_list_push_back(&writer->waiting[write->class], &write->node);
@@ -238,10 +242,10 @@ enum mc_status mc_writer_look(struct mc_writer *writer, struct mc_error *err)
 enum mc_status mc_writer_new_row(struct mc_writer *writer, int64_t *row, struct mc_error *err)
 {
     if (writer->next_row == 0) {
-        enum mc_status status = mc_conn_integer(
-            writer->conn,
-            "SELECT max((SELECT last_row FROM state), coalesce((SELECT max(id) FROM messages), 0)) + 1",
-            MC_NO_BINDS, NULL, &writer->next_row, err);
+        enum mc_status status = mc_conn_integer(writer->conn,
+                                                "SELECT max((SELECT last_row FROM state), "
+                                                "coalesce((SELECT max(id) FROM messages), 0)) + 1",
+                                                MC_NO_BINDS, NULL, &writer->next_row, err);
         if (status != MC_OK)
             return status;
     }

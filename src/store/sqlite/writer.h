@@ -1,12 +1,13 @@
 /*
  * The one connection that writes, and group commit.
  *
- * A write is a function that runs inside a transaction. A caller that finds the writer free carries its
- * write out itself, without a thread switch. Otherwise it queues; whoever is writing hands the lead to a waiting
- * caller when done, and that one carries out all that has queued meanwhile in one transaction.
+ * A write is a function that runs inside a transaction. A caller that finds the writer free carries
+ * its write out itself, without a thread switch. Otherwise it queues; whoever is writing hands the
+ * lead to a waiting caller when done, and that one carries out all that has queued meanwhile in one
+ * transaction.
  *
- * A write's function runs on some caller's thread. One that fails before it has changed anything does not
- * hinder the others; one that fails half-way, or because the database did, takes the whole
+ * A write's function runs on some caller's thread. One that fails before it has changed anything
+ * does not hinder the others; one that fails half-way, or because the database did, takes the whole
  * transaction with it: it is rolled back and all its writes fail.
  */
 #ifndef MC_STORE_SQLITE_WRITER_H

@@ -1,0 +1,98 @@
+/*
+ * The thread that accepts connections and deals them out to the event threads. The transport's own
+ * listening is not used: to stop it while event threads run is a race in the releases of Debian 12,
+ * it leaves the shares of the threads to chance, and its limit for an address counts loopback as
+ * well.
+ */
+#include "http/connection.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/log.h"
+
+#define NO_DESCRIPTOR_PAUSE_MS 100
+
+static const char too_many[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
+                               "Content-Length: 0\r\nRetry-After: 1\r\n\r\n";
+
+static bool has_room(struct mc_http_server *server, const struct sockaddr *peer)
+{
+    size_t all = 0;
+    size_t of_peer = 0;
+    bool counts = !mc_http_is_loopback(peer);
+    mc_mutex_lock(&server->mutex);
+    for (struct mc_list *at = server->connections.next; at != &server->connections; at = at->next) {
+        const struct mc_http_connection *c = mc_container_of(at, struct mc_http_connection, node);
+        all++;
+        of_peer += counts && mc_http_same_host((const struct sockaddr *)&c->peer, peer);
+    }
+    mc_mutex_unlock(&server->mutex);
+    return all < server->max_connections && of_peer < server->max_peer_connections;
+}
+
+/* False when there are no descriptors left. */
+static bool accept_one(struct mc_http_server *server)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
+    int fd =
+        accept4(server->listen_fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
+    if (has_room(server, (const struct sockaddr *)&peer)) {
+        /* On failure the transport has closed the descriptor. */
+        (void)MHD_add_connection(server->daemon, fd, (const struct sockaddr *)&peer, len);
+        return true;
+    }
+    mc_log(MC_LOG_DEBUG, "http", "refused a connection: too many are open");
+    (void)send(fd, too_many, sizeof(too_many) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(fd);
+    return true;
+}
+
+static void *accept_all(void *context)
+{
+    struct mc_http_server *server = context;
+    struct pollfd fds[] = {{.fd = server->stop_fd, .events = POLLIN},
+                           {.fd = server->listen_fd, .events = POLLIN}};
+    for (;;) {
+        int ready = poll(fds, 2, -1);
+        if (fds[0].revents)
+            return NULL;
+        if (ready <= 0 || !fds[1].revents || accept_one(server))
+            continue;
+        mc_log(MC_LOG_WARNING, "http", "no descriptors left for new connections");
+        if (poll(fds, 1, NO_DESCRIPTOR_PAUSE_MS) > 0)
+            return NULL;
+    }
+}
+
+enum mc_status mc_http_acceptor_start(struct mc_http_server *server, struct mc_error *err)
+{
+    server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (server->stop_fd < 0)
+        return mc_fail(err, MC_IO, "cannot make an event descriptor: %s", strerror(errno));
+    enum mc_status status =
+        mc_thread_start(&server->acceptor, "mc-http-accept", accept_all, server, err);
+    server->acceptor_runs = status == MC_OK;
+    return status;
+}
+
+void mc_http_acceptor_stop(struct mc_http_server *server)
+{
+    if (server->acceptor_runs) {
+        (void)eventfd_write(server->stop_fd, 1);
+        mc_thread_join(server->acceptor);
+        server->acceptor_runs = false;
+    }
+    if (server->stop_fd >= 0)
+        close(server->stop_fd);
+    if (server->listen_fd >= 0)
+        close(server->listen_fd);
+    server->stop_fd = server->listen_fd = -1;
+}
