@@ -3,12 +3,12 @@
  *
  *     bench_context [MESSAGES [ALL]]
  *
- * Stores MESSAGES (100,000) messages of 50 users, enriches them, and measures; then adds messages of other users up to
- * ALL (1,000,000; 0: not) and measures the same 50 users again. Besides wall time the processor time of
- * the calling thread is told, which a busy machine does not change.
+ * Stores MESSAGES (100,000) messages of 50 users, enriches them, and measures; then adds messages
+ * of other users up to ALL (1,000,000; 0: not) and measures the same 50 users again. Besides wall
+ * time the processor time of the calling thread is told, which a busy machine does not change.
  *
- * Targets: context p50 below 1 ms and p95 below 5 ms at the first size, at most 1.5 times that at the
- * second; resident memory below 150 MB at the first.
+ * Targets: context p50 below 1 ms and p95 below 5 ms at the first size, at most 1.5 times that at
+ * the second; resident memory below 150 MB at the first.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -51,16 +51,19 @@ static double clock_us(clockid_t clock)
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-/* ---- Text: words of a made-up language, frequent ones often, with some of the vocabulary's ---- */
+/* ---- Text: words of a made-up language, frequent ones often, with some of the vocabulary's ----
+ */
 
-static const char *const known[] = {"order",   "refund", "invoice", "password", "shipping", "garden",
-                                    "holiday", "budget", "meeting", "report",   "broken",   "please"};
+static const char *const known[] = {"order",    "refund", "invoice", "password",
+                                    "shipping", "garden", "holiday", "budget",
+                                    "meeting",  "report", "broken",  "please"};
 #define KNOWN (sizeof(known) / sizeof(known[0]))
 
 /* Word number n is frequent when n is small, as in a real language. */
 static void word(uint64_t n, char text[16])
 {
-    static const char *const heads[] = {"ba", "ko", "ri", "ten", "sol", "mar", "vi", "dun", "pel", "gra"};
+    static const char *const heads[] = {"ba",  "ko", "ri",  "ten", "sol",
+                                        "mar", "vi", "dun", "pel", "gra"};
     if (n % 40 == 7) {
         snprintf(text, 16, "%s", known[n / 40 % KNOWN]);
         return;
@@ -269,7 +272,8 @@ static void open_engine(const char *dir)
 
 static void remove_all(const char *dir)
 {
-    static const char *const names[] = {"bench.db", "bench.db-wal", "bench.db-shm", "bench.db.lock"};
+    static const char *const names[] = {"bench.db", "bench.db-wal", "bench.db-shm",
+                                        "bench.db.lock"};
     char path[320];
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", dir, names[i]);

@@ -34,8 +34,6 @@
 #define VERIFY_BYTES 65536
 /* Short, so that the jobs in hand of a killed worker are soon taken over. */
 #define LEASE "500ms"
-/* A job that was in hand at so many kills counts as poison; innocent ones must not reach it. */
-#define ATTEMPTS "100"
 #define DELAY_MOST_US (150 * MC_US_PER_MS)
 /* Until a writer was ready for the first time: how long that may take. */
 #define START_US (10 * MC_US_PER_MS)
@@ -136,8 +134,7 @@ static void add_common(const struct test *test, const char *command, struct comm
     snprintf(common->seed, sizeof(common->seed), "%llu", (unsigned long long)test->seed);
     (void)mc_child_add(arguments, "mindcore", command, "--db", common->db, "--option",
                        common->cache, "--option", common->workers, "--option", common->synchronous,
-                       "--option", "enrichment.lease=" LEASE, "--option",
-                       "enrichment.max_attempts=" ATTEMPTS, "--seed", common->seed, NULL);
+                       "--option", "enrichment.lease=" LEASE, "--seed", common->seed, NULL);
     for (size_t i = 0; i < mc_args_count(args, "option") && i < 8; i++)
         (void)mc_child_add(arguments, "--option", mc_args_at(args, "option", i).data, NULL);
 }

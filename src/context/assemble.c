@@ -36,7 +36,8 @@
 #define RELEVANT_LEAST 0.25 /* of the best score */
 #define WITH_TURNS 6        /* relevant messages that are shown with the turns around them */
 #define POINTS_FROM 5       /* relevant messages that key points are taken from */
-#define ENTRY_LEAST ((size_t)100 * MC_TOKEN_UNITS) /* no entry is cut below this for fairness alone */
+#define ENTRY_LEAST                                                                                \
+    ((size_t)100 * MC_TOKEN_UNITS) /* no entry is cut below this for fairness alone */
 /* At least what stands before the text of an entry: time, role, agent. */
 #define HEAD_UNITS ((size_t)30 * MC_TOKEN_UNITS)
 
@@ -79,7 +80,8 @@ static enum mc_status check(const struct mc_context_query *query, struct mc_erro
     return status ? status : check_limits(query, err);
 }
 
-/* The caller's rule, narrowed. Where agents are not enabled there is nothing shared or public to leave out. */
+/* The caller's rule, narrowed. Where agents are not enabled there is nothing shared or public to
+ * leave out. */
 static struct mc_reader narrowed(const struct mc_reader *reader,
                                  const struct mc_context_query *query)
 {
@@ -114,7 +116,8 @@ static bool is_shown(const struct mc_assembly *a, const struct mc_record *record
     return false;
 }
 
-static const struct mc_rank_item *item_of(const struct mc_assembly *a, const struct mc_record *record)
+static const struct mc_rank_item *item_of(const struct mc_assembly *a,
+                                          const struct mc_record *record)
 {
     for (size_t i = 0; i < a->found.count; i++) {
         if (a->found.items[i].record->row == record->row)
@@ -124,8 +127,8 @@ static const struct mc_rank_item *item_of(const struct mc_assembly *a, const str
 }
 
 /* Renders a message and adds it; *added is false when it does not fit. */
-static enum mc_status show(struct mc_assembly *a, struct mc_shown shown, mc_str text,
-                           int64_t place, size_t max_units, bool *added, struct mc_error *err)
+static enum mc_status show(struct mc_assembly *a, struct mc_shown shown, mc_str text, int64_t place,
+                           size_t max_units, bool *added, struct mc_error *err)
 {
     enum mc_section section = shown.as == MC_SHOWN_RECENT ? MC_SECTION_RECENT : MC_SECTION_RELEVANT;
     mc_str mark = shown.as == MC_SHOWN_NEIGHBOUR ? MC_STR("~ ") : MC_STR("");
@@ -145,8 +148,8 @@ static enum mc_status show(struct mc_assembly *a, struct mc_shown shown, mc_str 
 /* ---- Recent turns ---- */
 
 /*
- * The newest turns within a share; the newest is cut when it is longer than that, others when they would take
- * most of it. Stops at the first that has no room.
+ * The newest turns within a share; the newest is cut when it is longer than that, others when they
+ * would take most of it. Stops at the first that has no room.
  */
 static enum mc_status show_newest(struct mc_assembly *a, size_t max_units, size_t max_messages,
                                   struct mc_error *err)
@@ -157,8 +160,8 @@ static enum mc_status show_newest(struct mc_assembly *a, size_t max_units, size_
         size_t fair = max_units / 3 > ENTRY_LEAST ? max_units / 3 : ENTRY_LEAST;
         size_t most = i == 0 || left < fair ? left : fair;
         struct mc_shown shown = {.record = a->recent.items[i], .as = MC_SHOWN_RECENT};
-        bool fits = i == 0 || most == fair ||
-                    mc_tokens_units(shown.record->m.text) + HEAD_UNITS <= left;
+        bool fits =
+            i == 0 || most == fair || mc_tokens_units(shown.record->m.text) + HEAD_UNITS <= left;
         bool added = false;
         enum mc_status status = MC_OK;
         if (fits)
@@ -280,8 +283,8 @@ static enum mc_status show_turns(struct mc_assembly *a, struct mc_error *err)
                 continue;
             struct mc_shown shown = {
                 .record = turn->record, .item = turn, .as = MC_SHOWN_NEIGHBOUR};
-            enum mc_status status = show(a, shown, turn->record->m.text, place + 2 * side,
-                                         ENTRY_LEAST, &added, err);
+            enum mc_status status =
+                show(a, shown, turn->record->m.text, place + 2 * side, ENTRY_LEAST, &added, err);
             if (status)
                 return status;
         }
@@ -322,8 +325,9 @@ static enum mc_status show_additional(struct mc_assembly *a, struct mc_error *er
 }
 
 /*
- * How well the memory answers: three fifths for the share of the query's mass that the messages shown
- * have, two fifths for the share that the best one has. 0.1 when only recent turns or what is always shown is there.
+ * How well the memory answers: three fifths for the share of the query's mass that the messages
+ * shown have, two fifths for the share that the best one has. 0.1 when only recent turns or what is
+ * always shown is there.
  */
 static void rate(struct mc_assembly *a)
 {
@@ -350,8 +354,8 @@ static enum mc_status collect_points(struct mc_assembly *a, struct mc_error *err
         if (a->shown[i].as != MC_SHOWN_RELEVANT)
             continue;
         hits++;
-        enum mc_status status = mc_points_add(&a->points, &a->found.query, &a->shown[i].record->m,
-                                              a->arena, err);
+        enum mc_status status =
+            mc_points_add(&a->points, &a->found.query, &a->shown[i].record->m, a->arena, err);
         if (status)
             return status;
     }

@@ -1,4 +1,5 @@
-/* A context in the making. Private to src/context: assemble.c leads, sources.c and explain.c do parts. */
+/* A context in the making. Private to src/context: assemble.c leads, sources.c and explain.c do
+ * parts. */
 #ifndef MC_CONTEXT_ASSEMBLE_H
 #define MC_CONTEXT_ASSEMBLE_H
 
@@ -27,10 +28,10 @@ struct mc_assembly {
     size_t max_tokens;
     struct mc_arena *arena; /* of the result */
     struct mc_pack pack;
-    struct mc_buf line;         /* the entry being rendered */
-    struct mc_records recent;   /* newest first */
+    struct mc_buf line;       /* the entry being rendered */
+    struct mc_records recent; /* newest first */
     struct mc_candidates found;
-    struct mc_shown *shown;     /* room for max_messages */
+    struct mc_shown *shown; /* room for max_messages */
     size_t shown_count;
     size_t kinds[MC_SHOWN_KINDS];
     bool additional;

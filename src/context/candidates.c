@@ -118,7 +118,8 @@ struct builder {
 
 static size_t *slot_of(struct builder *b, int64_t row)
 {
-    size_t slot = (size_t)((uint64_t)row * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (b->slot_count - 1);
+    size_t slot =
+        (size_t)((uint64_t)row * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (b->slot_count - 1);
     while (b->slots[slot] && b->out->items[b->slots[slot] - 1].record->row != row)
         slot = (slot + 1) & (b->slot_count - 1);
     return &b->slots[slot];
@@ -189,9 +190,8 @@ static enum mc_status add_around(struct builder *b, size_t centre, struct mc_err
 {
     mc_auto(mc_records_fini) struct mc_records turns = {0};
     const struct mc_record *record = b->out->items[centre].record;
-    enum mc_status status =
-        b->r->store->ops->around(b->r->store, record->row, AROUND_TURNS, AROUND_TURNS,
-                                 b->query->reader, &turns, err);
+    enum mc_status status = b->r->store->ops->around(b->r->store, record->row, AROUND_TURNS,
+                                                     AROUND_TURNS, b->query->reader, &turns, err);
     if (status)
         return status;
     size_t chain[2 * AROUND_TURNS + 1], length = 0;

@@ -1,6 +1,6 @@
 /*
- * From a query to ranked messages: matches of the index, the best of them read, their neighbour turns
- * added, all ranked. The work is bounded by the query's three numbers, whatever a user has.
+ * From a query to ranked messages: matches of the index, the best of them read, their neighbour
+ * turns added, all ranked. The work is bounded by the query's three numbers, whatever a user has.
  */
 #ifndef MC_CONTEXT_CANDIDATES_H
 #define MC_CONTEXT_CANDIDATES_H
@@ -26,8 +26,8 @@ struct mc_candidates {
     struct mc_query query;
     struct mc_rank_item *items; /* best first; before and after are indexes into this order */
     size_t count;
-    size_t matched;          /* rows that the index gave */
-    struct mc_records held;  /* what the items borrow from */
+    size_t matched;         /* rows that the index gave */
+    struct mc_records held; /* what the items borrow from */
 };
 void mc_candidates_fini(struct mc_candidates *candidates);
 

@@ -1,8 +1,9 @@
 /*
- * Packing blocks of text into sections within a budget of tokens and of messages, exact in both. Pure.
+ * Packing blocks of text into sections within a budget of tokens and of messages, exact in both.
+ * Pure.
  *
- * Blocks are added in order of their worth and written in order of their section and place, so that what
- * is left out is what is worth least, and the text is the same for the same blocks.
+ * Blocks are added in order of their worth and written in order of their section and place, so that
+ * what is left out is what is worth least, and the text is the same for the same blocks.
  */
 #ifndef MC_CONTEXT_PACK_H
 #define MC_CONTEXT_PACK_H
@@ -43,8 +44,9 @@ void mc_pack_init(struct mc_pack *pack, size_t max_tokens, size_t max_messages,
 size_t mc_pack_room(const struct mc_pack *pack, enum mc_section section);
 
 /*
- * Adds a block of whole lines that counts for so many messages. *added is false when it does not fit, the pack
- * unchanged. Blocks of a section are written by place, equal places in the order of adding.
+ * Adds a block of whole lines that counts for so many messages. *added is false when it does not
+ * fit, the pack unchanged. Blocks of a section are written by place, equal places in the order of
+ * adding.
  */
 MC_MUST_CHECK enum mc_status mc_pack_add(struct mc_pack *pack, enum mc_section section,
                                          int64_t place, mc_str block, size_t messages, bool *added,

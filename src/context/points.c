@@ -33,7 +33,8 @@ static enum mc_status read_entities(mc_str metadata, struct mc_arena *arena,
     mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
     enum mc_status status = mc_json_parse(metadata, &root, err);
     if (status)
-        return mc_fail_prefix(err, status, "the metadata of a message");
+        return mc_fail_prefix(err, status == MC_INVALID ? MC_CORRUPT : status,
+                              "the metadata of a message");
     const struct mc_json *list = mc_json_get(root, "entities");
     for (size_t i = 0; i < mc_json_count(list) && entities->count < ENTITIES_MAX; i++) {
         mc_str value = mc_json_string(mc_json_get(mc_json_at(list, i), "value"));

@@ -13,12 +13,12 @@ struct mc_points {
 };
 
 /*
- * Adds the sentences of a message that say most of what the query asks, or state an entity that enrichment
- * found: at most two a message. A point is a sentence as it stands, white space made single, a long one cut at a
- * word: nothing in it is invented. Arena.
+ * Adds the sentences of a message that say most of what the query asks, or state an entity that
+ * enrichment found: at most two a message. A point is a sentence as it stands, white space made
+ * single, a long one cut at a word: nothing in it is invented. Arena.
  */
 MC_MUST_CHECK enum mc_status mc_points_add(struct mc_points *points, const struct mc_query *query,
-                                           const struct mc_message *message,
-                                           struct mc_arena *arena, struct mc_error *err);
+                                           const struct mc_message *message, struct mc_arena *arena,
+                                           struct mc_error *err);
 
 #endif

@@ -20,14 +20,14 @@
 
 /* Stems of words that questions are made of: they match much and tell little. */
 static const char *const weak_stems[] = {
-    "accord", "ask",   "base", "convers", "discuss", "get",   "give",     "go",      "happen",
-    "kind",   "know",  "like", "long",    "look",    "make",  "mani",     "mention", "might",
-    "much",   "often", "recent", "say",   "someon",  "sometim", "someth", "sort",    "take",
-    "talk",   "tell",  "thing", "think",  "time",    "type",  "use",      "want",    "way",
+    "accord", "ask",   "base",   "convers", "discuss", "get",     "give",   "go",      "happen",
+    "kind",   "know",  "like",   "long",    "look",    "make",    "mani",   "mention", "might",
+    "much",   "often", "recent", "say",     "someon",  "sometim", "someth", "sort",    "take",
+    "talk",   "tell",  "thing",  "think",   "time",    "type",    "use",    "want",    "way",
 };
 
 /* Topics that say nothing of the subject. */
-static const char *const vague_topics[] = {"general", "other",    "unknown",
+static const char *const vague_topics[] = {"general",  "other",    "unknown",
                                            "greeting", "farewell", "thanks"};
 
 static bool listed(const char *const *names, size_t count, mc_str name)
@@ -54,7 +54,8 @@ static double word_weight(mc_str term)
     return listed(weak_stems, mc_countof(weak_stems), term) ? WEAK_WEIGHT : 1.0;
 }
 
-/* Of more words than are looked up: those that say more, then those said more often, then the earlier ones. */
+/* Of more words than are looked up: those that say more, then those said more often, then the
+ * earlier ones. */
 static bool ranks_before(const struct mc_term *a, const struct mc_term *b)
 {
     double difference = word_weight(a->text) - word_weight(b->text);
@@ -101,7 +102,8 @@ static enum mc_status add_topic(struct mc_query *query, mc_str topic, struct mc_
     return MC_OK;
 }
 
-/* The topics that the words from token i on lead to, the longest sequence of them, else the stem of one. */
+/* The topics that the words from token i on lead to, the longest sequence of them, else the stem of
+ * one. */
 static size_t topics_at(const struct mc_vocabulary *vocabulary, const struct mc_tokens *tokens,
                         size_t i, uint16_t topics[2])
 {
@@ -134,8 +136,8 @@ static enum mc_status add_topics(struct mc_query *query, const struct mc_tokens 
         uint16_t topics[2] = {0};
         size_t count = topics_at(vocabulary, tokens, i, topics);
         for (size_t t = 0; t < count; t++) {
-            enum mc_status status = add_topic(
-                query, mc_vocabulary_topic_at(vocabulary, topics[t]), arena, err);
+            enum mc_status status =
+                add_topic(query, mc_vocabulary_topic_at(vocabulary, topics[t]), arena, err);
             if (status)
                 return status;
         }
@@ -144,7 +146,8 @@ static enum mc_status add_topics(struct mc_query *query, const struct mc_tokens 
 }
 
 /* "what date", "which year", "how long", "how many": the second word says what is asked for. */
-static void read_ask(struct mc_query *query, const struct mc_token *ask, const struct mc_token *next)
+static void read_ask(struct mc_query *query, const struct mc_token *ask,
+                     const struct mc_token *next)
 {
     static const char *const times[] = {"date", "day", "month", "year", "time", "week"};
     static const char *const numbers[] = {"many", "much", "old", "often", "far", "tall"};

@@ -20,12 +20,13 @@ struct mc_query {
     double *weights; /* how much a term says, 1.0 for an ordinary word */
     double *gains;   /* weight times inverse frequency; set by mc_query_weigh */
     size_t word_count;
-    size_t term_count;   /* words and topics */
-    double mass;         /* of the words' gains; of the topics' when there are no words; set by mc_query_weigh */
-    bool asks_time;      /* when, what date, how long ago */
-    bool asks_number;    /* how many, how much, how old */
-    bool of_user;        /* about what the user said: I, my */
-    bool of_assistant;   /* about what the assistant said: you */
+    size_t term_count; /* words and topics */
+    double mass;       /* of the words' gains; of the topics' when there are no words; set by
+                          mc_query_weigh */
+    bool asks_time;    /* when, what date, how long ago */
+    bool asks_number;  /* how many, how much, how old */
+    bool of_user;      /* about what the user said: I, my */
+    bool of_assistant; /* about what the assistant said: you */
 };
 
 /* Everything in *query lives in the arena. A text of stop words alone has no terms. */

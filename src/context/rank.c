@@ -5,22 +5,24 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "base/utf8.h"
+#include "message/decay.h"
 #include "text/lexicon.h"
 #include "text/terms.h"
 #include "text/token.h"
 
 /*
- * DESIGN. The word score is BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25
- * and Beyond", 2009) with a fixed average length, so that a message's score does not depend on what else was
- * found. What a turn says is often understood only with the turns around it (an answer does not repeat
- * the words of its question), so a turn gets a share of its neighbours' word scores.
+ * DESIGN. The word score is BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework:
+ * BM25 and Beyond", 2009) with a fixed average length, so that a message's score does not depend on
+ * what else was found. What a turn says is often understood only with the turns around it (an
+ * answer does not repeat the words of its question), so a turn gets a share of its neighbours' word
+ * scores.
  */
 
 #define BM25_K1 1.2
 #define BM25_B 0.4
 #define BM25_LENGTH 16.0 /* terms of an ordinary message */
 
-#define NEXT_SHARE 0.3   /* of the turn before or after */
+#define NEXT_SHARE 0.3 /* of the turn before or after */
 #define SECOND_SHARE 0.15
 #define ANSWER_SHARE 0.15
 #define SESSION_WEIGHT 0.2
@@ -30,7 +32,6 @@
 #define SPEAKER_WEIGHT 0.05
 #define IMPORTANCE_WEIGHT 0.03
 #define RECENCY_WEIGHT 0.01
-#define IMPORTANCE_FLOOR 0.05
 /* So much of a text is searched for times and numbers. */
 #define LOOK_BYTES 2000
 
@@ -42,17 +43,6 @@ const char *mc_feature_name(enum mc_feature feature)
 #undef FEATURE_NAME
     };
     return (unsigned)feature < MC_FEATURE_COUNT ? names[feature] : "";
-}
-
-double mc_rank_decayed(double importance, int64_t created_at_us, int64_t half_life_us,
-                       int64_t now_us)
-{
-    if (now_us <= created_at_us || half_life_us <= 0)
-        return importance;
-    double age = (double)now_us - (double)created_at_us;
-    double decayed = importance * exp2(-age / (double)half_life_us);
-    double floor = fmin(importance, IMPORTANCE_FLOOR);
-    return fmax(decayed, floor);
 }
 
 double mc_rank_covered(const struct mc_query *query, uint64_t mask)
@@ -143,7 +133,8 @@ static bool same_session(const struct mc_record *a, const struct mc_record *b)
     return mc_str_equal(a->m.session_id, b->m.session_id);
 }
 
-/* The turn `steps` places before (forward false) or after, within the session; NULL when not known. */
+/* The turn `steps` places before (forward false) or after, within the session; NULL when not known.
+ */
 static const struct mc_rank_item *turn(const struct mc_rank_item *items,
                                        const struct mc_rank_item *item, bool forward, int steps)
 {
@@ -181,7 +172,7 @@ struct sessions {
     struct session {
         const struct mc_record *first;
         uint64_t mask;
-    } *slots;
+    } * slots;
     size_t capacity; /* power of two */
 };
 
@@ -256,9 +247,9 @@ static void score_item(const struct mc_query *query, const struct mc_rank_item *
     f[MC_FEATURE_SESSION] = SESSION_WEIGHT * mc_rank_covered(query, session);
     score_form(query, item);
     f[MC_FEATURE_IMPORTANCE] =
-        IMPORTANCE_WEIGHT * mc_rank_decayed(m->importance, m->created_at_us, half_life_us, now_us);
+        IMPORTANCE_WEIGHT * mc_importance_at(m->importance, m->created_at_us, half_life_us, now_us);
     f[MC_FEATURE_RECENCY] =
-        RECENCY_WEIGHT * mc_rank_decayed(1.0, m->created_at_us, half_life_us, now_us);
+        RECENCY_WEIGHT * mc_importance_at(1.0, m->created_at_us, half_life_us, now_us);
     item->score = 0;
     for (size_t i = 0; i < MC_FEATURE_COUNT; i++)
         item->score += f[i];

@@ -1,6 +1,6 @@
 /*
- * Ranking of candidates for a query: a weighted sum of features, all in units of the query's mass, so
- * that scores of different queries are of one scale. Pure; see docs/context.md for the formula.
+ * Ranking of candidates for a query: a weighted sum of features, all in units of the query's mass,
+ * so that scores of different queries are of one scale. Pure; see docs/context.md for the formula.
  */
 #ifndef MC_CONTEXT_RANK_H
 #define MC_CONTEXT_RANK_H
@@ -32,7 +32,7 @@ const char *mc_feature_name(enum mc_feature feature);
 
 struct mc_rank_item {
     struct mc_record *record; /* borrowed */
-    size_t before;            /* index of the turn before in its thread, MC_RANK_NONE when not known */
+    size_t before; /* index of the turn before in its thread, MC_RANK_NONE when not known */
     size_t after;
     bool matched; /* found by the query, not only as a neighbour */
     /* set by mc_rank_own */
@@ -43,7 +43,8 @@ struct mc_rank_item {
     double score;
 };
 
-/* The features of one message by itself, from its index terms, or from its text when it has none yet. */
+/* The features of one message by itself, from its index terms, or from its text when it has none
+ * yet. */
 MC_MUST_CHECK enum mc_status mc_rank_own(const struct mc_query *query, struct mc_rank_item *item,
                                          struct mc_arena *arena, struct mc_error *err);
 
@@ -52,14 +53,12 @@ MC_MUST_CHECK enum mc_status mc_rank_all(const struct mc_query *query, struct mc
                                          size_t count, int64_t half_life_us, int64_t now_us,
                                          struct mc_arena *arena, struct mc_error *err);
 
-/* Order of results: score, then the newer one. Negative when a comes first; never 0 for two messages. */
+/* Order of results: score, then the newer one. Negative when a comes first; never 0 for two
+ * messages. */
 int mc_rank_compare(const struct mc_rank_item *a, const struct mc_rank_item *b);
 
 /* The share of the query's mass that the terms of a mask have, 0..1. */
 double mc_rank_covered(const struct mc_query *query, uint64_t mask);
 
-/* Importance at a time: halves every half_life_us, never below 0.05 (unless stored lower), never above what is stored. */
-double mc_rank_decayed(double importance, int64_t created_at_us, int64_t half_life_us,
-                       int64_t now_us);
 
 #endif

@@ -5,13 +5,13 @@
 #include "base/str.h"
 
 /*
- * DESIGN. The cache holds threads unfiltered, so one entry serves every reader; the reader's rule is applied
- * to what leaves it. Where the rule leaves too few of a cached thread, the store is asked, which filters
- * while it reads.
+ * DESIGN. The cache holds threads unfiltered, so one entry serves every reader; the reader's rule
+ * is applied to what leaves it. Where the rule leaves too few of a cached thread, the store is
+ * asked, which filters while it reads.
  *
- * The cache is never wrong: the thread's version is read before its messages, and again after the entry
- * was filled; if a change came between, it may have passed the cache before the entry existed, so the
- * entry is dropped.
+ * The cache is never wrong: the thread's version is read before its messages, and again after the
+ * entry was filled; if a change came between, it may have passed the cache before the entry
+ * existed, so the entry is dropped.
  */
 
 static const struct mc_reader reader_of_all = {.everything = true};
@@ -79,8 +79,8 @@ static enum mc_status fill(const struct mc_retrieval *r, const struct mc_recent_
 }
 
 /*
- * What the cache has, else what the store has, the cache filled on the way. For a reader that may not see
- * all, everything that an entry can hold: *complete then says that there is no more.
+ * What the cache has, else what the store has, the cache filled on the way. For a reader that may
+ * not see all, everything that an entry can hold: *complete then says that there is no more.
  */
 static enum mc_status read_cached(const struct mc_retrieval *r, const struct mc_recent_read *read,
                                   int64_t now_us, struct mc_records *all, bool *complete,
@@ -89,8 +89,7 @@ static enum mc_status read_cached(const struct mc_retrieval *r, const struct mc_
     struct mc_cache_read cached = {0};
     bool fresh = false;
     size_t limit = mc_reader_unfiltered(read->reader) ? read->limit : r->cache_max_size;
-    if (r->cache->ops->get(r->cache, read->user_id, read->thread_id, limit, now_us, all,
-                           &cached)) {
+    if (r->cache->ops->get(r->cache, read->user_id, read->thread_id, limit, now_us, all, &cached)) {
         enum mc_status status = verify(r, read, &cached, now_us, &fresh, err);
         if (status)
             return status;

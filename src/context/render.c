@@ -17,7 +17,8 @@ static bool is_break(int32_t code)
     return (code >= '\n' && code <= '\r') || code == 0x85 || code == 0x2028 || code == 0x2029;
 }
 
-/* Bytes of `text` from `at` that need no change: no control characters, nothing of several bytes that breaks lines. */
+/* Bytes of `text` from `at` that need no change: no control characters, nothing of several bytes
+ * that breaks lines. */
 static size_t plain_run(mc_str text, size_t at)
 {
     size_t end = at;
@@ -91,7 +92,8 @@ static void finish(struct mc_buf *out, mc_str text, size_t max_units)
     if (fits.len < out->len || text.len > bytes_max) {
         room = room > MC_TOKENS_CUT_UNITS ? room - MC_TOKENS_CUT_UNITS : 0;
         fits = mc_tokens_prefix(mc_buf_str(out), room);
-        while (fits.len > head && (fits.data[fits.len - 1] == ' ' || fits.data[fits.len - 1] == '\n'))
+        while (fits.len > head &&
+               (fits.data[fits.len - 1] == ' ' || fits.data[fits.len - 1] == '\n'))
             fits.len--;
         if (fits.len <= head) {
             mc_buf_reset(out);
@@ -132,7 +134,8 @@ void mc_render_indented(struct mc_buf *out, mc_str text, size_t max_units)
 
 /* ---- Excerpts ---- */
 
-/* The place of the word of the query that says most, its first occurrence; false when there is none. */
+/* The place of the word of the query that says most, its first occurrence; false when there is
+ * none. */
 static bool find_best_word(const struct mc_query *query, mc_str text, size_t *place)
 {
     struct mc_tokenizer tokenizer;

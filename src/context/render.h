@@ -1,6 +1,6 @@
 /*
- * Messages as lines of a prompt. Foreign text never begins a line: its line breaks, of whatever kind, are
- * followed by two spaces, so no text can forge an entry or a section. Pure.
+ * Messages as lines of a prompt. Foreign text never begins a line: its line breaks, of whatever
+ * kind, are followed by two spaces, so no text can forge an entry or a section. Pure.
  */
 #ifndef MC_CONTEXT_RENDER_H
 #define MC_CONTEXT_RENDER_H
@@ -13,8 +13,8 @@
 void mc_render_quote(struct mc_buf *out, mc_str text);
 
 /*
- * "MARK[2026-01-31 12:00] user: text\n" of at most max_units (context/tokens.h), the text cut to fit; into
- * out, which is emptied first. Empty when not even a character of the text fits.
+ * "MARK[2026-01-31 12:00] user: text\n" of at most max_units (context/tokens.h), the text cut to
+ * fit; into out, which is emptied first. Empty when not even a character of the text fits.
  */
 void mc_render_message(struct mc_buf *out, const struct mc_message *message, mc_str mark,
                        mc_str text, size_t max_units);
@@ -23,8 +23,9 @@ void mc_render_message(struct mc_buf *out, const struct mc_message *message, mc_
 void mc_render_indented(struct mc_buf *out, mc_str text, size_t max_units);
 
 /*
- * A part of a long text around the word of the query that says most, at most about max_units: the whole
- * text when it is short, its beginning when no word of the query is in it. Whole words. Arena.
+ * A part of a long text around the word of the query that says most, at most about max_units: the
+ * whole text when it is short, its beginning when no word of the query is in it. Whole words.
+ * Arena.
  */
 MC_MUST_CHECK enum mc_status mc_render_excerpt(const struct mc_query *query, mc_str text,
                                                size_t max_units, struct mc_arena *arena,

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "context/candidates.h"
+#include "message/decay.h"
 #include "message/input.h"
 #include "message/label.h"
 #include "text/names.h"
@@ -33,7 +34,10 @@ struct search {
     struct mc_arena arena;
 };
 
-static void search_fini(struct search *s) { mc_arena_fini(&s->arena); }
+static void search_fini(struct search *s)
+{
+    mc_arena_fini(&s->arena);
+}
 
 /* ---- Checks ---- */
 
@@ -75,9 +79,8 @@ static enum mc_status require_names(struct search *s, const char *field, char ki
     for (size_t i = 0; i < count; i++) {
         mc_str name = name_of(s->r->vocabulary, names[i]);
         if (!mc_str_given(name))
-            return mc_fail_field(err, MC_INVALID, field,
-                                 "'%.*s' in %s is not in the vocabulary", MC_STR_ARG(names[i]),
-                                 field);
+            return mc_fail_field(err, MC_INVALID, field, "'%.*s' in %s is not in the vocabulary",
+                                 MC_STR_ARG(names[i]), field);
         tokens[i] = mc_query_label(kind, name, &s->arena);
         if (!tokens[i].data)
             return mc_fail_memory(err);
@@ -96,14 +99,14 @@ static mc_str intent_name(const struct mc_vocabulary *vocabulary, mc_str word)
 static enum mc_status require_all(struct search *s, struct mc_error *err)
 {
     const struct mc_search_query *q = s->query;
-    enum mc_status status =
-        require_names(s, "topics", MC_LABEL_TOPIC, q->topics, q->topic_count, mc_vocabulary_topic, err);
+    enum mc_status status = require_names(s, "topics", MC_LABEL_TOPIC, q->topics, q->topic_count,
+                                          mc_vocabulary_topic, err);
     if (!status)
         status = require_names(s, "categories", MC_LABEL_CATEGORY, q->categories, q->category_count,
                                mc_vocabulary_category, err);
     if (!status)
-        status =
-            require_names(s, "intent", MC_LABEL_INTENT, &q->intent, q->intent.len > 0, intent_name, err);
+        status = require_names(s, "intent", MC_LABEL_INTENT, &q->intent, q->intent.len > 0,
+                               intent_name, err);
     return status;
 }
 
@@ -139,7 +142,8 @@ static void add_hit(struct owned_hits *hits, struct mc_record *record, double sc
 
 /* ---- The two kinds of search ---- */
 
-/* Whether a neighbour turn, which the index was not asked for, meets the query's other conditions. */
+/* Whether a neighbour turn, which the index was not asked for, meets the query's other conditions.
+ */
 static bool may_be_hit(const struct search *s, const struct mc_rank_item *item)
 {
     if (item->matched)
@@ -224,7 +228,7 @@ static enum mc_status by_labels(struct search *s, struct mc_hit_list **hits, str
     for (size_t i = 0; i < records.count; i++) {
         const struct mc_message *m = &records.items[i]->m;
         add_hit(made, records.items[i],
-                mc_rank_decayed(m->importance, m->created_at_us, s->r->half_life_us, s->now_us));
+                mc_importance_at(m->importance, m->created_at_us, s->r->half_life_us, s->now_us));
     }
     *hits = &made->list;
     return MC_OK;

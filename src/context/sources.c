@@ -75,8 +75,8 @@ static enum mc_status show_members(struct mc_assembly *a, const struct mc_json *
         if (a->pack.section_units[MC_SECTION_PREFERENCES] + units > max_units)
             continue; /* a shorter one may still fit */
         bool added;
-        enum mc_status status = mc_assembly_put(a, MC_SECTION_PREFERENCES,
-                                                (int64_t)a->preferences, 0, &added, err);
+        enum mc_status status =
+            mc_assembly_put(a, MC_SECTION_PREFERENCES, (int64_t)a->preferences, 0, &added, err);
         if (status)
             return status;
         a->preferences += added;
@@ -91,7 +91,8 @@ enum mc_status mc_assembly_preferences(struct mc_assembly *a, mc_str json, struc
     mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
     enum mc_status status = mc_json_parse(json, &root, err);
     if (status)
-        return mc_fail_prefix(err, status, "the stored preferences");
+        return mc_fail_prefix(err, status == MC_INVALID ? MC_CORRUPT : status,
+                              "the stored preferences");
     size_t max_units = mc_pack_room(&a->pack, MC_SECTION_PREFERENCES) / PREFERENCES_SHARE;
     const struct mc_json *custom = mc_json_get(root, "custom");
     status = show_members(a, root, custom, max_units, err);
@@ -110,7 +111,7 @@ struct summary {
     mc_str text;
     int64_t first_us, last_us, messages;
     bool of_thread;
-    double worth; /* share of the query's mass */
+    double worth;  /* share of the query's mass */
     size_t number; /* newest first */
 };
 
@@ -200,8 +201,8 @@ static enum mc_status show_summary(struct mc_assembly *a, const struct summary *
 enum mc_status mc_assembly_summaries(struct mc_assembly *a, struct mc_error *err)
 {
     struct summary_list list = {.a = a};
-    enum mc_status status = a->r->store->ops->summaries(
-        a->r->store, a->query->user_id, &a->reader, SUMMARIES_READ, take_summary, &list, err);
+    enum mc_status status = a->r->store->ops->summaries(a->r->store, a->query->user_id, &a->reader,
+                                                        SUMMARIES_READ, take_summary, &list, err);
     if (!status && list.failed)
         status = mc_fail_memory(err);
     for (size_t i = 0; !status && i < list.count; i++)

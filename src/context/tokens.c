@@ -5,23 +5,19 @@
 #include "context/context.h"
 
 /*
- * DESIGN. The rule, in quarters of a token. It follows what byte-pair vocabularies of 32,000 to 200,000
- * entries do (GPT-3.5/4, Llama 2 and 3, Mistral, Qwen) and errs on the high side:
+ * DESIGN. The rule, in quarters of a token. It follows what byte-pair vocabularies of 32,000 to
+ * 200,000 entries do (GPT-3.5/4, Llama 2 and 3, Mistral, Qwen) and errs on the high side:
  *
- *   run of ASCII letters   4 for the first four, 1 for each further; from the 25th on 2 each (no word);
- *                          a capital behind a small letter 4 (camelCase), behind a capital 1 more
- *   digit                  4: Llama 2, Mistral and Qwen give each a token, the others three digits one
- *   space                  a single one belongs to the word that follows, before a digit it is 4; further
- *                          ones 1 each
- *   apostrophe in a word   0
- *   line break, other ASCII 4
- *   two bytes in UTF-8     3 for Latin, Greek and Cyrillic letters, 4 for others
- *   three bytes            4 for typographic punctuation, else 6 (ideographs, kana, Hangul, Thai, Devanagari)
- *   four bytes             12 (emoji)
- *   a byte that is no UTF-8 4
+ *   run of ASCII letters   4 for the first four, 1 for each further; from the 25th on 2 each (no
+ * word); a capital behind a small letter 4 (camelCase), behind a capital 1 more digit 4: Llama 2,
+ * Mistral and Qwen give each a token, the others three digits one space                  a single
+ * one belongs to the word that follows, before a digit it is 4; further ones 1 each apostrophe in a
+ * word   0 line break, other ASCII 4 two bytes in UTF-8     3 for Latin, Greek and Cyrillic
+ * letters, 4 for others three bytes            4 for typographic punctuation, else 6 (ideographs,
+ * kana, Hangul, Thai, Devanagari) four bytes             12 (emoji) a byte that is no UTF-8 4
  *
- * English prose comes to 1.4 to 1.5 tokens a word, where GPT's vocabularies need 1.2 to 1.3 and Llama 2
- * 1.4. A line break ends every run, so units of lines add up.
+ * English prose comes to 1.4 to 1.5 tokens a word, where GPT's vocabularies need 1.2 to 1.3 and
+ * Llama 2 1.4. A line break ends every run, so units of lines add up.
  */
 
 enum run { RUN_NONE, RUN_SMALL, RUN_CAPITAL, RUN_SPACE };
@@ -142,7 +138,8 @@ size_t mc_tokens_estimate(mc_str text)
 
 mc_str mc_tokens_prefix(mc_str text, size_t max_units)
 {
-    /* Texts that fit are the rule, and counting a whole text is faster than looking for its place. */
+    /* Texts that fit are the rule, and counting a whole text is faster than looking for its place.
+     */
     if (text.len / 2 <= max_units && mc_tokens_units(text) <= max_units)
         return text;
     struct counter c = {.text = text};

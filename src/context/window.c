@@ -5,13 +5,14 @@
 #include "base/str.h"
 #include "context/rank.h"
 #include "context/tokens.h"
+#include "message/decay.h"
 #include "message/input.h"
 
 #define MESSAGES_MAX 1000
 #define TOKENS_MAX 1000000
 /*
- * Unimportant messages that are passed over while looking for important ones; a thread of nothing but
- * small talk must not be read to its beginning.
+ * Unimportant messages that are passed over while looking for important ones; a thread of nothing
+ * but small talk must not be read to its beginning.
  */
 #define PASSED_OVER_MAX 2000
 
@@ -61,7 +62,8 @@ static enum mc_status shorten(const struct mc_record *record, size_t max_units,
 static enum mc_status take(struct window *w, struct mc_record *record, struct mc_records *found,
                            struct mc_error *err)
 {
-    /* Whole tokens, so that a caller who adds up the estimates of the messages finds the budget kept. */
+    /* Whole tokens, so that a caller who adds up the estimates of the messages finds the budget
+     * kept. */
     size_t units = mc_tokens_estimate(record->m.text) * MC_TOKEN_UNITS;
     struct mc_record *taken = NULL;
     if (units <= w->units_left) {
@@ -86,7 +88,7 @@ static enum mc_status take_page(struct window *w, const struct mc_records *page,
 {
     for (size_t i = 0; i < page->count && !w->closed; i++) {
         struct mc_record *record = page->items[i];
-        double importance = mc_rank_decayed(record->m.importance, record->m.created_at_us,
+        double importance = mc_importance_at(record->m.importance, record->m.created_at_us,
                                             w->r->half_life_us, w->now_us);
         if (importance < w->query->min_importance) {
             ++*passed;

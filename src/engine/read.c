@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "engine/engine.h"
+#include "message/decay.h"
 #include "message/input.h"
 
 /* Reading: each call resolves the reader's rule, and hands it to the layer that queries. */

@@ -20,8 +20,7 @@
 #define DEFAULT_IDLE_US (60 * MC_US_PER_SECOND)
 #define DEFAULT_REQUEST_US (30 * MC_US_PER_SECOND)
 #define DEFAULT_DRAIN_US (10 * MC_US_PER_SECOND)
-/* Callers that wait for a commit share the next one: threads make it worth sharing, whatever the
- * cores. */
+/* Requests that wait for a commit share the next one, so threads beyond the cores pay. */
 #define THREADS_MIN 32
 #define POOL_THREADS 8
 #define CONNECTION_MEMORY ((size_t)24 * 1024) /* request line, headers, and a piece of the body */

@@ -12,7 +12,7 @@
  */
 
 #define EXPLICIT_COUNT 3
-#define TOPIC_WEIGHT 0.7
+#define HINT_WEIGHT 0.7
 #define SIGNALS_OF_MESSAGE 16
 #define OPENING_TEXT_MAX 4000 /* bytes of a message that are looked at */
 #define PHRASE_WORDS 6
@@ -21,7 +21,8 @@
 enum take {
     TAKE_NOTHING, /* the opening itself says the value */
     TAKE_NAME,    /* capitalised words */
-    TAKE_PHRASE   /* words to the end of the clause */
+    TAKE_PHRASE,  /* words to the end of the clause */
+    TAKE_HINT     /* the same, but it may be of the moment only: counts as little as a topic */
 };
 
 static const struct opening {
@@ -38,12 +39,14 @@ static const struct opening {
     {"be brief", "communication_style", "concise", TAKE_NOTHING},
     {"be concise", "communication_style", "concise", TAKE_NOTHING},
     {"short answers", "communication_style", "concise", TAKE_NOTHING},
-    {"too long", "communication_style", "concise", TAKE_NOTHING},
+    {"your answers are too long", "communication_style", "concise", TAKE_NOTHING},
+    {"your replies are too long", "communication_style", "concise", TAKE_NOTHING},
     {"explain in detail", "communication_style", "detailed", TAKE_NOTHING},
     {"in more detail", "communication_style", "detailed", TAKE_NOTHING},
     {"more details please", "communication_style", "detailed", TAKE_NOTHING},
     {"detailed answers", "communication_style", "detailed", TAKE_NOTHING},
-    {"step by step", "communication_style", "detailed", TAKE_NOTHING},
+    {"explain step by step", "communication_style", "detailed", TAKE_NOTHING},
+    {"step by step please", "communication_style", "detailed", TAKE_NOTHING},
     {"i love ", "interests", NULL, TAKE_PHRASE},
     {"i really like ", "interests", NULL, TAKE_PHRASE},
     {"i enjoy ", "interests", NULL, TAKE_PHRASE},
@@ -52,8 +55,8 @@ static const struct opening {
     {"my hobby is ", "interests", NULL, TAKE_PHRASE},
     {"my goal is to ", "goals", NULL, TAKE_PHRASE},
     {"my goal is ", "goals", NULL, TAKE_PHRASE},
-    {"i'm trying to ", "goals", NULL, TAKE_PHRASE},
-    {"i am trying to ", "goals", NULL, TAKE_PHRASE},
+    {"i'm trying to ", "goals", NULL, TAKE_HINT},
+    {"i am trying to ", "goals", NULL, TAKE_HINT},
     {"i plan to ", "goals", NULL, TAKE_PHRASE},
     {"in english please", "language", "English", TAKE_NOTHING},
     {"in german please", "language", "German", TAKE_NOTHING},
@@ -172,6 +175,8 @@ static bool take_opening(struct found *found, const struct opening *opening, mc_
                                                 : take_phrase(rest);
     if (value.len < 2)
         return true;
+    if (opening->take == TAKE_HINT)
+        return add(found, opening->field, value, 1, HINT_WEIGHT);
     return add(found, opening->field, value, EXPLICIT_COUNT, 1.0);
 }
 
@@ -266,7 +271,7 @@ enum mc_status mc_signals_of(const struct mc_message *message, const struct mc_m
         ok = find_openings(&found, message->text) && find_script(&found, message->text);
         for (size_t i = 0; ok && i < metadata->topic_count; i++) {
             if (is_interest(metadata->topics[i]))
-                ok = add(&found, "interests", metadata->topics[i], 1, TOPIC_WEIGHT);
+                ok = add(&found, "interests", metadata->topics[i], 1, HINT_WEIGHT);
         }
     }
     if (!ok)

@@ -1,7 +1,5 @@
 #include "memory/tiers.h"
 
-#include <math.h>
-
 #include "base/arena.h"
 #include "base/compiler.h"
 #include "base/error.h"
@@ -11,24 +9,12 @@
 #include "message/metadata.h"
 #include "text/summarise.h"
 
-/* The least that a message's importance decays to (docs/context.md). */
-#define IMPORTANCE_FLOOR 0.05
 #define STEP_ROWS 500
 #define SUMMARY_THREADS 100 /* found at once */
 #define SUMMARY_MESSAGES 400 /* newest messages of a thread that its summary is made from */
 #define SUMMARY_BYTES 1500
 #define SUMMARY_ARENA_MAX ((size_t)64 << 20)
 #define SUMMARY_TOPICS 5
-
-double mc_importance_at(double importance, int64_t created_at_us, int64_t half_life_us,
-                        int64_t now_us)
-{
-    int64_t age_us = now_us - created_at_us;
-    if (age_us <= 0 || half_life_us <= 0 || importance <= IMPORTANCE_FLOOR)
-        return importance;
-    double decayed = importance * exp2(-(double)age_us / (double)half_life_us);
-    return decayed > IMPORTANCE_FLOOR ? decayed : IMPORTANCE_FLOOR;
-}
 
 struct run {
     struct mc_store *store;

@@ -23,10 +23,4 @@ MC_MUST_CHECK enum mc_status mc_tiers_run(struct mc_store *store, const struct m
                                           mc_progress_fn progress, void *context,
                                           struct mc_buf *json, struct mc_error *err);
 
-/*
- * Importance at a time: halves every half_life_us of age, never below 0.05 (unless stored lower) and
- * never above what is stored. Pure.
- */
-double mc_importance_at(double importance, int64_t created_at_us, int64_t half_life_us, int64_t now_us);
-
 #endif

@@ -4,12 +4,17 @@
 #include "base/str.h"
 #include "base/utf8.h"
 
-static const char *const abbreviations[] = {"mr",  "mrs", "ms", "dr", "prof", "st", "e.g", "i.e",
-                                            "etc", "vs",  "no", "nr", "fig",  "approx", "inc"};
+static const char *const abbreviations[] = {"mr", "mrs", "ms",  "dr",     "prof",
+                                            "st", "e.g", "i.e", "etc",    "vs",
+                                            "no", "nr",  "fig", "approx", "inc"};
 
-static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+static bool is_blank(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
-/* The word that ends at `end` is one that is written with a full stop: an abbreviation or an initial. */
+/* The word that ends at `end` is one that is written with a full stop: an abbreviation or an
+ * initial. */
 static bool is_abbreviation(mc_str text, size_t end)
 {
     size_t begin = end;

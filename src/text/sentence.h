@@ -8,8 +8,8 @@
 #include <mindcore/types.h>
 
 /*
- * The next sentence from *at, which moves behind it; without white space at its ends. False at the end
- * of the text. Any bytes may be passed.
+ * The next sentence from *at, which moves behind it; without white space at its ends. False at the
+ * end of the text. Any bytes may be passed.
  */
 bool mc_sentence_next(mc_str text, size_t *at, mc_str *sentence);
 

@@ -15,11 +15,12 @@
 
 /*
  * DESIGN. SumBasic (Nenkova and Vanderwende, "The Impact of Frequency on Summarization", Microsoft
- * Research MSR-TR-2005-101): a sentence is worth the mean probability of its words; once it is taken, the
- * probabilities of its words are squared, so that the next one says something else. Here words are index terms,
- * a word counts by the importance of the message that says it, and sentences that state something
- * concrete are worth more, questions and scraps less. Linear in the text, and bounded: of a long conversation the
- * newest SENTENCES_MAX utterances are read, of a long utterance its first sentences.
+ * Research MSR-TR-2005-101): a sentence is worth the mean probability of its words; once it is
+ * taken, the probabilities of its words are squared, so that the next one says something else. Here
+ * words are index terms, a word counts by the importance of the message that says it, and sentences
+ * that state something concrete are worth more, questions and scraps less. Linear in the text, and
+ * bounded: of a long conversation the newest SENTENCES_MAX utterances are read, of a long utterance
+ * its first sentences.
  */
 
 #define SENTENCES_MAX 1024
@@ -31,7 +32,8 @@
 #define QUESTION_WORTH 0.7
 #define SCRAP_WORTH 0.3
 #define SCRAP_TERMS 3
-#define LEAST_WORTH 0.3 /* of the best sentence: what is less says nothing, even where there is room */
+#define LEAST_WORTH                                                                                \
+    0.3 /* of the best sentence: what is less says nothing, even where there is room */
 
 struct sentence {
     mc_str text;
@@ -99,8 +101,8 @@ static unsigned count_marks(mc_str text)
     while (mc_token_next(&tokenizer, &token)) {
         uint32_t flags = mc_lexicon_entry(mc_lexicon_find(token.folded, token.hash))->flags;
         bool number = token.kind == MC_TOKEN_NUMBER || token.kind == MC_TOKEN_CODE;
-        bool name = !first && (token.flags & MC_TOKEN_CAPITAL) && token.len > 1 &&
-                    !(flags & MC_WORD_STOP);
+        bool name =
+            !first && (token.flags & MC_TOKEN_CAPITAL) && token.len > 1 && !(flags & MC_WORD_STOP);
         marks += (number ? 2U : 0) + (name ? 1U : 0) + ((flags & time) ? 1U : 0);
         first = false;
     }

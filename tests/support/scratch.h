@@ -35,8 +35,10 @@ static inline void scratch_remove_tree(const char *dir)
     while (entries && (entry = readdir(entries))) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        char path[1024];
-        snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
+        char path[2048];
+        int len = snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
+        if (len < 0 || (size_t)len >= sizeof(path))
+            continue;
         struct stat st;
         if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
             scratch_remove_tree(path);

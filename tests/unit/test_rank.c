@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "context/rank.h"
+#include "message/decay.h"
 
 #define NOW INT64_C(1767225600000000)
 #define HALF_LIFE (14 * MC_US_PER_DAY)
@@ -212,12 +213,12 @@ static void test_order(void)
 
 static void test_decay(void)
 {
-    is_double(mc_rank_decayed(0.8, NOW, HALF_LIFE, NOW), 0.8, 0, "now");
-    is_double(mc_rank_decayed(0.8, NOW - HALF_LIFE, HALF_LIFE, NOW), 0.4, 1e-9, "a half-life");
-    is_double(mc_rank_decayed(0.8, NOW - 400 * HALF_LIFE, HALF_LIFE, NOW), 0.05, 0, "the floor");
-    is_double(mc_rank_decayed(0.02, NOW - 400 * HALF_LIFE, HALF_LIFE, NOW), 0.02, 0, "never rises");
-    is_double(mc_rank_decayed(0.8, NOW + HALF_LIFE, HALF_LIFE, NOW), 0.8, 0, "nor in the future");
-    is_double(mc_rank_decayed(0.8, INT64_MIN, HALF_LIFE, INT64_MAX), 0.05, 0, "no overflow");
+    is_double(mc_importance_at(0.8, NOW, HALF_LIFE, NOW), 0.8, 0, "now");
+    is_double(mc_importance_at(0.8, NOW - HALF_LIFE, HALF_LIFE, NOW), 0.4, 1e-9, "a half-life");
+    is_double(mc_importance_at(0.8, NOW - 400 * HALF_LIFE, HALF_LIFE, NOW), 0.05, 0, "the floor");
+    is_double(mc_importance_at(0.02, NOW - 400 * HALF_LIFE, HALF_LIFE, NOW), 0.02, 0, "never rises");
+    is_double(mc_importance_at(0.8, NOW + HALF_LIFE, HALF_LIFE, NOW), 0.8, 0, "nor in the future");
+    is_double(mc_importance_at(0.8, INT64_MIN, HALF_LIFE, INT64_MAX), 0.05, 0, "no overflow");
 }
 
 static void test_query(void)

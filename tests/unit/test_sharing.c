@@ -53,8 +53,8 @@ static const struct view {
 };
 
 static const char *const AGENTS[] = {
-    "{\"agent_id\":\"alice\",\"name\":\"A\",\"sharing_groups\":[\"sales\",\"ops\"],"
-    "\"can_write_public\":true}",
+    ("{\"agent_id\":\"alice\",\"name\":\"A\",\"can_write_public\":true,"
+    "\"sharing_groups\":[\"sales\",\"ops\"]}"),
     "{\"agent_id\":\"bob\",\"name\":\"B\",\"sharing_groups\":[\"sales\"]}",
     "{\"agent_id\":\"carol\",\"name\":\"C\"}",
     "{\"agent_id\":\"dave\",\"name\":\"D\",\"sharing_groups\":[\"ops\"],\"can_read_public\":false}",
@@ -287,14 +287,14 @@ static void test_delete(void)
     fill(engine);
     static const char *const BLIND[][2] = {{"bob", "apricot"},   {"bob", "cassava"},
                                            {"carol", "fennel"},  {"carol", "gooseberry"},
-                                           {NULL, "endive"},     {"dave", "hazelnut"},
+                                           {"", "endive"},       {"dave", "hazelnut"},
                                            {"alice", "endive"}};
     struct mc_error err;
     for (size_t i = 0; i < mc_countof(BLIND); i++) {
-        const char *who = BLIND[i][0] ? BLIND[i][0] : "nobody";
         memset(&err, 0, sizeof(err));
-        is_status(mc_message_delete(engine, mc_str_of(BLIND[i][1]), mc_str_of(BLIND[i][0]), &err),
-                  MC_NOT_FOUND, &err, "%s does not delete %s", who, BLIND[i][1]);
+        mc_str who = mc_str_of(BLIND[i][0]), id = mc_str_of(BLIND[i][1]);
+        is_status(mc_message_delete(engine, id, who, &err), MC_NOT_FOUND, &err,
+                  "\"%.*s\" does not delete %.*s", MC_STR_ARG(who), MC_STR_ARG(id));
         struct mc_message_list *list = NULL;
         struct mc_message_input repeat = said(BLIND[i][1], "something else");
         is_status(mc_message_ingest(engine, &repeat, &list, NULL, &err), MC_CONFLICT, &err,

@@ -65,6 +65,9 @@ static void test_style(void)
     said("Explain in detail how refunds work, step by step", "communication_style=detailed");
     said("Answer in German please", "language=German");
     said("Auf Deutsch bitte!", "language=German");
+    said("Your answers are too long", "communication_style=concise");
+    said("I waited too long for this parcel", "");
+    said("I followed the manual step by step", "");
     said("I speak German", "");
     said("I bought a German car", "");
 }
@@ -114,6 +117,12 @@ static void test_weights(void)
         is_int(seen.items[1].count, 1, "counts once");
         is_double(seen.items[1].weight, 0.7, 1e-12, "with less weight");
         is_text(seen.items[2].value, "api", "the last topic");
+    }
+    mc_arena_fini(&seen.arena);
+    look(&seen, MC_ROLE_USER, "I'm trying to log in", NULL);
+    if (is_int(seen.count, 1, "what may be of the moment only")) {
+        is_int(seen.items[0].count, 1, "counts once");
+        is_double(seen.items[0].weight, 0.7, 1e-12, "with less weight");
     }
     mc_arena_fini(&seen.arena);
     static const enum mc_role OTHERS[] = {MC_ROLE_ASSISTANT, MC_ROLE_SYSTEM, MC_ROLE_TOOL};

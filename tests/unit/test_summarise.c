@@ -34,13 +34,19 @@ static void test_sentences(void)
     is_str(split("www.example.com/a.b is up"), "www.example.com/a.b is up", "addresses");
 }
 
-#define TEXT(literal) {literal, sizeof(literal) - 1}
+#define TEXT(literal)                                                                              \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
 static const struct mc_utterance talk[] = {
     {TEXT("user"), TEXT("Hi there! I hope you are well."), 0.2},
-    {TEXT("user"), TEXT("My order ORD-48213 of 3 May was charged twice, 49.90 EUR each. I want a refund."), 0.9},
+    {TEXT("user"),
+     TEXT("My order ORD-48213 of 3 May was charged twice, 49.90 EUR each. I want a refund."), 0.9},
     {TEXT("assistant"), TEXT("I am sorry about that. Which card was charged?"), 0.4},
-    {TEXT("user"), TEXT("The Visa card ending in 4411. The refund for the order should go there."), 0.8},
-    {TEXT("assistant"), TEXT("The refund of 49.90 EUR for order ORD-48213 was issued on Monday."), 0.8},
+    {TEXT("user"), TEXT("The Visa card ending in 4411. The refund for the order should go there."),
+     0.8},
+    {TEXT("assistant"), TEXT("The refund of 49.90 EUR for order ORD-48213 was issued on Monday."),
+     0.8},
     {TEXT("user"), TEXT("Great, thanks."), 0.1},
 };
 
@@ -67,7 +73,8 @@ static void test_summary(void)
     ok(extract.text.len > 0 && extract.text.len <= 200, "%zu bytes", extract.text.len);
     ok(contains(extract.text, "refund"), "it says what it is about");
     ok(!contains(extract.text, "Hi there"), "and not the small talk");
-    ok(contains(extract.text, "user: ") || contains(extract.text, "assistant: "), "and who said it");
+    ok(contains(extract.text, "user: ") || contains(extract.text, "assistant: "),
+       "and who said it");
     bool number = false;
     for (size_t i = 0; i < extract.fact_count; i++)
         number |= contains(extract.facts[i], "ORD-48213");
@@ -98,10 +105,12 @@ static void test_bounds(void)
     static struct mc_utterance many[MANY];
     static char texts[MANY][64];
     for (size_t i = 0; i < MANY; i++) {
-        snprintf(texts[i], sizeof(texts[i]), "Report %zu says the valve number %zu leaks.", i, i % 97);
+        snprintf(texts[i], sizeof(texts[i]), "Report %zu says the valve number %zu leaks.", i,
+                 i % 97);
         many[i] = (struct mc_utterance){MC_STR("tool"), mc_str_of(texts[i]), 0.5};
     }
-    is_status(mc_summarise(many, MANY, 1000, &arena, &extract, &err), MC_OK, &err, "many utterances");
+    is_status(mc_summarise(many, MANY, 1000, &arena, &extract, &err), MC_OK, &err,
+              "many utterances");
     ok(extract.text.len > 500 && extract.text.len <= 1000, "%zu bytes", extract.text.len);
     is_int(extract.fact_count, 10, "ten facts");
 
@@ -110,8 +119,10 @@ static void test_bounds(void)
     for (int i = 0; i < 20000; i++)
         mc_buf_text(&long_text, "endless ");
     struct mc_utterance one = {MC_STR("user"), mc_buf_str(&long_text), 0.5};
-    is_status(mc_summarise(&one, 1, 100, &arena, &extract, &err), MC_OK, &err, "an endless sentence");
-    ok(extract.text.len > 0 && extract.text.len <= 100, "its beginning: %zu bytes", extract.text.len);
+    is_status(mc_summarise(&one, 1, 100, &arena, &extract, &err), MC_OK, &err,
+              "an endless sentence");
+    ok(extract.text.len > 0 && extract.text.len <= 100, "its beginning: %zu bytes",
+       extract.text.len);
     mc_buf_fini(&long_text);
     struct mc_utterance odd = {MC_STR(""), MC_STR("\xff\xfe bytes. \xe5\xa4"), 0.5};
     is_status(mc_summarise(&odd, 1, 100, &arena, &extract, &err), MC_OK, &err, "bytes of no text");

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "memory/tiers.h"
+#include "message/decay.h"
 #include "support/fault_store.h"
 #include "support/scratch.h"
 

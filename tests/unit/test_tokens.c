@@ -8,9 +8,13 @@
 #include "context/context.h"
 #include "context/tokens.h"
 
-static size_t tokens(const char *text) { return mc_tokens_estimate(mc_str_of(text)); }
+static size_t tokens(const char *text)
+{
+    return mc_tokens_estimate(mc_str_of(text));
+}
 
-/* Counts of cl100k_base (GPT-4) that are published or follow from its rules; the estimate must not be lower. */
+/* Counts of cl100k_base (GPT-4) that are published or follow from its rules; the estimate must not
+ * be lower. */
 static void test_floor(void)
 {
     static const struct {
@@ -24,7 +28,9 @@ static void test_floor(void)
         {"antidisestablishmentarianism", 6, 9},
         {"2 + 2 = 4", 7, 7}, /* Llama gives each sign one */
         {"1234567890", 10, 10},
-        {"\xe3\x81\x8a\xe8\xaa\x95\xe7\x94\x9f\xe6\x97\xa5\xe3\x81\x8a\xe3\x82\x81\xe3\x81\xa7\xe3\x81\xa8\xe3\x81\x86", 9, 16},
+        {"\xe3\x81\x8a\xe8\xaa\x95\xe7\x94\x9f\xe6\x97\xa5\xe3\x81\x8a\xe3\x82\x81\xe3\x81\xa7\xe3"
+         "\x81\xa8\xe3\x81\x86",
+         9, 16},
         {"\xf0\x9f\x98\x80", 2, 4},
         {"don't", 2, 2},
         {"\n\n\n", 1, 3},
@@ -49,8 +55,24 @@ static unsigned any(unsigned below)
 static void random_text(struct mc_buf *buf, unsigned parts)
 {
     static const char *const pieces[] = {
-        "a",  "Zebra", "'", "''s", " ", "   ", "42", "!", "\xc3\xa9", "\xe5\xa4\xa9", "\xf0\x9f\x98\x80",
-        "\n", "\t",    "internationalisation", "\xe2\x80\xa6", "\xff", "n't", "XML",
+        "a",
+        "Zebra",
+        "'",
+        "''s",
+        " ",
+        "   ",
+        "42",
+        "!",
+        "\xc3\xa9",
+        "\xe5\xa4\xa9",
+        "\xf0\x9f\x98\x80",
+        "\n",
+        "\t",
+        "internationalisation",
+        "\xe2\x80\xa6",
+        "\xff",
+        "n't",
+        "XML",
     };
     mc_buf_reset(buf);
     for (unsigned i = 0; i < parts; i++)
@@ -85,8 +107,7 @@ static void test_properties(void)
         mc_str prefix = mc_tokens_prefix(a, max);
         over += mc_tokens_units(prefix) > max;
         not_prefix += prefix.len > a.len;
-        not_longest += mc_tokens_units(a) <= max && prefix.len < a.len &&
-                       a.data[a.len - 1] != '\'';
+        not_longest += mc_tokens_units(a) <= max && prefix.len < a.len && a.data[a.len - 1] != '\'';
         mc_str cut = mc_tokens_cut(a, max, &arena);
         cut_over += mc_tokens_units(cut) > max;
         torn += mc_utf8_check(a, NULL, NULL) && !mc_utf8_check(cut, NULL, NULL);

@@ -19,6 +19,7 @@
 
 /* Memory of one query: rows of all terms, twice, and the words of one pending message at a time. */
 #define ARENA_MAX_BYTES (64U << 20)
+#define QUESTION_BYTES ((size_t)1 << 20) /* of one question to the search index */
 
 struct match {
     const struct mc_match_query *query;
@@ -154,7 +155,7 @@ static enum mc_status ask_all(struct match *m, struct mc_error *err)
     const struct mc_match_query *q = m->query;
     int64_t *rows = mc_arena_array(&m->arena, q->limit, sizeof(*rows));
     mc_auto(mc_buf_fini) struct mc_buf question;
-    mc_buf_init(&question, 1U << 20);
+    mc_buf_init(&question, SIZE_MAX / 2);
     build_tail(m);
     if (!rows)
         return mc_fail_memory(err);
@@ -171,6 +172,8 @@ static enum mc_status ask_all(struct match *m, struct mc_error *err)
         }
         mc_buf_append(&question, tail);
         if (question.failed || m->tail.failed)
+            return mc_fail_memory(err);
+        if (question.len > QUESTION_BYTES)
             return mc_fail(err, MC_TOO_LARGE, "the query is too long");
         size_t count;
         enum mc_status status = ask(m, mc_buf_str(&question), rows, &count, err);
@@ -317,7 +320,7 @@ enum mc_status mc_sqlite_match(struct mc_store *store, const struct mc_match_que
         .filtered = !mc_reader_unfiltered(query->reader) || query->since_us || query->until_us,
     };
     mc_arena_init(&m.arena, ARENA_MAX_BYTES);
-    mc_buf_init(&m.tail, 1U << 20);
+    mc_buf_init(&m.tail, SIZE_MAX / 2);
     mc_auto(mc_reading_end) struct mc_reading reading = {0};
     mc_auto(mc_snapshot_end) struct mc_snapshot snapshot = {0};
     status = mc_allowed_init(&m.allowed, query->reader, err);
