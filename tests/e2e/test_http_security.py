@@ -102,7 +102,9 @@ def test_an_address_in_use(server, cli, tmp_path):
 
 def test_metrics_server(make_server):
     port = free_port()
-    make_server(config=f"server: {{metrics_listen: '127.0.0.1:{port}'}}\n")
+    server = make_server(config=f"server: {{metrics_listen: '127.0.0.1:{port}'}}\n")
+    # It is opened after the main address.
+    wait_until(lambda: f":{port}/metrics" in server.stdout, what="the second address")
     with contextlib.closing(Http("127.0.0.1", port)) as client:
         for path in ("/metrics", "/health", "/live", "/ready"):
             assert client.get(path).status == 200

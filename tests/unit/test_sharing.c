@@ -54,7 +54,7 @@ static const struct view {
 
 static const char *const AGENTS[] = {
     ("{\"agent_id\":\"alice\",\"name\":\"A\",\"can_write_public\":true,"
-    "\"sharing_groups\":[\"sales\",\"ops\"]}"),
+     "\"sharing_groups\":[\"sales\",\"ops\"]}"),
     "{\"agent_id\":\"bob\",\"name\":\"B\",\"sharing_groups\":[\"sales\"]}",
     "{\"agent_id\":\"carol\",\"name\":\"C\"}",
     "{\"agent_id\":\"dave\",\"name\":\"D\",\"sharing_groups\":[\"ops\"],\"can_read_public\":false}",
