@@ -1,5 +1,6 @@
 /*
- * What is remembered beside messages: preferences, agents, tiers; and the removal and export of a user.
+ * What is remembered beside messages: preferences, agents, tiers; and the removal and export of a
+ * user.
  *
  * Results are JSON texts with the keys of the HTTP interface (docs/http.md), freed with mc_free.
  */
@@ -13,14 +14,17 @@ extern "C" {
 #endif
 
 /*
- * Preferences of a user: an object with language, timezone, communication_style, interests[], goals[],
- * preferred_name, and `custom` (an object of the application's own fields). Missing ones have defaults.
+ * Preferences of a user: an object with language, timezone, communication_style, interests[],
+ * goals[], preferred_name, and `custom` (an object of the application's own fields). Missing ones
+ * have defaults.
  */
 MC_API MC_MUST_CHECK enum mc_status mc_preferences_get(struct mc_engine *engine, mc_str user_id,
                                                        char **json, struct mc_error *err);
 
-/* How a field is changed: set replaces, add and remove change a list, clear restores the default. */
-#define MC_PREFERENCE_ACTION_MAP(X) X(SET, "set") X(ADD, "add") X(REMOVE, "remove") X(CLEAR, "clear")
+/* How a field is changed: set replaces, add and remove change a list, clear restores the default.
+ */
+#define MC_PREFERENCE_ACTION_MAP(X)                                                                \
+    X(SET, "set") X(ADD, "add") X(REMOVE, "remove") X(CLEAR, "clear")
 enum mc_preference_action {
     MC_PREFERENCE_SET,
     MC_PREFERENCE_ADD,
@@ -32,19 +36,21 @@ MC_API bool mc_preference_action_parse(mc_str name, enum mc_preference_action *a
 /* Changes one field; value is JSON (a string, number, boolean, list). *json is the result. */
 MC_API MC_MUST_CHECK enum mc_status mc_preferences_update(struct mc_engine *engine, mc_str user_id,
                                                           mc_str field, mc_str value,
-                                                          enum mc_preference_action action, char **json,
-                                                          struct mc_error *err);
+                                                          enum mc_preference_action action,
+                                                          char **json, struct mc_error *err);
 
 /* Merges an object into the preferences, all fields or none; null clears a field. */
 MC_API MC_MUST_CHECK enum mc_status mc_preferences_patch(struct mc_engine *engine, mc_str user_id,
                                                          mc_str patch, char **json,
                                                          struct mc_error *err);
 
-/* What was learned from the user's messages: {signals: [{field, value, count, last_seen, ready}]}. */
+/* What was learned from the user's messages: {signals: [{field, value, count, last_seen, ready}]}.
+ */
 MC_API MC_MUST_CHECK enum mc_status mc_preferences_signals(struct mc_engine *engine, mc_str user_id,
                                                            char **json, struct mc_error *err);
 
-/* Applies the signals that passed the thresholds: {applied: [{field, value}], preferences: {...}}. */
+/* Applies the signals that passed the thresholds: {applied: [{field, value}], preferences: {...}}.
+ */
 MC_API MC_MUST_CHECK enum mc_status mc_preferences_apply(struct mc_engine *engine, mc_str user_id,
                                                          char **json, struct mc_error *err);
 
@@ -61,16 +67,16 @@ struct mc_agent_input {
     mc_str metadata; /* JSON object */
 };
 MC_API MC_MUST_CHECK enum mc_status mc_agent_register(struct mc_engine *engine,
-                                                      const struct mc_agent_input *agent, char **json,
-                                                      struct mc_error *err);
+                                                      const struct mc_agent_input *agent,
+                                                      char **json, struct mc_error *err);
 /* The same from the JSON object of POST /v1/agents. */
 MC_API MC_MUST_CHECK enum mc_status mc_agent_register_json(struct mc_engine *engine, mc_str object,
                                                            char **json, struct mc_error *err);
 /* The agent's messages stay, readable by the same rules to others. MC_NOT_FOUND when unknown. */
 MC_API MC_MUST_CHECK enum mc_status mc_agent_unregister(struct mc_engine *engine, mc_str agent_id,
                                                         struct mc_error *err);
-MC_API MC_MUST_CHECK enum mc_status mc_agent_get(struct mc_engine *engine, mc_str agent_id, char **json,
-                                                 struct mc_error *err);
+MC_API MC_MUST_CHECK enum mc_status mc_agent_get(struct mc_engine *engine, mc_str agent_id,
+                                                 char **json, struct mc_error *err);
 /* {agents: [...]}, ordered by id. */
 MC_API MC_MUST_CHECK enum mc_status mc_agent_list(struct mc_engine *engine, char **json,
                                                   struct mc_error *err);
@@ -80,19 +86,21 @@ MC_API MC_MUST_CHECK enum mc_status mc_agent_stats(struct mc_engine *engine, cha
 
 /*
  * Moves messages between tiers by age and importance, summarises long threads, deletes what is due.
- * user_id absent: all users. {messages_migrated, threads_summarized, messages_deleted, errors, dry_run, ...}.
+ * user_id absent: all users. {messages_migrated, threads_summarized, messages_deleted, errors,
+ * dry_run, ...}.
  */
 MC_API MC_MUST_CHECK enum mc_status mc_tiers_migrate(struct mc_engine *engine, mc_str user_id,
                                                      bool dry_run, mc_progress_fn progress,
-                                                     void *context, char **json, struct mc_error *err);
+                                                     void *context, char **json,
+                                                     struct mc_error *err);
 
 /*
- * Erases a user everywhere: messages, search index, cache, queue, summaries, preferences, signals. The
- * receipt: {user_id, erased_at, messages, threads, jobs, summaries, preferences, signals, verified}.
- * A user that is unknown gives a receipt of zeros.
+ * Erases a user everywhere: messages, search index, cache, queue, summaries, preferences, signals.
+ * The receipt: {user_id, erased_at, messages, threads, jobs, summaries, preferences, signals,
+ * verified}. A user that is unknown gives a receipt of zeros.
  */
-MC_API MC_MUST_CHECK enum mc_status mc_user_erase(struct mc_engine *engine, mc_str user_id, char **json,
-                                                  struct mc_error *err);
+MC_API MC_MUST_CHECK enum mc_status mc_user_erase(struct mc_engine *engine, mc_str user_id,
+                                                  char **json, struct mc_error *err);
 
 /*
  * Writes everything kept of a user, one JSON object a line ({"type": "message" | "preferences" |
@@ -100,8 +108,8 @@ MC_API MC_MUST_CHECK enum mc_status mc_user_erase(struct mc_engine *engine, mc_s
  */
 typedef bool (*mc_write_fn)(void *context, const char *data, size_t len);
 MC_API MC_MUST_CHECK enum mc_status mc_user_export(struct mc_engine *engine, mc_str user_id,
-                                                   mc_str agent_id, mc_write_fn write, void *context,
-                                                   struct mc_error *err);
+                                                   mc_str agent_id, mc_write_fn write,
+                                                   void *context, struct mc_error *err);
 
 /* Calls each for every user id, in order; return false to stop. For tools. */
 typedef bool (*mc_user_fn)(void *context, mc_str user_id);

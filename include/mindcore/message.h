@@ -2,8 +2,9 @@
  * Messages: store, read, delete.
  *
  * Where agents are enabled (multi_agent.enabled), reads take the id of the reading agent and return
- * only what it may see; an absent agent id then reads only messages without an agent and public ones, or is
- * an error when multi_agent.require_agent_id is set. Where agents are not enabled the reader is ignored.
+ * only what it may see; an absent agent id then reads only messages without an agent and public
+ * ones, or is an error when multi_agent.require_agent_id is set. Where agents are not enabled the
+ * reader is ignored.
  */
 #ifndef MINDCORE_MESSAGE_H
 #define MINDCORE_MESSAGE_H
@@ -18,7 +19,8 @@ extern "C" {
  * A message to store. Zero-initialise, then set what is known; strings are borrowed for the call.
  *
  * Limits: text 1 to 100,000 characters of valid UTF-8 without NUL, not blank; ids 1 to 255 bytes of
- * ASCII letters, digits and _ - : . @; metadata a JSON object of at most 64 KiB; at most 32 sharing groups.
+ * ASCII letters, digits and _ - : . @; metadata a JSON object of at most 64 KiB; at most 32 sharing
+ * groups.
  */
 struct mc_message_input {
     mc_str user_id;    /* required */
@@ -44,8 +46,8 @@ struct mc_message_input {
  */
 MC_API MC_MUST_CHECK enum mc_status mc_message_ingest(struct mc_engine *engine,
                                                       const struct mc_message_input *input,
-                                                      struct mc_message_list **stored, bool *created,
-                                                      struct mc_error *err);
+                                                      struct mc_message_list **stored,
+                                                      bool *created, struct mc_error *err);
 
 /* What became of one message of a batch. */
 struct mc_ingest_result {
@@ -55,36 +57,35 @@ struct mc_ingest_result {
 };
 
 /*
- * Stores many messages in one transaction; results[i] tells of inputs[i], a refused one does not hinder
- * the others. MC_OK when the batch was carried out, whatever became of each; a failure when nothing
- * was stored (the store failed). *stored (may be NULL) holds the messages that succeeded, in order.
+ * Stores many messages in one transaction; results[i] tells of inputs[i], a refused one does not
+ * hinder the others. MC_OK when the batch was carried out, whatever became of each; a failure when
+ * nothing was stored (the store failed). *stored (may be NULL) holds the messages that succeeded,
+ * in order.
  */
-MC_API MC_MUST_CHECK enum mc_status mc_message_ingest_batch(struct mc_engine *engine,
-                                                            const struct mc_message_input *inputs,
-                                                            size_t count,
-                                                            struct mc_ingest_result *results,
-                                                            struct mc_message_list **stored,
-                                                            struct mc_error *err);
+MC_API MC_MUST_CHECK enum mc_status mc_message_ingest_batch(
+    struct mc_engine *engine, const struct mc_message_input *inputs, size_t count,
+    struct mc_ingest_result *results, struct mc_message_list **stored, struct mc_error *err);
 
 /*
- * The same from JSON objects with the fields of POST /v1/messages, one for each text. Unknown fields,
- * wrong types and missing fields are errors of that item and name the field.
+ * The same from JSON objects with the fields of POST /v1/messages, one for each text. Unknown
+ * fields, wrong types and missing fields are errors of that item and name the field.
  */
-MC_API MC_MUST_CHECK enum mc_status mc_message_ingest_json(struct mc_engine *engine, const mc_str *objects,
-                                                           size_t count,
+MC_API MC_MUST_CHECK enum mc_status mc_message_ingest_json(struct mc_engine *engine,
+                                                           const mc_str *objects, size_t count,
                                                            struct mc_ingest_result *results,
                                                            struct mc_message_list **stored,
                                                            struct mc_error *err);
 
-/* One message by its id, as a list of one. MC_NOT_FOUND also for one that the reader may not see. */
+/* One message by its id, as a list of one. MC_NOT_FOUND also for one that the reader may not see.
+ */
 MC_API MC_MUST_CHECK enum mc_status mc_message_get(struct mc_engine *engine, mc_str message_id,
                                                    mc_str reader_agent_id,
                                                    struct mc_message_list **found,
                                                    struct mc_error *err);
 
 /*
- * The newest messages of a thread, newest first; before (may be absent) is the id of a message of the
- * thread, only older ones are returned. limit 1 to 1000. An unknown thread is an empty list.
+ * The newest messages of a thread, newest first; before (may be absent) is the id of a message of
+ * the thread, only older ones are returned. limit 1 to 1000. An unknown thread is an empty list.
  */
 struct mc_recent_query {
     mc_str user_id;
@@ -100,8 +101,8 @@ MC_API MC_MUST_CHECK enum mc_status mc_message_recent(struct mc_engine *engine,
 
 /*
  * The newest messages that fit a budget, oldest first. Messages whose decayed importance is below
- * min_importance are left out. A message too long for what is left of max_tokens ends the window; the
- * newest one is cut to fit instead, so that one huge message does not empty it.
+ * min_importance are left out. A message too long for what is left of max_tokens ends the window;
+ * the newest one is cut to fit instead, so that one huge message does not empty it.
  */
 struct mc_window_query {
     mc_str user_id;
@@ -116,18 +117,23 @@ MC_API MC_MUST_CHECK enum mc_status mc_message_window(struct mc_engine *engine,
                                                       struct mc_message_list **found,
                                                       struct mc_error *err);
 
-/* Deletes one message from the store, the search index, the cache and the queue. */
+/*
+ * Deletes one message from the store, the search index, the cache and the queue. Where agents are
+ * enabled only the agent that a message belongs to may delete it: MC_FORBIDDEN for one that the
+ * reader may only read.
+ */
 MC_API MC_MUST_CHECK enum mc_status mc_message_delete(struct mc_engine *engine, mc_str message_id,
                                                       mc_str agent_id, struct mc_error *err);
 
 /*
- * Importance of a message at a time: halves every retention.half_life_days of age, never below 0.05 and
- * never above what is stored.
+ * Importance of a message at a time: halves every retention.half_life_days of age, never below 0.05
+ * and never above what is stored.
  */
-MC_API double mc_importance_decayed(const struct mc_engine *engine, const struct mc_message *message,
-                                    int64_t now_us);
+MC_API double mc_importance_decayed(const struct mc_engine *engine,
+                                    const struct mc_message *message, int64_t now_us);
 
-/* Estimated tokens of a text: the model's own count where a local model is loaded, else docs/context.md. */
+/* Estimated tokens of a text: the model's own count where a local model is loaded, else
+ * docs/context.md. */
 MC_API size_t mc_token_count(const struct mc_engine *engine, mc_str text);
 
 #ifdef __cplusplus

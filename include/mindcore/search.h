@@ -12,8 +12,8 @@ extern "C" {
 struct mc_search_query {
     mc_str user_id;
     mc_str agent_id;
-    mc_str text;      /* words, any of which may match */
-    mc_str thread_id; /* absent: every thread of the user */
+    mc_str text;          /* words, any of which may match */
+    mc_str thread_id;     /* absent: every thread of the user */
     const mc_str *topics; /* any of these; unknown names are MC_INVALID; synonyms are mapped */
     size_t topic_count;
     const mc_str *categories; /* any of these */

@@ -23,21 +23,26 @@ enum mc_json_type {
 };
 
 /* *root is freed with mc_json_free. MC_INVALID with line and column on bad JSON. */
-MC_MUST_CHECK enum mc_status mc_json_parse(mc_str text, struct mc_json **root, struct mc_error *err);
+MC_MUST_CHECK enum mc_status mc_json_parse(mc_str text, struct mc_json **root,
+                                           struct mc_error *err);
 void mc_json_free(struct mc_json *root); /* accepts NULL */
 /* For mc_auto. */
-static inline void mc_json_free_ptr(struct mc_json **root) { mc_json_free(*root); }
+static inline void mc_json_free_ptr(struct mc_json **root)
+{
+    mc_json_free(*root);
+}
 
 /* A NULL node reads as MC_JSON_NULL; reads of another type give the zero value. */
 enum mc_json_type mc_json_type(const struct mc_json *node);
 const char *mc_json_type_name(enum mc_json_type type); /* "string", "object", ... */
 mc_str mc_json_string(const struct mc_json *node);     /* valid while the root lives */
 int64_t mc_json_integer(const struct mc_json *node);
-double mc_json_number(const struct mc_json *node);     /* of an integer too */
+double mc_json_number(const struct mc_json *node); /* of an integer too */
 bool mc_json_boolean(const struct mc_json *node);
-size_t mc_json_count(const struct mc_json *node);      /* elements or members */
+size_t mc_json_count(const struct mc_json *node); /* elements or members */
 const struct mc_json *mc_json_at(const struct mc_json *array, size_t index);
-const struct mc_json *mc_json_get(const struct mc_json *object, const char *key); /* NULL when absent */
+const struct mc_json *mc_json_get(const struct mc_json *object,
+                                  const char *key); /* NULL when absent */
 /* Members in the order of the text: start with *cursor NULL; false at the end. */
 bool mc_json_next(const struct mc_json *object, void **cursor, mc_str *key,
                   const struct mc_json **value);

@@ -10,8 +10,14 @@ struct mc_list {
     struct mc_list *prev;
 };
 
-static inline void mc_list_init(struct mc_list *head) { head->next = head->prev = head; }
-static inline bool mc_list_empty(const struct mc_list *head) { return head->next == head; }
+static inline void mc_list_init(struct mc_list *head)
+{
+    head->next = head->prev = head;
+}
+static inline bool mc_list_empty(const struct mc_list *head)
+{
+    return head->next == head;
+}
 static inline void mc_list_insert_after(struct mc_list *at, struct mc_list *node)
 {
     node->prev = at;

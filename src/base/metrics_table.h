@@ -1,4 +1,5 @@
-/* The one table of metrics. Columns: name in the code, Prometheus name, labels as they are written, help. */
+/* The one table of metrics. Columns: name in the code, Prometheus name, labels as they are written,
+ * help. */
 #ifndef MC_BASE_METRICS_TABLE_H
 #define MC_BASE_METRICS_TABLE_H
 
@@ -17,7 +18,8 @@
     X(ERROR_CONTEXT, "mindcore_errors_total", "error_type=\"context\"", "")                        \
     X(ERROR_STORE, "mindcore_errors_total", "error_type=\"store\"", "")                            \
     X(ERROR_CACHE, "mindcore_errors_total", "error_type=\"cache\"", "")                            \
-    X(ENRICHMENT_RETRY, "mindcore_enrichment_retries_total", "", "Jobs put back for another attempt")       \
+    X(ENRICHMENT_RETRY, "mindcore_enrichment_retries_total", "",                                   \
+      "Jobs put back for another attempt")                                                         \
     X(ENRICHMENT_DEAD, "mindcore_enrichment_dead_total", "", "Jobs given up after max_attempts")   \
     X(COMMITS, "mindcore_store_commits_total", "", "Write transactions committed")                 \
     X(COMMIT_MEMBERS, "mindcore_store_commit_requests_total", "",                                  \

@@ -29,10 +29,10 @@ static size_t index_of(const char *const *names, size_t count, mc_str name)
     return i;
 }
 
-#define DEFINE_NAME(noun, type, parameter)                                         \
-    const char *mc_##noun##_name(enum type parameter)                              \
-    {                                                                              \
-        return name_at(noun##_names, mc_countof(noun##_names), (size_t)parameter); \
+#define DEFINE_NAME(noun, type, parameter)                                                         \
+    const char *mc_##noun##_name(enum type parameter)                                              \
+    {                                                                                              \
+        return name_at(noun##_names, mc_countof(noun##_names), (size_t)parameter);                 \
     }
 DEFINE_NAME(role, mc_role, role)
 DEFINE_NAME(visibility, mc_visibility, visibility)
@@ -40,14 +40,14 @@ DEFINE_NAME(tier, mc_tier, tier)
 DEFINE_NAME(enrichment, mc_enrichment, state)
 DEFINE_NAME(context_mode, mc_context_mode, mode)
 
-#define DEFINE_PARSE(noun, type, parameter)                                    \
-    bool mc_##noun##_parse(mc_str name, enum type *parameter)                  \
-    {                                                                          \
-        size_t index = index_of(noun##_names, mc_countof(noun##_names), name); \
-        if (index == mc_countof(noun##_names))                                 \
-            return false;                                                      \
-        *parameter = (enum type)index;                                         \
-        return true;                                                           \
+#define DEFINE_PARSE(noun, type, parameter)                                                        \
+    bool mc_##noun##_parse(mc_str name, enum type *parameter)                                      \
+    {                                                                                              \
+        size_t index = index_of(noun##_names, mc_countof(noun##_names), name);                     \
+        if (index == mc_countof(noun##_names))                                                     \
+            return false;                                                                          \
+        *parameter = (enum type)index;                                                             \
+        return true;                                                                               \
     }
 DEFINE_PARSE(role, mc_role, role)
 DEFINE_PARSE(visibility, mc_visibility, visibility)

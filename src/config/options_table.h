@@ -70,8 +70,8 @@
       "How long a worker may hold a job before another one takes it over.")                        \
     X("enrichment.max_attempts", "MINDCORE_ENRICHMENT_MAX_ATTEMPTS", INTEGER, "5", "1..100",       \
       "attempts", "Failed attempts after which a job is set aside for inspection.")                \
-    X("enrichment.batch", "MINDCORE_ENRICHMENT_BATCH", INTEGER, "8", "1..16", "jobs",              \
-      "Jobs that a worker takes at once.")                                                         \
+    X("enrichment.batch", "MINDCORE_ENRICHMENT_BATCH", INTEGER, "8", "1..16", "messages",          \
+      "Messages that go to a remote model in one call.")                                           \
     X("enrichment.retry_min", "MINDCORE_ENRICHMENT_RETRY_MIN", DURATION, "1", "1ms..1h", "s",      \
       "Wait before the second attempt; each further wait is twice as long.")                       \
     X("enrichment.retry_max", "MINDCORE_ENRICHMENT_RETRY_MAX", DURATION, "300", "1ms..1d", "s",    \
@@ -152,10 +152,11 @@
       "", "Whether learned preferences are applied without a request.")                            \
     X("multi_agent.enabled", "MINDCORE_MULTI_AGENT_ENABLED", BOOLEAN, "false", "true|false", "",   \
       "Whether agents are told apart and access rules apply between them.")                        \
-    X("multi_agent.mode", "MINDCORE_MULTI_AGENT_MODE", CHOICE, "shared", "isolated|shared|public", \
-      "",                                                                                          \
-      "What an agent sees of others: nothing, what is shared with "                                \
-      "its groups or public, or everything.")                                                      \
+    X("multi_agent.mode", "MINDCORE_MULTI_AGENT_MODE", CHOICE, "shared",                           \
+      "disabled|isolated|shared|public", "",                                                       \
+      "What an agent sees of others: nothing (isolated), what is shared with its groups or "       \
+      "public (shared), whatever is not private (public); disabled is the same as enabled: "       \
+      "false.")                                                                                    \
     X("multi_agent.require_agent_id", "MINDCORE_MULTI_AGENT_REQUIRE_AGENT_ID", BOOLEAN, "false",   \
       "true|false", "", "Whether a call without an agent_id is refused.")                          \
     X("multi_agent.default_visibility", "MINDCORE_MULTI_AGENT_DEFAULT_VISIBILITY", CHOICE,         \

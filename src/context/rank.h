@@ -60,5 +60,4 @@ int mc_rank_compare(const struct mc_rank_item *a, const struct mc_rank_item *b);
 /* The share of the query's mass that the terms of a mask have, 0..1. */
 double mc_rank_covered(const struct mc_query *query, uint64_t mask);
 
-
 #endif

@@ -89,7 +89,7 @@ static enum mc_status take_page(struct window *w, const struct mc_records *page,
     for (size_t i = 0; i < page->count && !w->closed; i++) {
         struct mc_record *record = page->items[i];
         double importance = mc_importance_at(record->m.importance, record->m.created_at_us,
-                                            w->r->half_life_us, w->now_us);
+                                             w->r->half_life_us, w->now_us);
         if (importance < w->query->min_importance) {
             ++*passed;
             continue;

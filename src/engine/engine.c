@@ -11,9 +11,9 @@
 #include "base/time.h"
 
 /*
- * DESIGN. Opening goes up the layers, closing goes down the same list backwards; each closer accepts
- * what was never opened. Callbacks from below (another process changed the store, a message was
- * enriched) land here and are passed to the parts that must know.
+ * DESIGN. Opening goes up the layers, closing goes down the same list backwards; each closer
+ * accepts what was never opened. Callbacks from below (another process changed the store, a message
+ * was enriched) land here and are passed to the parts that must know.
  */
 
 /* The store's watcher says that another process committed. */
@@ -41,7 +41,8 @@ static void on_enriched(void *context, struct mc_record *record, const struct mc
     }
 }
 
-/* The store changed a message without telling the thread's version: what is cached is compared again. */
+/* The store changed a message without telling the thread's version: what is cached is compared
+ * again. */
 static void on_died(void *context, const struct mc_message *message)
 {
     struct mc_engine *engine = context;
@@ -65,8 +66,8 @@ static void migrate(void *context, struct mc_schedule *schedule)
     struct mc_engine *engine = context;
     char *json = NULL;
     struct mc_error error;
-    enum mc_status status = mc_tiers_migrate(engine, MC_STR_NONE, false, migration_goes_on, schedule,
-                                             &json, &error);
+    enum mc_status status =
+        mc_tiers_migrate(engine, MC_STR_NONE, false, migration_goes_on, schedule, &json, &error);
     if (!status)
         mc_log(MC_LOG_INFO, "tiers", "scheduled migration: %s", json);
     else if (status != MC_CANCELLED)
@@ -94,8 +95,8 @@ static enum mc_status open_text(struct mc_engine *engine, struct mc_error *err)
 }
 
 /*
- * The cache comes before the store, whose watcher calls into it. A cache on disk remembers the errors of
- * earlier processes, which are not this one's.
+ * The cache comes before the store, whose watcher calls into it. A cache on disk remembers the
+ * errors of earlier processes, which are not this one's.
  */
 static enum mc_status open_cache(struct mc_engine *engine, struct mc_error *err)
 {
@@ -221,8 +222,7 @@ void mc_engine_close(struct mc_engine *engine)
 enum mc_status mc_engine_drain(struct mc_engine *engine, int64_t timeout_ms, struct mc_error *err)
 {
     bool bounded = timeout_ms >= 0 && timeout_ms <= DRAIN_MAX_MS;
-    int64_t deadline =
-        bounded ? mc_time_monotonic_us() + timeout_ms * MC_US_PER_MS : INT64_MAX;
+    int64_t deadline = bounded ? mc_time_monotonic_us() + timeout_ms * MC_US_PER_MS : INT64_MAX;
     return mc_pool_drain(engine->pool, deadline, err);
 }
 

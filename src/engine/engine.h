@@ -25,7 +25,7 @@ struct mc_engine {
     struct mc_agents *agents;
     struct mc_preferences *preferences;
     _Atomic(struct mc_pool *) pool;
-    struct mc_schedule *schedule; /* of tier migration; NULL when retention.schedule is off */
+    struct mc_schedule *schedule;  /* of tier migration; NULL when retention.schedule is off */
     struct mc_retrieval retrieval; /* borrows from the above */
     int64_t opened_us;             /* monotonic */
     atomic_bool agents_stale;      /* another process may have registered agents */
@@ -46,6 +46,7 @@ MC_MUST_CHECK enum mc_status mc_engine_refresh_agents(struct mc_engine *engine,
                                                       struct mc_error *err);
 
 /* Hands a finished buffer to the caller as text for mc_free: MC_NO_MEMORY when it failed. */
-MC_MUST_CHECK enum mc_status mc_engine_result(struct mc_buf *buf, char **text, struct mc_error *err);
+MC_MUST_CHECK enum mc_status mc_engine_result(struct mc_buf *buf, char **text,
+                                              struct mc_error *err);
 
 #endif

@@ -9,8 +9,9 @@
 #include "message/input.h"
 
 /*
- * A message on its way in: checked, given its id, visibility and first metadata, stored with its job,
- * then shown to the cache before the workers are woken, so that the cache sees changes in order.
+ * A message on its way in: checked, given its id, visibility and first metadata, stored with its
+ * job, then shown to the cache before the workers are woken, so that the cache sees changes in
+ * order.
  */
 
 struct ingest {
@@ -82,9 +83,9 @@ static void settle(struct ingest *ingest, struct mc_put *put, struct mc_ingest_r
     result->status = put->status;
     if (put->status == MC_CONFLICT)
         mc_fail_field(&result->error, MC_CONFLICT, "message_id",
-                      "message_id \"%.*s\" is already used for another message; leave it out or "
-                      "choose another",
-                      MC_STR_ARG(put->message.message_id));
+                      "message_id \"%.*s\" is already used for a message with another %s; leave it "
+                      "out or choose another",
+                      MC_STR_ARG(put->message.message_id), put->differs ? put->differs : "content");
     else if (put->status)
         mc_fail(&result->error, put->status, "the message could not be stored: %s",
                 mc_status_text(put->status));

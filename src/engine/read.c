@@ -82,7 +82,8 @@ enum mc_status mc_message_window(struct mc_engine *engine, const struct mc_windo
     if (status)
         return status;
     mc_auto(mc_records_fini) struct mc_records records = {0};
-    status = mc_retrieve_window(&engine->retrieval, query, &reader, mc_time_now_us(), &records, err);
+    status =
+        mc_retrieve_window(&engine->retrieval, query, &reader, mc_time_now_us(), &records, err);
     return status ? status : mc_records_to_list(&records, found, err);
 }
 
@@ -95,7 +96,8 @@ enum mc_status mc_search(struct mc_engine *engine, const struct mc_search_query 
     struct mc_reader reader;
     enum mc_status status = mc_engine_reader(engine, query->agent_id, &arena, &reader, err);
     if (!status)
-        status = mc_retrieve_search(&engine->retrieval, query, &reader, mc_time_now_us(), hits, err);
+        status =
+            mc_retrieve_search(&engine->retrieval, query, &reader, mc_time_now_us(), hits, err);
     mc_metrics_add(engine->metrics, MC_COUNT_SEARCH, 1);
     mc_metrics_observe_us(engine->metrics, MC_TIME_SEARCH, mc_time_monotonic_us() - started_us);
     return status;
@@ -134,6 +136,28 @@ enum mc_status mc_context_assemble(struct mc_engine *engine, const struct mc_con
     return status;
 }
 
+/* Reading is not owning: an agent deletes its own messages; where agents are not enabled, anyone's.
+ */
+static struct mc_reader owner_of(const struct mc_reader *reader)
+{
+    return (struct mc_reader){.everything = reader->everything, .agent_id = reader->agent_id};
+}
+
+/* Another agent's message: forbidden when it may be read, else as if it were not there. */
+static enum mc_status not_owned(struct mc_engine *engine, mc_str message_id,
+                                const struct mc_reader *reader, struct mc_error *err)
+{
+    struct mc_record *record = NULL;
+    enum mc_status status =
+        engine->store->ops->get(engine->store, message_id, reader, &record, err);
+    if (status)
+        return status;
+    mc_record_unref(record);
+    return mc_fail_field(err, MC_FORBIDDEN, "agent_id",
+                         "message \"%.*s\" belongs to another agent; only that agent may delete it",
+                         MC_STR_ARG(message_id));
+}
+
 enum mc_status mc_message_delete(struct mc_engine *engine, mc_str message_id, mc_str agent_id,
                                  struct mc_error *err)
 {
@@ -146,9 +170,12 @@ enum mc_status mc_message_delete(struct mc_engine *engine, mc_str message_id, mc
     status = mc_engine_reader(engine, agent_id, &arena, &reader, err);
     if (status)
         return status;
+    struct mc_reader owner = owner_of(&reader);
     struct mc_record *removed = NULL;
     int64_t version;
-    status = engine->store->ops->remove(engine->store, message_id, &reader, &removed, &version, err);
+    status = engine->store->ops->remove(engine->store, message_id, &owner, &removed, &version, err);
+    if (status == MC_NOT_FOUND)
+        return not_owned(engine, message_id, &reader, err);
     if (status)
         return status;
     engine->cache->ops->drop(engine->cache, removed->m.user_id, removed->m.thread_id,

@@ -38,7 +38,8 @@ enum mc_status mc_preferences_update(struct mc_engine *engine, mc_str user_id, m
     mc_buf_init(&buf, MC_RESULT_MAX);
     enum mc_status status = mc_input_check_id("user_id", user_id, err);
     if (!status)
-        status = mc_preferences_change(engine->preferences, user_id, field, value, action, &buf, err);
+        status =
+            mc_preferences_change(engine->preferences, user_id, field, value, action, &buf, err);
     return finish(status, &buf, json, err);
 }
 
@@ -161,8 +162,8 @@ enum mc_status mc_tiers_migrate(struct mc_engine *engine, mc_str user_id, bool d
         return status;
     mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, MC_RESULT_MAX);
-    status = mc_tiers_run(engine->store, &engine->settings.tiers, user_id, mc_time_now_us(), dry_run,
-                          progress, context, &buf, err);
+    status = mc_tiers_run(engine->store, &engine->settings.tiers, user_id, mc_time_now_us(),
+                          dry_run, progress, context, &buf, err);
     if (!dry_run) /* tiers changed, messages went: what is cached must be compared again */
         engine->cache->ops->doubt(engine->cache);
     return finish(status, &buf, json, err);
@@ -201,7 +202,8 @@ enum mc_status mc_user_erase(struct mc_engine *engine, mc_str user_id, char **js
     return mc_engine_result(&buf, json, err);
 }
 
-struct export {
+struct export
+{
     mc_write_fn write;
     void *context;
     struct mc_buf line;
@@ -260,8 +262,7 @@ static enum mc_status export_preferences(struct mc_engine *engine, mc_str user_i
 {
     mc_auto(mc_buf_fini) struct mc_buf stored;
     mc_buf_init(&stored, MC_RESULT_MAX);
-    enum mc_status status =
-        engine->store->ops->preferences(engine->store, user_id, &stored, err);
+    enum mc_status status = engine->store->ops->preferences(engine->store, user_id, &stored, err);
     if (status || stored.len == 0)
         return status;
     export_begin(export, "preferences");
@@ -281,8 +282,8 @@ static enum mc_status export_all(struct mc_engine *engine, mc_str user_id,
     enum mc_status status = engine->store->ops->export_user(engine->store, user_id, reader,
                                                             export_message, export, err);
     if (!status && !export->stopped)
-        status = engine->store->ops->summaries(engine->store, user_id, reader,
-                                               EXPORT_SUMMARIES_MAX, export_summary, export, err);
+        status = engine->store->ops->summaries(engine->store, user_id, reader, EXPORT_SUMMARIES_MAX,
+                                               export_summary, export, err);
     if (!status && !export->stopped)
         status = export_preferences(engine, user_id, export, err);
     if (!status && export->stopped)

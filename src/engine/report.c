@@ -8,9 +8,9 @@
 /* The dictionaries of docs/http.md, written from one snapshot each. */
 
 /*
- * What one call of a cloud model for enrichment costs, for the estimate of what trivial detection saves:
- * about 600 tokens in (instructions, vocabulary, message) and 120 out, at the list price of gpt-4o-mini of
- * 0.15 and 0.60 USD a million tokens.
+ * What one call of a cloud model for enrichment costs, for the estimate of what trivial detection
+ * saves: about 600 tokens in (instructions, vocabulary, message) and 120 out, at the list price of
+ * gpt-4o-mini of 0.15 and 0.60 USD a million tokens.
  */
 #define COST_OF_A_CALL_USD ((600 * 0.15 + 120 * 0.60) / 1e6)
 
@@ -86,7 +86,10 @@ enum mc_status mc_workers_health(struct mc_engine *engine, char **json, struct m
     mc_json_begin(w, '{');
     mc_json_member_boolean(w, "healthy", healthy);
     const char *state = s.pool.busy > 0 ? "working" : "idle";
-    mc_json_member_text(w, "status", s.pool.alive == 0 ? "stopped" : s.pool.paused ? "paused" : state);
+    mc_json_member_text(w, "status",
+                        s.pool.alive == 0 ? "stopped"
+                        : s.pool.paused   ? "paused"
+                                          : state);
     write_issues(w, engine, &s);
     mc_json_member_integer(w, "alive", s.pool.alive);
     mc_json_member_integer(w, "busy", s.pool.busy);

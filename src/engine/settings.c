@@ -140,8 +140,7 @@ static enum mc_status read_agents(struct mc_settings *settings, const struct mc_
         return mc_fail_field(err, MC_CONFIG, "multi_agent.default_visibility",
                              "multi_agent.default_visibility must be private, shared or public");
     mc_str groups;
-    enum mc_status status =
-        copy_text(settings, config, GROUPS_KEY, &groups, err);
+    enum mc_status status = copy_text(settings, config, GROUPS_KEY, &groups, err);
     if (status || groups.len == 0)
         return status;
     return read_groups(settings, groups, err);

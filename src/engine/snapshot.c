@@ -40,8 +40,7 @@ static void count_cache_errors(struct mc_engine *engine, uint64_t errors)
 void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot)
 {
     struct mc_snapshot s = {.now_us = mc_time_now_us()};
-    s.store_status =
-        engine->store->ops->queue(engine->store, s.now_us, &s.queue, &s.store_error);
+    s.store_status = engine->store->ops->queue(engine->store, s.now_us, &s.queue, &s.store_error);
     mc_pool_read(engine->pool, &s.pool);
     engine->cache->ops->stats(engine->cache, &s.cache);
     count_cache_errors(engine, s.cache.errors);
@@ -109,7 +108,8 @@ int mc_snapshot_issues(const struct mc_engine *engine, const struct mc_snapshot 
         count++;
     }
     if (s->pool.longest_busy_us > engine->settings.pool.lease_us) {
-        snprintf(text, sizeof(text), "a worker has been at one batch for %.0f s, longer than its lease",
+        snprintf(text, sizeof(text),
+                 "a worker has been at one batch for %.0f s, longer than its lease",
                  (double)s->pool.longest_busy_us / 1e6);
         issue(context, text);
         count++;

@@ -1,4 +1,5 @@
-/* One moment of the whole engine: what health, metrics and status are written from. Private to src/engine. */
+/* One moment of the whole engine: what health, metrics and status are written from. Private to
+ * src/engine. */
 #ifndef MC_ENGINE_SNAPSHOT_H
 #define MC_ENGINE_SNAPSHOT_H
 
@@ -12,8 +13,8 @@ struct mc_snapshot {
     struct mc_pool_state pool;
     struct mc_cache_stats cache;
     uint64_t trivial, builtin, llm, errors;
-    double average_ms;    /* time of one enrichment */
-    double oldest_age_s;  /* of the oldest job that is not dead, 0 when none */
+    double average_ms;   /* time of one enrichment */
+    double oldest_age_s; /* of the oldest job that is not dead, 0 when none */
     double uptime_s;
 };
 
@@ -22,7 +23,8 @@ void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot);
 uint64_t mc_snapshot_processed(const struct mc_snapshot *snapshot);
 /* Fraction of finished attempts that failed, 0..1. */
 double mc_snapshot_error_rate(const struct mc_snapshot *snapshot);
-/* Fraction of reads that the cache answered; 1 when there were none, so that an idle engine is not alarming. */
+/* Fraction of reads that the cache answered; 1 when there were none, so that an idle engine is not
+ * alarming. */
 double mc_snapshot_hit_rate(const struct mc_snapshot *snapshot);
 
 /* Calls issue for each thing that is wrong with the workers or the queue; the number of them. */

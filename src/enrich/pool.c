@@ -15,12 +15,13 @@
 #include "enrich/first_stage.h"
 
 /*
- * DESIGN. The store is the queue; the pool holds no jobs of its own, so nothing is lost with it. All
- * workers share one mutex and one condition for sleeping; `pending` says that there may be work and
- * lets mc_pool_wake return without the mutex while a worker is at it.
+ * DESIGN. The store is the queue; the pool holds no jobs of its own, so nothing is lost with it.
+ * All workers share one mutex and one condition for sleeping; `pending` says that there may be work
+ * and lets mc_pool_wake return without the mutex while a worker is at it.
  *
- * A job that was claimed before and not finished may be what killed the process that had it. The store
- * hands out such a job alone, so that one which kills again takes no other job's attempts with it.
+ * A job that was claimed before and not finished may be what killed the process that had it. The
+ * store hands out such a job alone, so that one which kills again takes no other job's attempts
+ * with it.
  */
 
 #define CLAIM_BATCH_DEFAULT 64
@@ -36,11 +37,11 @@ struct worker {
     struct mc_pool *pool;
     pthread_t thread;
     bool started;
-    bool unreleased;             /* jobs may still be leased after a failure of the store */
-    char lease[40];              /* unique to this worker of this process */
-    _Atomic int64_t busy_since;  /* monotonic, 0 when idle */
-    unsigned jitter;             /* state of the back-off's random numbers */
-    struct mc_arena arena;       /* of the batch in hand */
+    bool unreleased;            /* jobs may still be leased after a failure of the store */
+    char lease[40];             /* unique to this worker of this process */
+    _Atomic int64_t busy_since; /* monotonic, 0 when idle */
+    unsigned jitter;            /* state of the back-off's random numbers */
+    struct mc_arena arena;      /* of the batch in hand */
 };
 
 struct mc_pool {
@@ -72,8 +73,8 @@ static void note_error(struct mc_pool *pool, const struct mc_error *error, bool 
     if (of_store)
         pool->consecutive_errors++;
     pool->last_error_us = mc_time_now_us();
-    snprintf(pool->last_error, sizeof(pool->last_error), "%.*s",
-             (int)sizeof(pool->last_error) - 1, error->message);
+    snprintf(pool->last_error, sizeof(pool->last_error), "%.*s", (int)sizeof(pool->last_error) - 1,
+             error->message);
     mc_mutex_unlock(&pool->mutex);
 }
 
@@ -124,8 +125,8 @@ static enum mc_status fail_job(struct worker *worker, const struct mc_job *job, 
     } else {
         failure.retry_at_us = mc_time_now_us() + back_off_us(worker, job->attempts);
     }
-    enum mc_status status =
-        pool->options.store->ops->fail(pool->options.store, mc_str_of(worker->lease), &failure, 1, err);
+    enum mc_status status = pool->options.store->ops->fail(
+        pool->options.store, mc_str_of(worker->lease), &failure, 1, err);
     if (status)
         return status;
     mc_metrics_add(pool->options.metrics,
@@ -180,11 +181,12 @@ static enum mc_status complete_batch(struct worker *worker, const struct batch *
 /* A failure that passes by itself, or that says nothing about the one message. */
 static bool of_store(enum mc_status status)
 {
-    return status == MC_BUSY || status == MC_DISK_FULL || status == MC_IO || status == MC_UNAVAILABLE ||
-           status == MC_TIMEOUT || status == MC_NO_MEMORY;
+    return status == MC_BUSY || status == MC_DISK_FULL || status == MC_IO ||
+           status == MC_UNAVAILABLE || status == MC_TIMEOUT || status == MC_NO_MEMORY;
 }
 
-/* When the batch as a whole is refused, each job stands for itself, so that one cannot block others. */
+/* When the batch as a whole is refused, each job stands for itself, so that one cannot block
+ * others. */
 static enum mc_status complete_each(struct worker *worker, const struct batch *batch,
                                     struct mc_error *err)
 {
@@ -215,8 +217,8 @@ static enum mc_status enrich_one(struct worker *worker, const struct mc_job *job
 {
     const struct mc_pool_options *options = &worker->pool->options;
     const struct mc_message *message = &job->record->m;
-    enum mc_status status = mc_first_stage(options->vocabulary, options->trivial, message,
-                                           &worker->arena, result, err);
+    enum mc_status status =
+        mc_first_stage(options->vocabulary, options->trivial, message, &worker->arena, result, err);
     struct mc_signal *signals = NULL;
     size_t signal_count = 0;
     if (!status)
@@ -252,8 +254,8 @@ static enum mc_status process(struct worker *worker, const struct mc_job *jobs, 
     struct batch batch = {good, results, completions, 0, mc_time_monotonic_us()};
     for (size_t i = 0; i < count; i++) {
         struct mc_error reason;
-        enum mc_status status = enrich_one(worker, &jobs[i], &results[batch.count],
-                                           &completions[batch.count], &reason);
+        enum mc_status status =
+            enrich_one(worker, &jobs[i], &results[batch.count], &completions[batch.count], &reason);
         if (!status) {
             good[batch.count++] = jobs[i];
             continue;
@@ -277,10 +279,11 @@ static enum mc_status give_up(struct worker *worker, const struct mc_job *job, s
 {
     mc_arena_reset(&worker->arena);
     char reason[128];
-    snprintf(reason, sizeof(reason),
-             "given up after %d attempts that neither succeeded nor failed: the process ended or the "
-             "lease ran out each time",
-             worker->pool->options.max_attempts);
+    snprintf(
+        reason, sizeof(reason),
+        "given up after %d attempts that neither succeeded nor failed: the process ended or the "
+        "lease ran out each time",
+        worker->pool->options.max_attempts);
     return fail_job(worker, job, mc_str_of(reason), err);
 }
 
@@ -291,8 +294,8 @@ static enum mc_status release(struct worker *worker, struct mc_error *err)
 }
 
 /*
- * Claims and works on one batch. *found: how many jobs were claimed. On a failure of the store what is
- * still leased is released, or comes back when the lease runs out.
+ * Claims and works on one batch. *found: how many jobs were claimed. On a failure of the store what
+ * is still leased is released, or comes back when the lease runs out.
  */
 static enum mc_status work_once(struct worker *worker, size_t *found, struct mc_error *err)
 {
@@ -407,8 +410,7 @@ static enum mc_status start_worker(struct mc_pool *pool, int index, struct mc_er
     snprintf(worker->lease, sizeof(worker->lease), "%016llx-%d", (unsigned long long)random, index);
     mc_arena_init(&worker->arena, BATCH_ARENA_MAX);
     pool->alive++; /* before it runs: nobody else looks yet */
-    enum mc_status status =
-        mc_thread_start(&worker->thread, "mc-enrich", worker_run, worker, err);
+    enum mc_status status = mc_thread_start(&worker->thread, "mc-enrich", worker_run, worker, err);
     worker->started = status == MC_OK;
     if (status)
         pool->alive--;
@@ -510,8 +512,8 @@ static enum mc_status drain_once(struct mc_pool *pool, int64_t deadline_us, bool
     *done = pool->busy == 0 && *left == 0;
     bool in_time = true;
     while (!*done && in_time && pool->rounds == rounds)
-        in_time = mc_cond_wait_until(&pool->idle, &pool->mutex,
-                                     look < deadline_us ? look : deadline_us);
+        in_time =
+            mc_cond_wait_until(&pool->idle, &pool->mutex, look < deadline_us ? look : deadline_us);
     mc_mutex_unlock(&pool->mutex);
     return MC_OK;
 }
@@ -526,9 +528,10 @@ enum mc_status mc_pool_drain(struct mc_pool *pool, int64_t deadline_monotonic_us
         if (status || done)
             return status;
         if (mc_time_monotonic_us() >= deadline_monotonic_us)
-            return mc_fail(err, MC_TIMEOUT,
-                           "%lld jobs are still waiting (paused, failing, or held by another process)",
-                           (long long)left);
+            return mc_fail(
+                err, MC_TIMEOUT,
+                "%lld jobs are still waiting (paused, failing, or held by another process)",
+                (long long)left);
     }
 }
 

@@ -12,8 +12,9 @@
 #include "message/input.h"
 
 /*
- * DESIGN. The registry is an immutable table: reading takes a reference to the present one, changing
- * writes the store first and then reads all rows into a new table. Agents are few and change rarely.
+ * DESIGN. The registry is an immutable table: reading takes a reference to the present one,
+ * changing writes the store first and then reads all rows into a new table. Agents are few and
+ * change rarely.
  */
 
 #define AGENTS_ARENA_MAX ((size_t)64 << 20)
@@ -30,7 +31,7 @@ struct agent {
 struct table {
     size_t refs; /* guarded by the registry's mutex */
     struct mc_arena arena;
-    struct mc_map by_id; /* struct agent */
+    struct mc_map by_id;  /* struct agent */
     struct agent **items; /* in the order of the store: by id */
     size_t count, capacity;
     enum mc_status status; /* of the read that fills it */
@@ -201,9 +202,9 @@ enum mc_status mc_agents_open(struct mc_store *store, const struct mc_agents_opt
     mc_arena_init(&made->strings, AGENTS_ARENA_MAX);
     mc_mutex_init(&made->mutex);
     mc_mutex_init(&made->changing);
-    enum mc_status status =
-        copy_groups(&made->strings, options->default_sharing_groups,
-                    options->default_sharing_group_count, &made->options.default_sharing_groups, err);
+    enum mc_status status = copy_groups(&made->strings, options->default_sharing_groups,
+                                        options->default_sharing_group_count,
+                                        &made->options.default_sharing_groups, err);
     if (!status)
         status = mc_agents_reload(made, err);
     if (status) {
@@ -231,7 +232,8 @@ void mc_agents_close(struct mc_agents *agents)
 static enum mc_status unknown_agent(mc_str agent_id, struct mc_error *err)
 {
     return mc_fail_field(err, MC_NOT_FOUND, "agent_id",
-                         "agent \"%.*s\" is not registered; register it first", MC_STR_ARG(agent_id));
+                         "agent \"%.*s\" is not registered; register it first",
+                         MC_STR_ARG(agent_id));
 }
 
 static enum mc_status missing_agent(struct mc_error *err)
@@ -252,7 +254,8 @@ static enum mc_status agent_reader(struct mc_agents *agents, const struct agent 
         made.read_shared = true;
         made.read_any_shared = agents->options.mode == MC_SHARING_PUBLIC;
     }
-    enum mc_status status = copy_groups(arena, agent->groups, agent->group_count, &made.groups, err);
+    enum mc_status status =
+        copy_groups(arena, agent->groups, agent->group_count, &made.groups, err);
     if (status)
         return status;
     made.group_count = agent->group_count;
@@ -348,9 +351,9 @@ enum mc_status mc_agents_writer(struct mc_agents *agents, bool given_visibility,
     }
     struct table *table = table_acquire(agents);
     const struct agent *agent = mc_map_get(&table->by_id, message->agent_id);
-    enum mc_status status =
-        agent ? agent_writer(agents, agent, given_visibility, arena, message, err)
-              : unknown_agent(message->agent_id, err);
+    enum mc_status status = agent
+                                ? agent_writer(agents, agent, given_visibility, arena, message, err)
+                                : unknown_agent(message->agent_id, err);
     table_release(agents, table);
     return status;
 }
@@ -389,8 +392,8 @@ static enum mc_status check_label(const char *field, mc_str text, size_t max, st
     return MC_OK;
 }
 
-static enum mc_status check_input(const struct mc_agent_input *input, enum mc_visibility *visibility,
-                                  struct mc_error *err)
+static enum mc_status check_input(const struct mc_agent_input *input,
+                                  enum mc_visibility *visibility, struct mc_error *err)
 {
     enum mc_status status = mc_input_check_id("agent_id", input->agent_id, err);
     if (!status)
@@ -543,8 +546,8 @@ enum mc_status mc_agents_stats(struct mc_agents *agents, struct mc_buf *json, st
     struct stats stats = {mc_json_writer(&by_agent), mc_json_writer(&by_visibility)};
     mc_json_begin(&stats.by_agent, '{');
     mc_json_begin(&stats.by_visibility, '{');
-    enum mc_status status = agents->store->ops->agent_counts(agents->store, count_agent,
-                                                             count_visibility, &stats, err);
+    enum mc_status status =
+        agents->store->ops->agent_counts(agents->store, count_agent, count_visibility, &stats, err);
     if (status)
         return status;
     mc_json_end(&stats.by_agent, '}');

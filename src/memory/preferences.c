@@ -12,8 +12,8 @@
 
 /*
  * DESIGN. A user's preferences are one JSON object in the store. A change reads it into one value a
- * field, changes values, and writes the object back, under the user's stripe of locks: this is the one
- * place where a lock is held across the store, because the change must see what it replaces.
+ * field, changes values, and writes the object back, under the user's stripe of locks: this is the
+ * one place where a lock is held across the store, because the change must see what it replaces.
  */
 
 #define STRIPES 64
@@ -34,7 +34,8 @@ static const struct field {
     {"custom", OBJECT},
 };
 #define FIELD_COUNT mc_countof(FIELDS)
-#define FIELD_NAMES "language, timezone, communication_style, preferred_name, interests, goals, custom"
+#define FIELD_NAMES                                                                                \
+    "language, timezone, communication_style, preferred_name, interests, goals, custom"
 
 /* What a field holds: text (absent: null), items, or an object as JSON. */
 struct value {
@@ -128,8 +129,8 @@ static enum mc_status add_item(const struct field *field, struct value *value, m
         return status;
     if (value->count == LIST_MAX)
         return mc_fail_field(err, MC_INVALID, field->name,
-                             "%s has %d entries, no more are allowed; remove one first", field->name,
-                             LIST_MAX);
+                             "%s has %d entries, no more are allowed; remove one first",
+                             field->name, LIST_MAX);
     value->items[value->count++] = item;
     return MC_OK;
 }
@@ -272,12 +273,9 @@ static enum mc_status merge(const struct mc_json *object, struct mc_arena *arena
         size_t index;
         const struct field *field = find_field(key, &index);
         if (!field)
-            return mc_input_unknown(key,
-                                    "fields are " FIELD_NAMES
-                                    " (the application's own go into custom)",
-                                    err);
-        enum mc_status status =
-            set_value(field, node, arena, &preferences->values[index], err);
+            return mc_input_unknown(
+                key, "fields are " FIELD_NAMES " (the application's own go into custom)", err);
+        enum mc_status status = set_value(field, node, arena, &preferences->values[index], err);
         if (status)
             return status;
     }
@@ -382,8 +380,8 @@ enum mc_status mc_preferences_change(struct mc_preferences *preferences, mc_str 
     return status;
 }
 
-enum mc_status mc_preferences_merge(struct mc_preferences *preferences, mc_str user_id, mc_str patch,
-                                    struct mc_buf *json, struct mc_error *err)
+enum mc_status mc_preferences_merge(struct mc_preferences *preferences, mc_str user_id,
+                                    mc_str patch, struct mc_buf *json, struct mc_error *err)
 {
     struct mc_json *root = NULL;
     enum mc_status status = mc_json_parse(patch, &root, err);

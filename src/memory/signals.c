@@ -5,10 +5,11 @@
 #include "memory/preferences.h"
 
 /*
- * DESIGN. One pass over a table of openings ("call me", "i prefer", "keep it short"): the opening must
- * begin a word; what it takes, if anything, are the words behind it up to the end of the clause. What the user says outright
- * counts as EXPLICIT_COUNT observations of full weight, so that with the default thresholds one clear
- * statement is enough; a topic that the message is about counts once, with less weight.
+ * DESIGN. One pass over a table of openings ("call me", "i prefer", "keep it short"): the opening
+ * must begin a word; what it takes, if anything, are the words behind it up to the end of the
+ * clause. What the user says outright counts as EXPLICIT_COUNT observations of full weight, so that
+ * with the default thresholds one clear statement is enough; a topic that the message is about
+ * counts once, with less weight.
  */
 
 #define EXPLICIT_COUNT 3
@@ -77,8 +78,8 @@ static const struct script {
     int32_t first, last;
     const char *language;
 } SCRIPTS[] = {
-    {0x3040, 0x30FF, "Japanese"}, {0xAC00, 0xD7AF, "Korean"},  {0x0E00, 0x0E7F, "Thai"},
-    {0x0370, 0x03FF, "Greek"},    {0x0590, 0x05FF, "Hebrew"},  {0x4E00, 0x9FFF, "Chinese"},
+    {0x3040, 0x30FF, "Japanese"}, {0xAC00, 0xD7AF, "Korean"}, {0x0E00, 0x0E7F, "Thai"},
+    {0x0370, 0x03FF, "Greek"},    {0x0590, 0x05FF, "Hebrew"}, {0x4E00, 0x9FFF, "Chinese"},
 };
 /* This share of the letters must be of the script. */
 #define SCRIPT_SHARE 0.5
@@ -170,7 +171,7 @@ static mc_str take_name(mc_str rest)
 
 static bool take_opening(struct found *found, const struct opening *opening, mc_str rest)
 {
-    mc_str value = opening->value                 ? mc_str_of(opening->value)
+    mc_str value = opening->value               ? mc_str_of(opening->value)
                    : opening->take == TAKE_NAME ? take_name(rest)
                                                 : take_phrase(rest);
     if (value.len < 2)
@@ -236,8 +237,8 @@ static bool find_script(struct found *found, mc_str text)
 }
 
 /*
- * A topic that somebody may be interested in: one of the application's own, or of the product. That a
- * user keeps asking for a refund is no interest.
+ * A topic that somebody may be interested in: one of the application's own, or of the product. That
+ * a user keeps asking for a refund is no interest.
  */
 static bool is_interest(mc_str topic)
 {

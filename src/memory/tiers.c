@@ -10,7 +10,7 @@
 #include "text/summarise.h"
 
 #define STEP_ROWS 500
-#define SUMMARY_THREADS 100 /* found at once */
+#define SUMMARY_THREADS 100  /* found at once */
 #define SUMMARY_MESSAGES 400 /* newest messages of a thread that its summary is made from */
 #define SUMMARY_BYTES 1500
 #define SUMMARY_ARENA_MAX ((size_t)64 << 20)
@@ -144,8 +144,7 @@ static enum mc_status store_summary(struct run *run, const struct thread_key *ke
                                     const struct mc_records *messages, struct mc_arena *arena,
                                     struct mc_error *err)
 {
-    struct mc_utterance *said =
-        mc_arena_array(arena, messages->count, sizeof(struct mc_utterance));
+    struct mc_utterance *said = mc_arena_array(arena, messages->count, sizeof(struct mc_utterance));
     if (!said)
         return mc_fail_memory(err);
     for (size_t i = 0; i < messages->count; i++) {
@@ -226,10 +225,9 @@ static bool count_thread(void *context, const struct mc_summary *due)
 static void count_due(struct run *run)
 {
     struct mc_error error;
-    if (run->store->ops->unsummarised(run->store, run->user_id,
-                                      run->options->summarize_after_messages,
-                                      run->now_us - run->options->summarize_after_us, SIZE_MAX,
-                                      count_thread, run, &error))
+    if (run->store->ops->unsummarised(
+            run->store, run->user_id, run->options->summarize_after_messages,
+            run->now_us - run->options->summarize_after_us, SIZE_MAX, count_thread, run, &error))
         note(run, &error);
 }
 

@@ -6,7 +6,8 @@
 #include "base/time.h"
 #include "base/utf8.h"
 
-/* Times further ahead than this are taken for a mistake in the unit (seconds given as microseconds and so on). */
+/* Times further ahead than this are taken for a mistake in the unit (seconds given as microseconds
+ * and so on). */
 #define FUTURE_MAX_US (365 * MC_US_PER_DAY)
 
 static bool id_character(unsigned char c)
@@ -20,14 +21,15 @@ enum mc_status mc_input_check_id(const char *field, mc_str id, struct mc_error *
     if (!mc_str_given(id) || id.len == 0)
         return mc_fail_field(err, MC_INVALID, field, "%s is missing", field);
     if (id.len > MC_ID_MAX_BYTES)
-        return mc_fail_field(err, MC_INVALID, field, "%s has %zu bytes, at most %d are allowed", field,
-                             id.len, MC_ID_MAX_BYTES);
+        return mc_fail_field(err, MC_INVALID, field, "%s has %zu bytes, at most %d are allowed",
+                             field, id.len, MC_ID_MAX_BYTES);
     for (size_t i = 0; i < id.len; i++) {
         if (!id_character((unsigned char)id.data[i]))
-            return mc_fail_field(err, MC_INVALID, field,
-                                 "%s may contain only ASCII letters, digits and _ - : . @ (byte %zu "
-                                 "is something else)",
-                                 field, i + 1);
+            return mc_fail_field(
+                err, MC_INVALID, field,
+                "%s may contain only ASCII letters, digits and _ - : . @ (byte %zu "
+                "is something else)",
+                field, i + 1);
     }
     return MC_OK;
 }
@@ -165,8 +167,8 @@ enum mc_status mc_input_string_list(const struct mc_json *node, const char *fiel
     for (size_t i = 0; i < n; i++) {
         const struct mc_json *item = mc_json_at(node, i);
         if (mc_json_type(item) != MC_JSON_STRING)
-            return mc_fail_field(err, MC_INVALID, field, "%s[%zu] must be a string, not %s", field, i,
-                                 mc_json_type_name(mc_json_type(item)));
+            return mc_fail_field(err, MC_INVALID, field, "%s[%zu] must be a string, not %s", field,
+                                 i, mc_json_type_name(mc_json_type(item)));
         made[i] = mc_json_string(item);
     }
     *items = made;
@@ -259,9 +261,10 @@ static enum mc_status read_member(mc_str key, const struct mc_json *value, struc
     if (mc_str_equal(key, MC_STR("created_at")))
         return null ? MC_OK : read_created_at(value, &input->created_at_us, err);
     if (mc_str_equal(key, MC_STR("sharing_groups")))
-        return null ? MC_OK
-                    : mc_input_string_list(value, "sharing_groups", MC_SHARING_GROUPS_MAX, arena,
-                                           &input->sharing_groups, &input->sharing_group_count, err);
+        return null
+                   ? MC_OK
+                   : mc_input_string_list(value, "sharing_groups", MC_SHARING_GROUPS_MAX, arena,
+                                          &input->sharing_groups, &input->sharing_group_count, err);
     if (mc_str_equal(key, MC_STR("metadata")))
         return null ? MC_OK : mc_input_object(value, "metadata", arena, &input->metadata, err);
     return mc_input_unknown(key,

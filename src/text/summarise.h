@@ -14,7 +14,7 @@ struct mc_utterance {
 };
 
 struct mc_extract {
-    mc_str text; /* at most max_bytes, whole sentences, "speaker: sentence" lines */
+    mc_str text;         /* at most max_bytes, whole sentences, "speaker: sentence" lines */
     const mc_str *facts; /* sentences that state names, numbers, dates, decisions: at most 10 */
     size_t fact_count;
 };

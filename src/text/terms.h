@@ -16,7 +16,8 @@
 
 #include "base/arena.h"
 
-/* Raised whenever the same text may give other terms: the store then builds its index anew. */
+/* Raised whenever the same text may give other terms; a migration then indexes what is stored anew.
+ */
 #define MC_TERMS_VERSION 1
 #define MC_TERMS_MAX 1024
 #define MC_TERM_BYTES 40

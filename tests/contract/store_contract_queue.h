@@ -60,7 +60,8 @@ static inline void attempted_alone(struct mc_store *store)
     store_one(store, message("u", "t", "m3", "x", 0));
     store_one(store, message("u", "t", "m4", "x", 0));
     is_int(claim_into(store, "w2", MC_STAGE_FIRST, now + MINUTE, 9, &jobs), 2, "fresh ones again");
-    is_text(jobs.items[2].record->m.message_id, "m3", "without those attempted, which are due later");
+    is_text(jobs.items[2].record->m.message_id, "m3",
+            "without those attempted, which are due later");
     is_int(claim_into(store, "w3", MC_STAGE_FIRST, now + MINUTE, 9, &jobs), 1, "these come alone");
     is_int(jobs.items[4].attempts, 2, "for a second attempt");
     is_int(claim_into(store, "w3", MC_STAGE_FIRST, now + MINUTE, 9, &jobs), 1, "one by one");
@@ -202,7 +203,6 @@ static inline void removed_while_leased(struct mc_store *store)
 }
 
 #define STORE_QUEUE_CASES                                                                          \
-    {"claims", claim_order}, {"leases run out", lease_expiry},                                    \
-        {"attempted before", attempted_alone}, {"two stages", two_stages},                         \
-        {"failures", failures}, {"release", releases},                                             \
-        {"removed while leased", removed_while_leased},
+    {"claims", claim_order}, {"leases run out", lease_expiry},                                     \
+        {"attempted before", attempted_alone}, {"two stages", two_stages}, {"failures", failures}, \
+        {"release", releases}, {"removed while leased", removed_while_leased},

@@ -1,4 +1,5 @@
-/* What tests of the whole engine need: opening one in a folder, messages, and JSON answers by path. */
+/* What tests of the whole engine need: opening one in a folder, messages, and JSON answers by path.
+ */
 #ifndef MC_TESTS_ENGINE_H
 #define MC_TESTS_ENGINE_H
 
@@ -133,7 +134,8 @@ static inline bool answer_true(const struct answer *answer, const char *path)
     return node && mc_json_boolean(node);
 }
 
-/* The value of a line of the Prometheus text, name with labels as written; -1 when there is none. */
+/* The value of a line of the Prometheus text, name with labels as written; -1 when there is none.
+ */
 static inline double prometheus_value(const char *text, const char *name)
 {
     size_t len = strlen(name);
@@ -161,8 +163,10 @@ static inline const char *ids_of(struct mc_message_list *list, char *text, size_
 static inline const char *recent_ids(struct mc_engine *engine, const char *agent, char *text,
                                      size_t size)
 {
-    struct mc_recent_query query = {
-        .user_id = MC_STR("u"), .thread_id = MC_STR("t"), .agent_id = mc_str_of(agent), .limit = 50};
+    struct mc_recent_query query = {.user_id = MC_STR("u"),
+                                    .thread_id = MC_STR("t"),
+                                    .agent_id = mc_str_of(agent),
+                                    .limit = 50};
     struct mc_message_list *list = NULL;
     struct mc_error err = {0};
     if (mc_message_recent(engine, &query, &list, &err))

@@ -9,11 +9,13 @@
 
 /* Every operation that can fail. */
 #define OPS(X)                                                                                     \
-    X(put) X(get) X(rows) X(recent) X(around) X(match) X(thread) X(remove) X(claim) X(complete)    \
-    X(fail) X(release) X(queue) X(dead_jobs) X(retry) X(purge) X(preferences) X(set_preferences)   \
-    X(add_signals) X(signals) X(put_agent) X(remove_agent) X(agents) X(agent_counts)               \
-    X(unsummarised) X(put_summary) X(summaries) X(migrate) X(erase) X(export_user) X(users)        \
-    X(stats) X(ping) X(check) X(backup)
+    X(put)                                                                                         \
+    X(get)                                                                                         \
+    X(rows) X(recent) X(around) X(match) X(thread) X(remove) X(claim) X(complete) X(fail)          \
+        X(release) X(queue) X(dead_jobs) X(retry) X(purge) X(preferences) X(set_preferences)       \
+            X(add_signals) X(signals) X(put_agent) X(remove_agent) X(agents) X(agent_counts)       \
+                X(unsummarised) X(put_summary) X(summaries) X(migrate) X(erase) X(export_user)     \
+                    X(users) X(stats) X(ping) X(check) X(backup)
 
 enum op {
 #define OP_ENUM(name) OP_##name,
@@ -76,7 +78,7 @@ static enum mc_status enter(struct mc_store *store, enum op op, struct mc_store 
         return status ? status : inner->ops->op(inner, UNWRAP arguments, err);                     \
     }
 
-FORWARD(put, (struct mc_put *items, size_t count), (items, count))
+FORWARD(put, (struct mc_put * items, size_t count), (items, count))
 FORWARD(get, (mc_str id, const struct mc_reader *reader, struct mc_record **record),
         (id, reader, record))
 FORWARD(rows,
@@ -148,11 +150,10 @@ static void do_close(struct mc_store *store)
     free(f);
 }
 
-static const struct mc_store_ops OPERATIONS = {
-    .name = "fault",
-    .close = do_close,
+static const struct mc_store_ops OPERATIONS = {.name = "fault",
+                                               .close = do_close,
 #define OP_MEMBER(name) .name = do_##name,
-    OPS(OP_MEMBER)
+                                               OPS(OP_MEMBER)
 #undef OP_MEMBER
 };
 

@@ -1,4 +1,5 @@
-/* What several tests need around a store: a folder that goes away, stores and messages in it, waiting. */
+/* What several tests need around a store: a folder that goes away, stores and messages in it,
+ * waiting. */
 #ifndef MC_TESTS_SCRATCH_H
 #define MC_TESTS_SCRATCH_H
 

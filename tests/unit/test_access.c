@@ -42,17 +42,21 @@ static const struct {
     const char *expected;
 } READERS[] = {
     {"everything", {.everything = true}, "yyyyyyyyyy"},
-    {"everything, only of b", {.everything = true, .only_agents = ONLY_B, .only_agent_count = 1},
+    {"everything, only of b",
+     {.everything = true, .only_agents = ONLY_B, .only_agent_count = 1},
      "-yyyyyy---"},
     {"anonymous", {0}, "-------yyy"},
     {"anonymous that reads public ones", {.read_public = true}, "------yyyy"},
     {"a, isolated", {.agent_id = {"a", 1}}, "y---------"},
-    {"a, isolated, of a group", {.agent_id = {"a", 1}, .groups = SALES, .group_count = 1},
+    {"a, isolated, of a group",
+     {.agent_id = {"a", 1}, .groups = SALES, .group_count = 1},
      "y---------"},
-    {"a, shared mode, no group, no public", {.agent_id = {"a", 1}, .read_shared = true},
+    {"a, shared mode, no group, no public",
+     {.agent_id = {"a", 1}, .read_shared = true},
      "y---------"},
     {"a, shared mode, sales",
-     {.agent_id = {"a", 1}, .read_shared = true, .groups = SALES, .group_count = 1}, "y---y---y-"},
+     {.agent_id = {"a", 1}, .read_shared = true, .groups = SALES, .group_count = 1},
+     "y---y---y-"},
     {"a, shared mode, sales, public",
      {.agent_id = {"a", 1},
       .read_shared = true,
@@ -61,12 +65,14 @@ static const struct {
       .group_count = 1},
      "y---y-y-yy"},
     {"a, shared mode, ops and sales",
-     {.agent_id = {"a", 1}, .read_shared = true, .groups = BOTH, .group_count = 2}, "y---yy--y-"},
+     {.agent_id = {"a", 1}, .read_shared = true, .groups = BOTH, .group_count = 2},
+     "y---yy--y-"},
     {"a, public mode",
      {.agent_id = {"a", 1}, .read_shared = true, .read_any_shared = true, .read_public = true},
      "y--yyyy-yy"},
     {"a, public mode, may not read public ones",
-     {.agent_id = {"a", 1}, .read_shared = true, .read_any_shared = true}, "y--yyy--y-"},
+     {.agent_id = {"a", 1}, .read_shared = true, .read_any_shared = true},
+     "y--yyy--y-"},
     {"a, public mode, only of b",
      {.agent_id = {"a", 1},
       .read_shared = true,
@@ -122,8 +128,8 @@ static bool in_words(const struct mc_reader *r, const struct mc_message *m)
         named = named || mc_str_equal(r->only_agents[i], m->agent_id);
     bool own = mc_str_equal(r->agent_id, m->agent_id);
     bool public = r->read_public && m->visibility == MC_VISIBILITY_PUBLIC;
-    bool shared = m->visibility == MC_VISIBILITY_SHARED &&
-                  (r->read_any_shared || (r->read_shared && common));
+    bool shared =
+        m->visibility == MC_VISIBILITY_SHARED && (r->read_any_shared || (r->read_shared && common));
     return named && (r->everything || own || public || shared);
 }
 

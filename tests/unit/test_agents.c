@@ -1,4 +1,5 @@
-/* Agents over the real store: modes, what each may write, the registry and its JSON form, threads. */
+/* Agents over the real store: modes, what each may write, the registry and its JSON form, threads.
+ */
 #include "tap.h"
 
 #include <pthread.h>
@@ -84,9 +85,9 @@ static void reads(struct fixture *f, const char *agent, const char *expected, co
                    "%s reads, %s", agent ? agent : "nobody", what))
         return;
     char got[256];
-    int len = snprintf(got, sizeof(got), "%s%s%s%s", r.everything ? "e" : "",
-                       r.read_public ? "p" : "", r.read_shared ? "s" : "",
-                       r.read_any_shared ? "S" : "");
+    int len =
+        snprintf(got, sizeof(got), "%s%s%s%s", r.everything ? "e" : "", r.read_public ? "p" : "",
+                 r.read_shared ? "s" : "", r.read_any_shared ? "S" : "");
     for (size_t i = 0; i < r.group_count; i++)
         len += snprintf(got + len, sizeof(got) - (size_t)len, " %.*s", MC_STR_ARG(r.groups[i]));
     is_str(got, expected, "%s, %s", agent ? agent : "nobody", what);
@@ -194,7 +195,11 @@ static void writes(struct fixture *f, const struct writing *w, const char *mode)
     is_str(got, w->expected, "with its groups");
 }
 
-enum { PRIVATE = MC_VISIBILITY_PRIVATE, SHARED = MC_VISIBILITY_SHARED, PUBLIC = MC_VISIBILITY_PUBLIC };
+enum {
+    PRIVATE = MC_VISIBILITY_PRIVATE,
+    SHARED = MC_VISIBILITY_SHARED,
+    PUBLIC = MC_VISIBILITY_PUBLIC
+};
 
 static void test_writers(struct fixture *f)
 {
@@ -282,8 +287,8 @@ static void test_register(struct fixture *f)
            "\"can_read_public\":false,\"can_write_public\":true,\"metadata\":{\"team\":[1,2]}",
            "the answer");
     scratch_pause_ms(2);
-    is_status(register_json(f, "{\"agent_id\":\"n1\",\"name\":\"again\"}", answer, &err), MC_OK, &err,
-              "registered again");
+    is_status(register_json(f, "{\"agent_id\":\"n1\",\"name\":\"again\"}", answer, &err), MC_OK,
+              &err, "registered again");
     is_str(created_at(answer, second), first, "it stays as old as it was");
     ok(strstr(answer, "\"name\":\"again\"") && strstr(answer, "\"sharing_groups\":[]") &&
            strstr(answer, "\"default_visibility\":\"private\"") &&
@@ -329,7 +334,8 @@ static void test_bad_register(struct fixture *f)
         {"{\"agent_id\":\"q\",\"name\":\"x\",\"sharing_groups\":\"sales\"}", "sharing_groups"},
         {"{\"agent_id\":\"q\",\"name\":\"x\",\"sharing_groups\":[1]}", "sharing_groups"},
         {"{\"agent_id\":\"q\",\"name\":\"x\",\"sharing_groups\":[\"a b\"]}", "sharing_groups"},
-        {"{\"agent_id\":\"q\",\"name\":\"x\",\"default_visibility\":\"open\"}", "default_visibility"},
+        {"{\"agent_id\":\"q\",\"name\":\"x\",\"default_visibility\":\"open\"}",
+         "default_visibility"},
         {"{\"agent_id\":\"q\",\"name\":\"x\",\"default_visibility\":\"public\"}",
          "default_visibility"},
         {"{\"agent_id\":\"q\",\"name\":\"x\",\"can_read_public\":\"yes\"}", "can_read_public"},
@@ -376,10 +382,13 @@ static void test_unregister(struct fixture *f)
               "a second time there is nothing to unregister");
 
     /* Another process registers: seen when read again. */
-    struct mc_agent_row row = {
-        .agent_id = MC_STR("foreign"), .name = MC_STR("F"), .description = MC_STR(""),
-        .sharing_groups = MC_STR("[\"far\"]"), .metadata = MC_STR("{}"), .can_read_public = true,
-        .created_at_us = 5};
+    struct mc_agent_row row = {.agent_id = MC_STR("foreign"),
+                               .name = MC_STR("F"),
+                               .description = MC_STR(""),
+                               .sharing_groups = MC_STR("[\"far\"]"),
+                               .metadata = MC_STR("{}"),
+                               .can_read_public = true,
+                               .created_at_us = 5};
     is_status(f->inner->ops->put_agent(f->inner, &row, &err), MC_OK, &err, "registered elsewhere");
     no_reader(f, "foreign", MC_NOT_FOUND);
     is_status(mc_agents_reload(f->agents, &err), MC_OK, &err, "read again");
@@ -409,8 +418,10 @@ static void test_stats(struct fixture *f)
         const char *id, *agent;
         enum mc_visibility visibility;
     } STORED[] = {
-        {"m1", "seller", MC_VISIBILITY_SHARED}, {"m2", "seller", MC_VISIBILITY_PRIVATE},
-        {"m3", "press", MC_VISIBILITY_PUBLIC},  {"m4", "", MC_VISIBILITY_PRIVATE},
+        {"m1", "seller", MC_VISIBILITY_SHARED},
+        {"m2", "seller", MC_VISIBILITY_PRIVATE},
+        {"m3", "press", MC_VISIBILITY_PUBLIC},
+        {"m4", "", MC_VISIBILITY_PRIVATE},
     };
     for (size_t i = 0; i < mc_countof(STORED); i++) {
         struct mc_put put = scratch_put(STORED[i].id, "text");

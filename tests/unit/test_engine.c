@@ -1,4 +1,5 @@
-/* The engine through its public functions: opening, storing, reading, deleting, erasing, exporting. */
+/* The engine through its public functions: opening, storing, reading, deleting, erasing, exporting.
+ */
 #include "tap.h"
 
 #include "base/buf.h"
@@ -29,8 +30,8 @@ static void test_open_errors(void)
     not_opened(&scratch, OPTIONS("llm.provider", "llama_cpp"), MC_UNSUPPORTED, "llm.provider");
     not_opened(&scratch, OPTIONS("enrichment.workers", "0"), MC_INVALID, "1..16");
     not_opened(&scratch, OPTIONS("enrichment.workers", "17"), MC_INVALID, "1..16");
-    not_opened(&scratch, OPTIONS("multi_agent.default_sharing_groups", "[\"two words\"]"), MC_CONFIG,
-               "multi_agent.default_sharing_groups");
+    not_opened(&scratch, OPTIONS("multi_agent.default_sharing_groups", "[\"two words\"]"),
+               MC_CONFIG, "multi_agent.default_sharing_groups");
     not_opened(&scratch,
                OPTIONS("trivial.patterns", "[{\"category\":\"greeting\",\"pattern\":\"(\"}]"),
                MC_CONFIG, "pattern");
@@ -140,7 +141,8 @@ static void test_ingest(struct mc_engine *engine)
     ok(!strstr(err.message, "Where is"), "does not show that user's text: %s", err.message);
 
     input = said(NULL, "No id of my own");
-    is_status(mc_message_ingest(engine, &input, &list, &created, &err), MC_OK, &err, "without an id");
+    is_status(mc_message_ingest(engine, &input, &list, &created, &err), MC_OK, &err,
+              "without an id");
     if (list)
         ok(list->items[0]->message_id.len == 36 &&
                strncmp(list->items[0]->message_id.data, "msg_", 4) == 0,
@@ -155,8 +157,11 @@ static void test_ingest(struct mc_engine *engine)
 static void test_batch(struct mc_engine *engine)
 {
     struct mc_message_input inputs[5] = {
-        said("b1", "The first of the batch"), said("b 2", "A bad id"), said("b3", "\xff"),
-        said("m1", "Taken already"),          said("b5", "The last of the batch"),
+        said("b1", "The first of the batch"),
+        said("b 2", "A bad id"),
+        said("b3", "\xff"),
+        said("m1", "Taken already"),
+        said("b5", "The last of the batch"),
     };
     struct mc_ingest_result results[5];
     memset(results, 0xab, sizeof(results));
@@ -178,7 +183,8 @@ static void test_batch(struct mc_engine *engine)
     inputs[0] = said("b6", "twice");
     inputs[1] = said("b6", "twice");
     inputs[2] = said("b6", "not the same");
-    is_status(mc_message_ingest_batch(engine, inputs, 3, results, NULL, &err), MC_OK, &err, "twins");
+    is_status(mc_message_ingest_batch(engine, inputs, 3, results, NULL, &err), MC_OK, &err,
+              "twins");
     is_int(results[0].created, 1, "the first is new");
     is_int(results[1].created, 0, "the second is there already");
     is_status(results[2].status, MC_CONFLICT, NULL, "the third is another");
@@ -355,8 +361,9 @@ static void test_export_and_erase(struct mc_engine *engine)
     struct mc_error err = {0};
     char *json = NULL;
     engine_drain(engine);
-    is_status(mc_preferences_patch(engine, MC_STR("r"), MC_STR("{\"language\":\"pt\"}"), &json, &err),
-              MC_OK, &err, "preferences");
+    is_status(
+        mc_preferences_patch(engine, MC_STR("r"), MC_STR("{\"language\":\"pt\"}"), &json, &err),
+        MC_OK, &err, "preferences");
     mc_free(json);
     mc_auto(mc_buf_fini) struct mc_buf lines;
     mc_buf_init(&lines, 1 << 20);

@@ -1,11 +1,11 @@
 /*
  * Out of memory in the engine: each call is repeated with its first, second, third ... allocation
- * failing, until it succeeds. A failure must say that memory is short, leak nothing, and leave nothing
- * half done: a message is stored with its job, or not at all.
+ * failing, until it succeeds. A failure must say that memory is short, leak nothing, and leave
+ * nothing half done: a message is stored with its job, or not at all.
  *
- * malloc and its like are replaced in this program, so that SQLite and the other libraries are covered
- * too; only the calling thread's allocations fail. The sanitizers replace malloc themselves, and
- * there the test is skipped.
+ * malloc and its like are replaced in this program, so that SQLite and the other libraries are
+ * covered too; only the calling thread's allocations fail. The sanitizers replace malloc
+ * themselves, and there the test is skipped.
  */
 #include "tap.h"
 
@@ -130,16 +130,16 @@ static enum mc_status call_batch(struct call *call, struct mc_error *err)
     char texts[8][200];
     mc_str objects[8];
     for (int i = 0; i < 8; i++) {
-        snprintf(texts[i], sizeof(texts[i]),
-                 "{\"user_id\":\"u\",\"thread_id\":\"batch\",\"session_id\":\"s\",\"role\":\"user\","
-                 "\"text\":\"part %d\",\"message_id\":\"batch-%d-%d\"}",
-                 i, call->number, i);
+        snprintf(
+            texts[i], sizeof(texts[i]),
+            "{\"user_id\":\"u\",\"thread_id\":\"batch\",\"session_id\":\"s\",\"role\":\"user\","
+            "\"text\":\"part %d\",\"message_id\":\"batch-%d-%d\"}",
+            i, call->number, i);
         objects[i] = mc_str_of(texts[i]);
     }
     struct mc_ingest_result results[8];
     struct mc_message_list *list = NULL;
-    enum mc_status status =
-        mc_message_ingest_json(call->engine, objects, 8, results, &list, err);
+    enum mc_status status = mc_message_ingest_json(call->engine, objects, 8, results, &list, err);
     for (int i = 0; i < 8 && !status; i++) { /* one may be refused alone */
         status = results[i].status;
         *err = results[i].error;
@@ -196,8 +196,8 @@ static enum mc_status call_preferences(struct call *call, struct mc_error *err)
 {
     char *json = NULL;
     enum mc_status status = mc_preferences_patch(
-        call->engine, MC_STR("u"), MC_STR("{\"interests\":[\"tea\"],\"custom\":{\"a\":[1]}}"), &json,
-        err);
+        call->engine, MC_STR("u"), MC_STR("{\"interests\":[\"tea\"],\"custom\":{\"a\":[1]}}"),
+        &json, err);
     snprintf(call->answer, sizeof(call->answer), "%.400s", json ? json : "");
     mc_free(json);
     return status;
@@ -265,7 +265,8 @@ static int check(struct mc_engine *engine, const char *name, call_fn make, after
         memset(&err, 0, sizeof(err));
         until_failure = n;
         status = make(&call, &err);
-        bool used_up = until_failure == 0; /* an allocation failed and the call went on without it */
+        bool used_up =
+            until_failure == 0; /* an allocation failed and the call went on without it */
         until_failure = -1;
         failed += status == MC_NO_MEMORY;
         if (status && status != MC_NO_MEMORY) {
@@ -307,7 +308,8 @@ static void fill(struct mc_engine *engine)
     for (int i = 0; i < 30; i++) {
         char id[16], text[128];
         snprintf(id, sizeof(id), "f%d", i);
-        snprintf(text, sizeof(text), "Part %d: the refund of order 4711 was promised on day %d", i, i);
+        snprintf(text, sizeof(text), "Part %d: the refund of order 4711 was promised on day %d", i,
+                 i);
         struct mc_message_input input = said(id, text);
         input.created_at_us = NOW - (30 - i) * MC_US_PER_SECOND;
         ingest(engine, &input);

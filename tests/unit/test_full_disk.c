@@ -1,7 +1,7 @@
 /*
- * A full disk while messages come in: a clear error, nothing acknowledged is lost, health says so, and
- * the engine goes on when space returns. Once on a small tmpfs, where this process may mount one, and
- * once with the limit on the size of files.
+ * A full disk while messages come in: a clear error, nothing acknowledged is lost, health says so,
+ * and the engine goes on when space returns. Once on a small tmpfs, where this process may mount
+ * one, and once with the limit on the size of files.
  */
 #include "tap.h"
 
@@ -74,8 +74,8 @@ static int exported(struct mc_engine *engine)
 {
     int lines = 0;
     struct mc_error err = {0};
-    is_status(mc_user_export(engine, MC_STR("u"), MC_STR_NONE, count_lines, &lines, &err), MC_OK, &err,
-              "everything can be read");
+    is_status(mc_user_export(engine, MC_STR("u"), MC_STR_NONE, count_lines, &lines, &err), MC_OK,
+              &err, "everything can be read");
     return lines;
 }
 
@@ -123,8 +123,8 @@ static void test_disk(const struct disk *disk, const struct scratch *scratch)
     is_int(exported(engine), more, "%s: and none that was refused", disk->name);
 
     disk->grow(scratch);
-    ok(scratch_wait(store_one(engine, more, &err) == MC_OK, 5000), "%s: it goes on when space returns",
-       disk->name);
+    ok(scratch_wait(store_one(engine, more, &err) == MC_OK, 5000),
+       "%s: it goes on when space returns", disk->name);
     engine_drain(engine);
     is_int(exported(engine), more + 1, "%s: nothing is lost", disk->name);
     ok(scratch_wait(is_healthy(engine), 5000), "%s: healthy again", disk->name);
@@ -139,7 +139,8 @@ static void test_disk(const struct disk *disk, const struct scratch *scratch)
     is_int(exported(engine), more + 1, "%s: and all is there after a restart", disk->name);
     bool fine = false;
     char *json = NULL;
-    is_status(mc_engine_doctor(engine, &fine, &json, &err), MC_OK, &err, "%s: the doctor", disk->name);
+    is_status(mc_engine_doctor(engine, &fine, &json, &err), MC_OK, &err, "%s: the doctor",
+              disk->name);
     is_int(fine, 1, "%s: finds no damage: %s", disk->name, json ? json : "");
     mc_free(json);
     mc_engine_close(engine);

@@ -1,4 +1,5 @@
-/* What a caller may store: every limit, every kind of bad input, and the field that each error names. */
+/* What a caller may store: every limit, every kind of bad input, and the field that each error
+ * names. */
 #include "tap.h"
 
 #include "base/compiler.h"
@@ -92,13 +93,13 @@ static void test_ids(void)
         const char *what;
         mc_str id;
     } BAD[] = {
-        {"an empty id", {"", 0}},           {"a blank", {" ", 1}},
-        {"a space inside", {"a b", 3}},     {"a slash", {"a/b", 3}},
-        {"a NUL", {"a\0b", 3}},             {"a line break", {"a\nb", 3}},
-        {"an umlaut", {"\xc3\xa4", 2}},     {"a lone byte", {"a\xff", 2}},
-        {"a quote", {"a'b", 3}},            {"a percent sign", {"a%20b", 5}},
-        {"a path", {"../x", 4}},            {"a control byte", {"a\x1b", 2}},
-        {"a backslash", {"a\\b", 3}},       {"a comma", {"a,b", 3}},
+        {"an empty id", {"", 0}},       {"a blank", {" ", 1}},
+        {"a space inside", {"a b", 3}}, {"a slash", {"a/b", 3}},
+        {"a NUL", {"a\0b", 3}},         {"a line break", {"a\nb", 3}},
+        {"an umlaut", {"\xc3\xa4", 2}}, {"a lone byte", {"a\xff", 2}},
+        {"a quote", {"a'b", 3}},        {"a percent sign", {"a%20b", 5}},
+        {"a path", {"../x", 4}},        {"a control byte", {"a\x1b", 2}},
+        {"a backslash", {"a\\b", 3}},   {"a comma", {"a,b", 3}},
     };
     for (size_t f = 0; f < mc_countof(FIELDS); f++) {
         struct mc_message_input input = good();
@@ -153,7 +154,10 @@ static void test_text(void)
         {"a surrogate", {"\xed\xa0\x80", 3}},
         {"beyond Unicode", {"\xf4\x90\x80\x80", 4}},
         {"byte FF", {"\xff", 1}},
-        {"Latin-1", {"Gr\xfc\xdf""e", 5}},
+        {"Latin-1",
+         {"Gr\xfc\xdf"
+          "e",
+          5}},
     };
     struct mc_message_input input = good();
     for (size_t i = 0; i < mc_countof(BAD); i++) {
@@ -180,7 +184,8 @@ static void test_text(void)
     free(text);
     input.text = MC_STR("x");
     accepted(&input, "one character");
-    input.text = MC_STR("\xef\xbb\xbfhello \xe2\x80\x8d \xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x92\xbb");
+    input.text =
+        MC_STR("\xef\xbb\xbfhello \xe2\x80\x8d \xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x92\xbb");
     accepted(&input, "a byte order mark, joiners and emoji");
     input.text = MC_STR("'; DROP TABLE messages; -- \x01 %s %n {\"a\":1}");
     accepted(&input, "text that means something elsewhere");
@@ -243,10 +248,16 @@ static void test_metadata(void)
         const char *what;
         const char *json;
     } BAD[] = {
-        {"a list", "[1]"},          {"a string", "\"x\""},       {"null", "null"},
-        {"no JSON", "hello"},       {"cut short", "{\"a\":1"},   {"something behind", "{} {}"},
-        {"a key twice", "{\"a\":1,\"a\":2}"}, {"bad UTF-8", "{\"a\":\"\xff\"}"},
-        {"a NUL escape", "{\"a\":\"\\u0000\"}"}, {"blank", "  "},
+        {"a list", "[1]"},
+        {"a string", "\"x\""},
+        {"null", "null"},
+        {"no JSON", "hello"},
+        {"cut short", "{\"a\":1"},
+        {"something behind", "{} {}"},
+        {"a key twice", "{\"a\":1,\"a\":2}"},
+        {"bad UTF-8", "{\"a\":\"\xff\"}"},
+        {"a NUL escape", "{\"a\":\"\\u0000\"}"},
+        {"blank", "  "},
     };
     struct mc_message_input input = good();
     for (size_t i = 0; i < mc_countof(BAD); i++) {
@@ -309,11 +320,12 @@ static void test_from_json(void)
     mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
     struct mc_message_input input;
     struct mc_error err;
-    is_status(from_json("{" BASE ",\"message_id\":\"m\",\"agent_id\":\"a\",\"visibility\":\"shared\","
-                        "\"sharing_groups\":[\"x\",\"y\"],\"created_at\":\"2026-01-31T12:00:00.5+02:00\","
-                        "\"metadata\":{\"b\": 1, \"a\": [true, null]}}",
-                        &arena, &root, &input, &err),
-              MC_OK, &err, "every field");
+    is_status(
+        from_json("{" BASE ",\"message_id\":\"m\",\"agent_id\":\"a\",\"visibility\":\"shared\","
+                  "\"sharing_groups\":[\"x\",\"y\"],\"created_at\":\"2026-01-31T12:00:00.5+02:00\","
+                  "\"metadata\":{\"b\": 1, \"a\": [true, null]}}",
+                  &arena, &root, &input, &err),
+        MC_OK, &err, "every field");
     is_text(input.user_id, "u", "user_id");
     is_text(input.thread_id, "t", "thread_id");
     is_text(input.session_id, "s", "session_id");
@@ -374,7 +386,9 @@ static void test_bad_json(void)
         {"{" BASE ",\"raw_text\":\"x\"}", "raw_text"},
         {"{" BASE ",\"User_id\":\"x\"}", "User_id"},
         {"{" BASE ",\"\":1}", ""},
-        {"[" "]", ""},
+        {"["
+         "]",
+         ""},
         {"\"text\"", ""},
         {"null", ""},
         {"17", ""},
@@ -429,7 +443,8 @@ static void test_bad_json_sizes(void)
     mc_buf_text(&json, "\":1}");
     is_status(from_json(json.data, &arena, &root, &input, &err), MC_INVALID, &err,
               "an endless unknown field");
-    ok(strlen(err.field) > 50 && strlen(err.field) < sizeof(err.field) && strlen(err.field) % 2 == 0,
+    ok(strlen(err.field) > 50 && strlen(err.field) < sizeof(err.field) &&
+           strlen(err.field) % 2 == 0,
        "is cut between characters");
     mc_json_free(root);
 }

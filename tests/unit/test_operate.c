@@ -1,6 +1,6 @@
 /*
- * Running the engine: queue, health, every metric after the event that it counts, cache statistics and
- * invalidation, tiers, backup.
+ * Running the engine: queue, health, every metric after the event that it counts, cache statistics
+ * and invalidation, tiers, backup.
  */
 #include "tap.h"
 
@@ -49,7 +49,8 @@ static void test_ingest_metrics(struct mc_engine *engine)
     metric_is(engine, "mindcore_enrichment_queue_depth", 2);
     metric_is(engine, "mindcore_busy_workers", 0);
     scratch_pause_ms(20);
-    ok(metric(engine, "mindcore_enrichment_oldest_job_age_seconds") >= 0.02, "the oldest job's age");
+    ok(metric(engine, "mindcore_enrichment_oldest_job_age_seconds") >= 0.02,
+       "the oldest job's age");
     ok(metric(engine, "mindcore_store_commits_total") >= 2, "commits");
     ok(metric(engine, "mindcore_store_commit_requests_total") >=
            metric(engine, "mindcore_store_commits_total"),
@@ -262,8 +263,8 @@ static struct answer health(struct mc_engine *engine, bool expected, const char 
     is_int(healthy, expected, "%s: %s", what, json);
     struct answer answer = answer_of(json);
     is_int(answer_true(&answer, "healthy"), expected, "%s: the answer says the same", what);
-    is_text(mc_json_string(json_at(answer.root, "status")), expected ? "ok" : "failed", "%s: status",
-            what);
+    is_text(mc_json_string(json_at(answer.root, "status")), expected ? "ok" : "failed",
+            "%s: status", what);
     is_int(mc_json_count(json_at(answer.root, "reasons")) == 0, expected, "%s: reasons", what);
     return answer;
 }
@@ -342,7 +343,8 @@ static void test_cache(struct mc_engine *engine)
     is_int(answer_int(&c, "cache.messages"), 6, "its messages");
     is_int(answer_int(&c, "cache.max_size"), 50, "fifty fit");
     is_int(mc_json_type(json_at(c.root, "cache.ttl_seconds")), MC_JSON_NULL, "for ever");
-    is_int(answer_int(&c, "invalidation.cache_hits") - answer_int(&before, "invalidation.cache_hits"),
+    is_int(answer_int(&c, "invalidation.cache_hits") -
+               answer_int(&before, "invalidation.cache_hits"),
            1, "one hit");
     is_int(answer_int(&c, "invalidation.cache_misses") -
                answer_int(&before, "invalidation.cache_misses"),

@@ -1,6 +1,6 @@
 /*
- * The workers over the real store, with failures injected between: every job is done once or kept, and
- * none hinders the others.
+ * The workers over the real store, with failures injected between: every job is done once or kept,
+ * and none hinders the others.
  */
 #include "tap.h"
 
@@ -165,8 +165,8 @@ static void put(struct fixture *f, const char *id, const char *text)
 }
 
 /* State and metadata of a stored message; the metadata contains all of the texts. */
-static void is_stored(struct fixture *f, const char *id, enum mc_enrichment state, const char *first,
-                      const char *second)
+static void is_stored(struct fixture *f, const char *id, enum mc_enrichment state,
+                      const char *first, const char *second)
 {
     struct mc_record *record = scratch_get(f->inner, id);
     if (!ok(record != NULL, "%s is there", id))
@@ -190,8 +190,8 @@ static size_t take_and_die(struct fixture *f, size_t limit, int64_t lease_us)
 {
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
     struct mc_error err = {0};
-    if (f->inner->ops->claim(f->inner, MC_STR("the-dead"), MC_STAGE_FIRST, mc_time_now_us(), lease_us,
-                             limit, &jobs, &err))
+    if (f->inner->ops->claim(f->inner, MC_STR("the-dead"), MC_STAGE_FIRST, mc_time_now_us(),
+                             lease_us, limit, &jobs, &err))
         bail_out("claim: %s", err.message);
     return jobs.count;
 }
@@ -531,8 +531,10 @@ static void test_lease_runs_out(void)
 
     /* The dead worker comes back to life: too late. */
     struct mc_record *record = scratch_get(f.inner, "held");
-    struct mc_completion late = {.row = record->row, .metadata = MC_STR("{\"method\":\"late\"}"),
-                                 .terms = MC_STR(""), .state = MC_ENRICHMENT_ENRICHED};
+    struct mc_completion late = {.row = record->row,
+                                 .metadata = MC_STR("{\"method\":\"late\"}"),
+                                 .terms = MC_STR(""),
+                                 .state = MC_ENRICHMENT_ENRICHED};
     mc_record_unref(record);
     is_status(f.inner->ops->complete(f.inner, MC_STR("the-dead"), &late, 1, &err), MC_OK, &err,
               "the dead one completes");
@@ -586,7 +588,8 @@ static void test_suspects(void)
     start(&f);
     drained(&f, "suspects");
     is_int(told_all(&f), 8, "all are done");
-    is_int(mc_fault_store_calls(f.store, "complete"), 4, "five fresh ones at once, three one by one");
+    is_int(mc_fault_store_calls(f.store, "complete"), 4,
+           "five fresh ones at once, three one by one");
     tear_down(&f);
 }
 

@@ -199,7 +199,8 @@ static enum mc_status patch(struct fixture *f, const char *user, const char *tex
 static void test_patch(struct fixture *f)
 {
     struct mc_error err;
-    is_status(patch(f, "p", "{\"timezone\":\"Europe/Berlin\",\"goals\":[\"run\"],\"custom\":{\"a\":1}}",
+    is_status(patch(f, "p",
+                    "{\"timezone\":\"Europe/Berlin\",\"goals\":[\"run\"],\"custom\":{\"a\":1}}",
                     &err),
               MC_OK, &err, "several fields");
     static const char *const AFTER =
@@ -221,8 +222,8 @@ static void test_patch(struct fixture *f)
         is_status(patch(f, "p", BAD[i], &err), MC_INVALID, &err, "no object: %s", BAD[i]);
     is_status(patch(f, "p", "{}", &err), MC_OK, &err, "an empty patch");
     are(f, "p", AFTER, "changes nothing");
-    is_status(patch(f, "p", "{\"timezone\":null,\"goals\":null,\"custom\":null}", &err), MC_OK, &err,
-              "null clears");
+    is_status(patch(f, "p", "{\"timezone\":null,\"goals\":null,\"custom\":null}", &err), MC_OK,
+              &err, "null clears");
     are(f, "p", DEFAULTS, "each of them");
 }
 
@@ -280,7 +281,8 @@ static void test_concurrency(struct fixture *f)
     mc_auto(mc_buf_fini) struct mc_buf json;
     mc_buf_init(&json, 1 << 20);
     struct mc_error err = {0};
-    is_status(mc_preferences_read(f->preferences, MC_STR("many"), &json, &err), MC_OK, &err, "read");
+    is_status(mc_preferences_read(f->preferences, MC_STR("many"), &json, &err), MC_OK, &err,
+              "read");
     int missing = 0;
     for (int k = 0; k < 48; k++) {
         char item[32];
@@ -292,10 +294,14 @@ static void test_concurrency(struct fixture *f)
 
 /* ---- Signals ---- */
 
-#define SIGNAL(f, v, c, w) {.field = MC_STR(f), .value = MC_STR(v), .count = c, .weight = w, .last_seen_us = 1000000}
+#define SIGNAL(f, v, c, w)                                                                         \
+    {                                                                                              \
+        .field = MC_STR(f), .value = MC_STR(v), .count = c, .weight = w, .last_seen_us = 1000000   \
+    }
 
 /* What a worker does: the store keeps them, then what is ready may be applied. */
-static void learn(struct fixture *f, const char *user, const struct mc_signal *signals, size_t count)
+static void learn(struct fixture *f, const char *user, const struct mc_signal *signals,
+                  size_t count)
 {
     struct mc_error err = {0};
     is_status(f->store->ops->add_signals(f->store, mc_str_of(user), signals, count, &err), MC_OK,
@@ -304,7 +310,8 @@ static void learn(struct fixture *f, const char *user, const struct mc_signal *s
               "and applied what may be");
 }
 
-/* The signal of a field and value in the list; NULL when there is none. The root is freed by the caller. */
+/* The signal of a field and value in the list; NULL when there is none. The root is freed by the
+ * caller. */
 static const struct mc_json *find_signal(struct fixture *f, const char *user, const char *field,
                                          const char *value, struct mc_json **root)
 {

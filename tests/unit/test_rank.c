@@ -216,7 +216,8 @@ static void test_decay(void)
     is_double(mc_importance_at(0.8, NOW, HALF_LIFE, NOW), 0.8, 0, "now");
     is_double(mc_importance_at(0.8, NOW - HALF_LIFE, HALF_LIFE, NOW), 0.4, 1e-9, "a half-life");
     is_double(mc_importance_at(0.8, NOW - 400 * HALF_LIFE, HALF_LIFE, NOW), 0.05, 0, "the floor");
-    is_double(mc_importance_at(0.02, NOW - 400 * HALF_LIFE, HALF_LIFE, NOW), 0.02, 0, "never rises");
+    is_double(mc_importance_at(0.02, NOW - 400 * HALF_LIFE, HALF_LIFE, NOW), 0.02, 0,
+              "never rises");
     is_double(mc_importance_at(0.8, NOW + HALF_LIFE, HALF_LIFE, NOW), 0.8, 0, "nor in the future");
     is_double(mc_importance_at(0.8, INT64_MIN, HALF_LIFE, INT64_MAX), 0.05, 0, "no overflow");
 }

@@ -13,10 +13,10 @@
 static const struct stored {
     const char *word, *agent, *visibility, *group;
 } STORED[] = {
-    {"apricot", "alice", "private", NULL},  {"bramble", "alice", "shared", "sales"},
-    {"cassava", "alice", "shared", "ops"},  {"damson", "alice", "public", NULL},
-    {"endive", "bob", "private", NULL},     {"fennel", "bob", "shared", "sales"},
-    {"gooseberry", NULL, "private", NULL},  {"hazelnut", NULL, "public", NULL},
+    {"apricot", "alice", "private", NULL}, {"bramble", "alice", "shared", "sales"},
+    {"cassava", "alice", "shared", "ops"}, {"damson", "alice", "public", NULL},
+    {"endive", "bob", "private", NULL},    {"fennel", "bob", "shared", "sales"},
+    {"gooseberry", NULL, "private", NULL}, {"hazelnut", NULL, "public", NULL},
 };
 #define STORED_COUNT mc_countof(STORED)
 
@@ -157,10 +157,8 @@ static enum mc_status by_window(struct mc_engine *engine, mc_str agent, struct m
 static enum mc_status by_search(struct mc_engine *engine, mc_str agent, struct mc_buf *out,
                                 struct mc_error *err)
 {
-    struct mc_search_query query = {.user_id = MC_STR("u"),
-                                    .agent_id = agent,
-                                    .text = MC_STR("harvest report"),
-                                    .limit = 100};
+    struct mc_search_query query = {
+        .user_id = MC_STR("u"), .agent_id = agent, .text = MC_STR("harvest report"), .limit = 100};
     struct mc_hit_list *hits = NULL;
     enum mc_status status = mc_search(engine, &query, &hits, err);
     for (size_t i = 0; hits && i < hits->count; i++)
@@ -277,7 +275,7 @@ static void test_mode(const struct view *view)
     scratch_remove(&scratch);
 }
 
-/* Nobody deletes what it may not see; who sees it may. */
+/* Nobody deletes what it may not see, nor what it may only read. */
 static void test_delete(void)
 {
     struct scratch scratch;
@@ -285,10 +283,9 @@ static void test_delete(void)
     struct mc_engine *engine =
         engine_open(&scratch, OPTIONS("multi_agent.enabled", "true", "multi_agent.mode", "shared"));
     fill(engine);
-    static const char *const BLIND[][2] = {{"bob", "apricot"},   {"bob", "cassava"},
-                                           {"carol", "fennel"},  {"carol", "gooseberry"},
-                                           {"", "endive"},       {"dave", "hazelnut"},
-                                           {"alice", "endive"}};
+    static const char *const BLIND[][2] = {
+        {"bob", "apricot"}, {"bob", "cassava"},   {"carol", "fennel"}, {"carol", "gooseberry"},
+        {"", "endive"},     {"dave", "hazelnut"}, {"alice", "endive"}};
     struct mc_error err;
     for (size_t i = 0; i < mc_countof(BLIND); i++) {
         memset(&err, 0, sizeof(err));
@@ -304,6 +301,13 @@ static void test_delete(void)
     }
     is_status(mc_message_delete(engine, MC_STR("bramble"), MC_STR("stranger"), &err), MC_NOT_FOUND,
               &err, "an unregistered agent deletes nothing");
+    static const char *const READ_ONLY[][2] = {
+        {"bob", "bramble"}, {"bob", "damson"}, {"", "damson"}, {"alice", "hazelnut"}};
+    for (size_t i = 0; i < mc_countof(READ_ONLY); i++) {
+        mc_str who = mc_str_of(READ_ONLY[i][0]), id = mc_str_of(READ_ONLY[i][1]);
+        is_status(mc_message_delete(engine, id, who, &err), MC_FORBIDDEN, &err,
+                  "\"%.*s\" may read %.*s, not delete it", MC_STR_ARG(who), MC_STR_ARG(id));
+    }
     is_status(mc_message_delete(engine, MC_STR("bramble"), MC_STR("alice"), &err), MC_OK, &err,
               "its agent does");
     is_status(mc_message_delete(engine, MC_STR("gooseberry"), MC_STR_NONE, &err), MC_OK, &err,
@@ -317,8 +321,8 @@ static void test_strangers(void)
 {
     struct scratch scratch;
     scratch_make(&scratch);
-    struct mc_engine *engine = engine_open(
-        &scratch, OPTIONS("multi_agent.enabled", "true", "multi_agent.mode", "public"));
+    struct mc_engine *engine =
+        engine_open(&scratch, OPTIONS("multi_agent.enabled", "true", "multi_agent.mode", "public"));
     fill(engine);
     mc_engine_close(engine);
     engine = engine_open(&scratch, OPTIONS("multi_agent.enabled", "true", "multi_agent.mode",
@@ -326,7 +330,8 @@ static void test_strangers(void)
     static const struct {
         const char *agent;
         enum mc_status status;
-    } BAD[] = {{"stranger", MC_NOT_FOUND}, {NULL, MC_INVALID}, {"", MC_INVALID}, {"a b", MC_INVALID}};
+    } BAD[] = {
+        {"stranger", MC_NOT_FOUND}, {NULL, MC_INVALID}, {"", MC_INVALID}, {"a b", MC_INVALID}};
     for (size_t p = 0; p < mc_countof(PATHS); p++) {
         for (size_t i = 0; i < mc_countof(BAD); i++) {
             /* by_id passes over messages that are not found. */
@@ -357,8 +362,8 @@ static void test_narrower(void)
 {
     struct scratch scratch;
     scratch_make(&scratch);
-    struct mc_engine *engine = engine_open(
-        &scratch, OPTIONS("multi_agent.enabled", "true", "multi_agent.mode", "shared"));
+    struct mc_engine *engine =
+        engine_open(&scratch, OPTIONS("multi_agent.enabled", "true", "multi_agent.mode", "shared"));
     fill(engine);
     static const mc_str ALICE[] = {{"alice", 5}};
     static const mc_str BOTH[] = {{"alice", 5}, {"bob", 3}};

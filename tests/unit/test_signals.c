@@ -1,6 +1,6 @@
 /*
- * What is learned from one message (memory/signals.c): what the user says outright, topics, scripts, and
- * what must not be taken for any of these.
+ * What is learned from one message (memory/signals.c): what the user says outright, topics,
+ * scripts, and what must not be taken for any of these.
  */
 #include "tap.h"
 
@@ -133,10 +133,12 @@ static void test_weights(void)
     }
 }
 
-/* Bytes of all kinds, cut anywhere: no more than a message's share of signals, values within bounds. */
+/* Bytes of all kinds, cut anywhere: no more than a message's share of signals, values within
+ * bounds. */
 static void test_bounds(void)
 {
-    static const char PART[] = "call me Zoë Ä. i love 日本語 and i enjoy 한국어 step by step my goal is ";
+    static const char PART[] =
+        "call me Zoë Ä. i love 日本語 and i enjoy 한국어 step by step my goal is ";
     mc_auto(mc_buf_fini) struct mc_buf text;
     mc_buf_init(&text, 1 << 20);
     for (int i = 0; i < 200; i++)

@@ -1,4 +1,5 @@
-/* Tier migration over the real store: moves by age and importance, deletions, summaries, dry runs. */
+/* Tier migration over the real store: moves by age and importance, deletions, summaries, dry runs.
+ */
 #include "tap.h"
 
 #include <ctype.h>
@@ -90,8 +91,9 @@ static struct result run(struct fixture *f, const struct mc_tiers_options *optio
     mc_auto(mc_buf_fini) struct mc_buf json;
     mc_buf_init(&json, 1 << 20);
     struct mc_error err = {0};
-    is_status(mc_tiers_run(f->store, options, mc_str_of(user), NOW, dry_run, NULL, NULL, &json, &err),
-              MC_OK, &err, "%s", dry_run ? "a dry run" : "a run");
+    is_status(
+        mc_tiers_run(f->store, options, mc_str_of(user), NOW, dry_run, NULL, NULL, &json, &err),
+        MC_OK, &err, "%s", dry_run ? "a dry run" : "a run");
     mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
     if (mc_json_parse(mc_buf_str(&json), &root, &err))
         bail_out("%s", err.message);
@@ -380,15 +382,15 @@ static void test_progress(struct fixture *f)
     mc_auto(mc_buf_fini) struct mc_buf json;
     mc_buf_init(&json, 1 << 20);
     struct mc_error err = {0};
-    is_status(mc_tiers_run(f->store, &DEFAULTS, MC_STR("p"), NOW, false, stop_at_second, &calls, &json,
-                           &err),
+    is_status(mc_tiers_run(f->store, &DEFAULTS, MC_STR("p"), NOW, false, stop_at_second, &calls,
+                           &json, &err),
               MC_CANCELLED, &err, "stopped by its caller");
     is_int(json.len, 0, "no result");
     tier_is(f, "p-0", "short");
     uint64_t last = 0;
-    is_status(mc_tiers_run(f->store, &DEFAULTS, MC_STR("p"), NOW, false, count_calls, &last, &json,
-                           &err),
-              MC_OK, &err, "not stopped");
+    is_status(
+        mc_tiers_run(f->store, &DEFAULTS, MC_STR("p"), NOW, false, count_calls, &last, &json, &err),
+        MC_OK, &err, "not stopped");
     is_int(last, 3, "progress counts up to all");
     tier_is(f, "p-0", "mid");
 }

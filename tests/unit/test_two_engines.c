@@ -157,7 +157,8 @@ static void test_both_at_once(struct mc_engine *a, struct mc_engine *b)
     ok(scratch_wait(processed(a) + processed(b) - before == 100, 5000),
        "each of 100 messages was enriched once");
     scratch_pause_ms(150); /* the last change of the other one has been noticed */
-    struct mc_recent_query query = {.user_id = MC_STR("u"), .thread_id = MC_STR("odd"), .limit = 50};
+    struct mc_recent_query query = {
+        .user_id = MC_STR("u"), .thread_id = MC_STR("odd"), .limit = 50};
     struct mc_message_list *of_a = NULL, *of_b = NULL;
     struct mc_error err = {0};
     is_status(mc_message_recent(a, &query, &of_a, &err), MC_OK, &err, "one");
@@ -174,10 +175,8 @@ static void test_both_at_once(struct mc_engine *a, struct mc_engine *b)
 static bool knows_agent(struct mc_engine *engine, const char *agent)
 {
     struct mc_message_list *list = NULL;
-    struct mc_recent_query query = {.user_id = MC_STR("u"),
-                                    .thread_id = MC_STR("t"),
-                                    .agent_id = mc_str_of(agent),
-                                    .limit = 1};
+    struct mc_recent_query query = {
+        .user_id = MC_STR("u"), .thread_id = MC_STR("t"), .agent_id = mc_str_of(agent), .limit = 1};
     struct mc_error err;
     enum mc_status status = mc_message_recent(engine, &query, &list, &err);
     mc_message_list_free(list);
@@ -189,8 +188,8 @@ static void test_agents(const struct scratch *scratch)
     const char *const *options = OPTIONS("multi_agent.enabled", "true");
     struct mc_engine *a = engine_open(scratch, options), *b = engine_open(scratch, options);
     ok(!knows_agent(b, "newcomer"), "nobody knows the agent");
-    struct answer answer = ANSWER(
-        mc_agent_register_json, a, MC_STR("{\"agent_id\":\"newcomer\",\"name\":\"N\"}"));
+    struct answer answer =
+        ANSWER(mc_agent_register_json, a, MC_STR("{\"agent_id\":\"newcomer\",\"name\":\"N\"}"));
     answer_free(&answer);
     ok(scratch_wait(knows_agent(b, "newcomer"), SEEN_MS * SLOWNESS),
        "registered in one, known to the other");

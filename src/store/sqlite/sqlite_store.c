@@ -40,7 +40,10 @@ enum mc_status mc_sqlite_write(struct mc_sqlite *s, enum mc_write_class class, s
     write.class = class;
     write.weight = weight;
     write.alone = false;
-    return mc_writer_run(&s->writer, &write, err);
+    enum mc_status status = mc_writer_run(&s->writer, &write, err);
+    if (s->writer.metrics && mc_status_http(status) >= 500)
+        mc_metrics_add(s->writer.metrics, MC_COUNT_ERROR_STORE, 1);
+    return status;
 }
 
 static void close_store(struct mc_store *store)
