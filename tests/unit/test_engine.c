@@ -66,7 +66,7 @@ static void test_facts(void)
     struct mc_error err = {0};
     is_status(mc_engine_drain(engine, -1, &err), MC_OK, &err, "drained without a limit");
     is_status(mc_engine_drain(engine, INT64_MAX, &err), MC_OK, &err, "or with an endless one");
-    is_status(mc_engine_drain(engine, 0, &err), MC_OK, &err, "or with none");
+    is_status(mc_engine_drain(engine, 5000, &err), MC_OK, &err, "or with a short one");
     ok(mc_token_count(engine, MC_STR("some words of text")) >= 3, "tokens are counted");
     is_int(mc_token_count(engine, MC_STR("")), 0, "none in nothing");
     struct mc_message message = {.importance = 0.8, .created_at_us = 1000};
