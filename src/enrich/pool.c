@@ -293,11 +293,7 @@ static enum mc_status release(struct worker *worker, struct mc_error *err)
     return store->ops->release(store, mc_str_of(worker->lease), err);
 }
 
-/*
- * Claims and works on one batch. *found: how many jobs were claimed. On a failure of the store what
- * is still leased is released, or comes back when the lease runs out.
- */
-static enum mc_status work_once(struct worker *worker, size_t *found, struct mc_error *err)
+static enum mc_status claim_and_process(struct worker *worker, size_t *found, struct mc_error *err)
 {
     const struct mc_pool_options *options = &worker->pool->options;
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
@@ -309,12 +305,22 @@ static enum mc_status work_once(struct worker *worker, size_t *found, struct mc_
     *found = jobs.count;
     if (jobs.count == options->claim_batch)
         mc_pool_wake(worker->pool);
-    status = exhausted(worker->pool, &jobs) ? give_up(worker, &jobs.items[0], err)
-                                            : process(worker, jobs.items, jobs.count, err);
-    if (status) {
-        struct mc_error ignored; /* the first failure is the one to tell */
-        worker->unreleased = release(worker, &ignored) != MC_OK;
-    }
+    return exhausted(worker->pool, &jobs) ? give_up(worker, &jobs.items[0], err)
+                                          : process(worker, jobs.items, jobs.count, err);
+}
+
+/*
+ * Claims and works on one batch. *found: how many jobs were claimed. After a failure of the store
+ * what is still leased is released, at once or, when that fails too, before the next batch.
+ */
+static enum mc_status work_once(struct worker *worker, size_t *found, struct mc_error *err)
+{
+    enum mc_status status = worker->unreleased ? release(worker, err) : MC_OK;
+    if (status)
+        return status;
+    status = claim_and_process(worker, found, err);
+    struct mc_error ignored; /* the first failure is the one to tell */
+    worker->unreleased = status && release(worker, &ignored);
     return status;
 }
 
