@@ -1,6 +1,6 @@
 /*
- * Options: defaults, then a YAML file, then the environment, then values set by the program. The
- * table behind them also generates --help, docs/options.md and the sample file.
+ * Options: defaults, then a YAML file, then the environment, then values set by the program. The table
+ * behind them also generates --help, docs/options.md and the sample file.
  *
  * A configuration is built by one thread, then only read. mc_engine_open copies what it needs.
  */
@@ -15,16 +15,15 @@ extern "C" {
 
 struct mc_config;
 
-/* Where a value came from; a later source wins over an earlier one, in whatever order they are
- * applied. */
+/* Where a value came from; a later source wins over an earlier one, in whatever order they are applied. */
 enum mc_source { MC_SOURCE_DEFAULT, MC_SOURCE_FILE, MC_SOURCE_ENVIRONMENT, MC_SOURCE_PROGRAM };
 
 /* One row of the options table. All strings are static. */
 struct mc_option {
     const char *key;         /* "enrichment.workers" */
     const char *environment; /* "MINDCORE_ENRICHMENT_WORKERS" */
-    const char *type;     /* "integer", "number", "boolean", "text", "path", "secret", "duration",
-                             "choice", "list", "map" */
+    const char *
+        type; /* "integer", "number", "boolean", "text", "path", "secret", "duration", "choice", "list", "map" */
     const char *fallback; /* the default as text, "" for none */
     const char *range;    /* "1..16", "sqlite|postgresql", "" for any */
     const char *unit;     /* "s", "bytes", "messages", "" */
@@ -37,9 +36,8 @@ MC_API MC_MUST_CHECK enum mc_status mc_config_new(struct mc_config **config, str
 MC_API void mc_config_free(struct mc_config *config);
 
 /*
- * Merges a YAML file. Errors name the file, line, column and key: MC_NOT_FOUND when the file does
- * not exist, MC_CONFIG for an unknown key, a wrong type, a value out of range or an undefined
- * ${VAR}.
+ * Merges a YAML file. Errors name the file, line, column and key: MC_NOT_FOUND when the file does not
+ * exist, MC_CONFIG for an unknown key, a wrong type, a value out of range or an undefined ${VAR}.
  */
 MC_API MC_MUST_CHECK enum mc_status mc_config_load_file(struct mc_config *config, const char *path,
                                                         struct mc_error *err);
@@ -48,8 +46,7 @@ MC_API MC_MUST_CHECK enum mc_status mc_config_load_file(struct mc_config *config
 MC_API MC_MUST_CHECK enum mc_status mc_config_load_text(struct mc_config *config, mc_str yaml,
                                                         const char *name, struct mc_error *err);
 
-/* Takes every MINDCORE_* and OPENAI_* variable that the table names; an error names the variable.
- */
+/* Takes every MINDCORE_* and OPENAI_* variable that the table names; an error names the variable. */
 MC_API MC_MUST_CHECK enum mc_status mc_config_load_environment(struct mc_config *config,
                                                                struct mc_error *err);
 
@@ -58,9 +55,9 @@ MC_API MC_MUST_CHECK enum mc_status mc_config_set(struct mc_config *config, cons
                                                   const char *value, struct mc_error *err);
 
 /*
- * The usual order in one call: file (NULL: MINDCORE_CONFIG when set, else none), then environment.
- * A `database` section in the file or the environment that names a host, or backend postgresql,
- * selects PostgreSQL.
+ * The usual order in one call: file (NULL: MINDCORE_CONFIG when set, else none), then environment. A
+ * `database` section in the file or the environment that names a host, or backend postgresql, selects
+ * PostgreSQL.
  */
 MC_API MC_MUST_CHECK enum mc_status mc_config_load(struct mc_config *config, const char *path,
                                                    struct mc_error *err);
@@ -78,8 +75,7 @@ MC_API double mc_config_number(const struct mc_config *config, const char *key);
 MC_API bool mc_config_boolean(const struct mc_config *config, const char *key);
 MC_API int64_t mc_config_duration_us(const struct mc_config *config, const char *key);
 
-/* Everything in force as YAML, secrets as "********", with the source of each value as a comment.
- * Free with mc_free. */
+/* Everything in force as YAML, secrets as "********", with the source of each value as a comment. Free with mc_free. */
 MC_API MC_MUST_CHECK enum mc_status mc_config_show(const struct mc_config *config, char **yaml,
                                                    struct mc_error *err);
 

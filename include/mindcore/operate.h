@@ -12,13 +12,11 @@
 extern "C" {
 #endif
 
-/* {healthy, issues[], timestamp, worker_pool_size, workers: {enrichment: {healthy, status, issues,
- * metrics}}}. */
+/* {healthy, issues[], timestamp, worker_pool_size, workers: {enrichment: {healthy, status, issues, metrics}}}. */
 MC_API MC_MUST_CHECK enum mc_status mc_workers_health(struct mc_engine *engine, char **json,
                                                       struct mc_error *err);
 
-/* {processed_count, trivial_skip_count, error_count, error_rate, avg_processing_time_ms,
- * queue_size, ...}. */
+/* {processed_count, trivial_skip_count, error_count, error_rate, avg_processing_time_ms, queue_size, ...}. */
 MC_API MC_MUST_CHECK enum mc_status mc_enrichment_metrics(struct mc_engine *engine, char **json,
                                                           struct mc_error *err);
 
@@ -41,8 +39,7 @@ MC_API MC_MUST_CHECK enum mc_status mc_engine_health(struct mc_engine *engine, b
 MC_API MC_MUST_CHECK enum mc_status mc_engine_status(struct mc_engine *engine, char **json,
                                                      struct mc_error *err);
 
-/* {depth, ready, leased, dead, oldest_age_seconds, dead_jobs: [{message_id, attempts, error,
- * ...}]}. */
+/* {depth, ready, leased, dead, oldest_age_seconds, dead_jobs: [{message_id, attempts, error, ...}]}. */
 MC_API MC_MUST_CHECK enum mc_status mc_queue_status(struct mc_engine *engine, size_t dead_limit,
                                                     char **json, struct mc_error *err);
 /* Makes dead jobs ready again, all or that of one message (absent: all); *count of them. */
@@ -52,8 +49,7 @@ MC_API MC_MUST_CHECK enum mc_status mc_queue_retry(struct mc_engine *engine, mc_
 MC_API MC_MUST_CHECK enum mc_status mc_queue_purge(struct mc_engine *engine, uint64_t *count,
                                                    struct mc_error *err);
 
-/* {cache: {...}, invalidation: {total_invalidations, by_reason, last_invalidation, cache_hits,
- * ...}}. */
+/* {cache: {...}, invalidation: {total_invalidations, by_reason, last_invalidation, cache_hits, ...}}. */
 MC_API MC_MUST_CHECK enum mc_status mc_cache_stats(struct mc_engine *engine, char **json,
                                                    struct mc_error *err);
 /* Each drops cached threads and gives their number; stored messages are not touched. */
@@ -67,8 +63,7 @@ MC_API MC_MUST_CHECK enum mc_status mc_cache_clear(struct mc_engine *engine, mc_
                                                    mc_str thread_id, uint64_t *count,
                                                    struct mc_error *err);
 
-/* A consistent copy of the open database into a new file (SQLite). MC_CONFLICT when the file
- * exists. */
+/* A consistent copy of the open database into a new file (SQLite). MC_CONFLICT when the file exists. */
 MC_API MC_MUST_CHECK enum mc_status mc_engine_backup(struct mc_engine *engine, const char *path,
                                                      mc_progress_fn progress, void *context,
                                                      struct mc_error *err);

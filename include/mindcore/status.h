@@ -1,6 +1,6 @@
 /*
- * Outcome of every call: a status code, and for a failure an error owned by the caller that says
- * what was wrong, where, and what to do.
+ * Outcome of every call: a status code, and for a failure an error owned by the caller that says what
+ * was wrong, where, and what to do.
  */
 #ifndef MINDCORE_STATUS_H
 #define MINDCORE_STATUS_H
@@ -21,8 +21,7 @@ extern "C" {
 
 /*
  * The one table of outcomes: name, HTTP status, Python exception, text.
- * MC_STATUS_MAP(X) calls X(NAME, http_status, python_exception, text) for each in order of its
- * code.
+ * MC_STATUS_MAP(X) calls X(NAME, http_status, python_exception, text) for each in order of its code.
  */
 #define MC_STATUS_MAP(X)                                                                           \
     X(OK, 200, "", "done")                                                                         \

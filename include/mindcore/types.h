@@ -108,8 +108,7 @@ MC_API MC_MUST_CHECK enum mc_status mc_message_to_json(const struct mc_message *
                                                        char **json, size_t *len,
                                                        struct mc_error *err);
 
-/* Reports progress of long work: total is 0 when unknown. Return false to stop it (MC_CANCELLED).
- */
+/* Reports progress of long work: total is 0 when unknown. Return false to stop it (MC_CANCELLED). */
 typedef bool (*mc_progress_fn)(void *context, uint64_t done, uint64_t total);
 
 /* A time as RFC 3339 in UTC with microseconds, "2026-01-31T12:00:00.000000Z", and back. */

@@ -17,8 +17,7 @@ void mc_arena_init(struct mc_arena *arena, size_t max_bytes);
 void mc_arena_fini(struct mc_arena *arena);
 /* Frees everything but one block for reuse. */
 void mc_arena_reset(struct mc_arena *arena);
-/* Zeroed and aligned for any type; NULL when out of memory or over the maximum. Size 0 gives a
- * valid pointer. */
+/* Zeroed and aligned for any type; NULL when out of memory or over the maximum. Size 0 gives a valid pointer. */
 void *mc_arena_alloc(struct mc_arena *arena, size_t size);
 /* count * size with overflow checked. */
 void *mc_arena_array(struct mc_arena *arena, size_t count, size_t size);

@@ -1,6 +1,6 @@
 /*
- * A growing buffer with a maximum. Once an append fails (maximum reached or out of memory) the
- * buffer is failed, keeps what it has, and further appends do nothing: check once at the end.
+ * A growing buffer with a maximum. Once an append fails (maximum reached or out of memory) the buffer
+ * is failed, keeps what it has, and further appends do nothing: check once at the end.
  */
 #ifndef MC_BASE_BUF_H
 #define MC_BASE_BUF_H
@@ -29,8 +29,7 @@ static inline mc_str mc_buf_str(const struct mc_buf *buf)
 {
     return (mc_str){buf->data ? buf->data : "", buf->len};
 }
-/* The text as memory for mc_free, the buffer empty afterwards; NULL when failed or out of memory.
- */
+/* The text as memory for mc_free, the buffer empty afterwards; NULL when failed or out of memory. */
 char *mc_buf_take(struct mc_buf *buf, size_t *len);
 
 #endif

@@ -1,5 +1,4 @@
-/* Reports of background work to the program (mc_log_set). Silent unless the program listens.
- * Thread-safe. */
+/* Reports of background work to the program (mc_log_set). Silent unless the program listens. Thread-safe. */
 #ifndef MC_BASE_LOG_H
 #define MC_BASE_LOG_H
 
@@ -7,8 +6,7 @@
 
 /* module: "store", "enrich", ... ; one line, no secrets. */
 void mc_log(enum mc_log_level level, const char *module, const char *format, ...) MC_PRINTF(3, 4);
-/* One logfmt line of the program on stderr, "ts=... level=info msg=..." and the pairs as they are
- * given. */
+/* One logfmt line of the program on stderr, "ts=... level=info msg=..." and the pairs as they are given. */
 void mc_log_stderr(void *context, enum mc_log_level level, const char *module, const char *message);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * A hash map from strings to pointers: open addressing, hash seeded per process so that foreign
- * keys cannot force collisions. Keys are borrowed: the caller keeps them alive while they are in
- * the map. Not thread-safe.
+ * A hash map from strings to pointers: open addressing, hash seeded per process so that foreign keys
+ * cannot force collisions. Keys are borrowed: the caller keeps them alive while they are in the map.
+ * Not thread-safe.
  */
 #ifndef MC_BASE_MAP_H
 #define MC_BASE_MAP_H
@@ -23,8 +23,7 @@ void *mc_map_get(const struct mc_map *map, mc_str key);
 MC_MUST_CHECK bool mc_map_put(struct mc_map *map, mc_str key, void *value);
 /* The value removed, NULL when absent. */
 void *mc_map_remove(struct mc_map *map, mc_str key);
-/* Iteration in no order: start with *cursor 0; false at the end. The map must not change meanwhile.
- */
+/* Iteration in no order: start with *cursor 0; false at the end. The map must not change meanwhile. */
 bool mc_map_next(const struct mc_map *map, size_t *cursor, mc_str *key, void **value);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * Counters, gauges and histograms of one engine, from one table (src/base/metrics_table.h): the
- * name, type, labels and help give the Prometheus text and the reads.
+ * Counters, gauges and histograms of one engine, from one table (src/base/metrics_table.h): the name,
+ * type, labels and help give the Prometheus text and the reads.
  *
- * Counting is wait-free: each thread adds to one of MC_METRIC_STRIPES cache-line-separated stripes
- * with relaxed atomics; reads sum them.
+ * Counting is wait-free: each thread adds to one of MC_METRIC_STRIPES cache-line-separated stripes with relaxed
+ * atomics; reads sum them.
  */
 #ifndef MC_BASE_METRICS_H
 #define MC_BASE_METRICS_H
@@ -45,13 +45,11 @@ double mc_metrics_gauge(const struct mc_metrics *metrics, enum mc_gauge gauge);
 /* Observations and their sum. */
 uint64_t mc_metrics_observed(const struct mc_metrics *metrics, enum mc_histogram histogram,
                              int64_t *sum_us);
-/* Upper bound of the bucket that holds the quantile (0..1), interpolated; 0 when nothing was
- * observed. */
+/* Upper bound of the bucket that holds the quantile (0..1), interpolated; 0 when nothing was observed. */
 double mc_metrics_quantile_us(const struct mc_metrics *metrics, enum mc_histogram histogram,
                               double q);
 
-/* Prometheus text 0.0.4 of all, rows of one name together; with the process's memory, CPU,
- * descriptors and start time. */
+/* Prometheus text 0.0.4 of all, rows of one name together; with the process's memory, CPU, descriptors and start time. */
 void mc_metrics_expose(const struct mc_metrics *metrics, struct mc_buf *out);
 
 #endif

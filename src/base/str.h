@@ -22,8 +22,7 @@ bool mc_str_starts(mc_str str, mc_str prefix);
 bool mc_str_ends(mc_str str, mc_str suffix);
 /* Without ASCII white space at both ends. */
 mc_str mc_str_trim(mc_str str);
-/* Splits at the first separator: true, head before it and *rest after; false when *rest is used up
- * (the last head is returned with true). */
+/* Splits at the first separator: true, head before it and *rest after; false when *rest is used up (the last head is returned with true). */
 bool mc_str_split(mc_str *rest, char separator, mc_str *head);
 /* Decimal integer of the whole string; false for anything else or overflow. */
 bool mc_str_to_int64(mc_str str, int64_t *value);
@@ -31,8 +30,7 @@ bool mc_str_to_int64(mc_str str, int64_t *value);
 bool mc_str_to_double(mc_str str, double *value);
 /* A NUL-terminated copy that the caller frees with free(); NULL when out of memory. */
 char *mc_str_dup(mc_str str);
-/* 64-bit hash (seeded per process where the input is foreign: see mc_map), and a stable one
- * (FNV-1a). */
+/* 64-bit hash (seeded per process where the input is foreign: see mc_map), and a stable one (FNV-1a). */
 uint64_t mc_str_hash(mc_str str);
 
 #endif

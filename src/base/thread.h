@@ -1,5 +1,4 @@
-/* Threads, mutexes and conditions over POSIX, with failures that cannot happen turned into aborts.
- */
+/* Threads, mutexes and conditions over POSIX, with failures that cannot happen turned into aborts. */
 #ifndef MC_BASE_THREAD_H
 #define MC_BASE_THREAD_H
 
@@ -22,8 +21,7 @@ bool mc_cond_wait_until(mc_cond *cond, mc_mutex *mutex, int64_t monotonic_us);
 void mc_cond_signal(mc_cond *cond);
 void mc_cond_broadcast(mc_cond *cond);
 
-/* All signals are blocked in the thread, so that the program's own handlers run in its own threads.
- * name: at most 15 bytes. */
+/* All signals are blocked in the thread, so that the program's own handlers run in its own threads. name: at most 15 bytes. */
 MC_MUST_CHECK enum mc_status mc_thread_start(pthread_t *thread, const char *name,
                                              void *(*run)(void *), void *context,
                                              struct mc_error *err);

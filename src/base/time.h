@@ -1,5 +1,4 @@
-/* Time: int64 microseconds since the epoch, UTC (mc_time_format, mc_time_parse in
- * <mindcore/types.h>). */
+/* Time: int64 microseconds since the epoch, UTC (mc_time_format, mc_time_parse in <mindcore/types.h>). */
 #ifndef MC_BASE_TIME_H
 #define MC_BASE_TIME_H
 
@@ -13,8 +12,7 @@
 int64_t mc_time_now_us(void);
 /* A clock that never steps, for durations. */
 int64_t mc_time_monotonic_us(void);
-/* The civil date of a time in UTC, proleptic Gregorian; and back (month 1..12, day 1..31 checked by
- * the caller). */
+/* The civil date of a time in UTC, proleptic Gregorian; and back (month 1..12, day 1..31 checked by the caller). */
 void mc_time_civil(int64_t time_us, int *year, int *month, int *day, int *weekday);
 int64_t mc_time_from_civil(int year, int month, int day);
 

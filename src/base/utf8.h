@@ -6,12 +6,10 @@
 
 /*
  * True when the whole string is valid UTF-8 (no surrogates, no overlong forms, at most U+10FFFF).
- * *characters (may be NULL) is the number of code points; on failure *bad (may be NULL) the offset
- * of the first bad byte.
+ * *characters (may be NULL) is the number of code points; on failure *bad (may be NULL) the offset of the first bad byte.
  */
 bool mc_utf8_check(mc_str str, size_t *characters, size_t *bad);
-/* Next code point of valid UTF-8 from *offset, which moves on; -1 at the end or on a bad byte
- * (moves one byte). */
+/* Next code point of valid UTF-8 from *offset, which moves on; -1 at the end or on a bad byte (moves one byte). */
 int32_t mc_utf8_next(mc_str str, size_t *offset);
 /* Appends the code point's UTF-8 to text (room for 4); its length. */
 size_t mc_utf8_put(int32_t code, char text[4]);

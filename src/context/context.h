@@ -14,8 +14,7 @@
 #include "store/store.h"
 #include "vocabulary/vocabulary.h"
 
-/* What retrieval works on; owned by the engine, shared by all threads, constant while it is open.
- */
+/* What retrieval works on; owned by the engine, shared by all threads, constant while it is open. */
 struct mc_retrieval {
     struct mc_store *store;
     struct mc_cache *cache;
@@ -27,14 +26,12 @@ struct mc_retrieval {
     size_t default_max_tokens;   /* context.max_tokens */
 };
 
-/* The newest messages of a thread, newest first, through the cache; the reader's rule is applied to
- * both. */
+/* The newest messages of a thread, newest first, through the cache; the reader's rule is applied to both. */
 MC_MUST_CHECK enum mc_status mc_retrieve_recent(const struct mc_retrieval *r,
                                                 const struct mc_recent_read *read, int64_t now_us,
                                                 struct mc_records *out, struct mc_error *err);
 
-/* <mindcore/message.h> mc_message_window, oldest first. A message cut to fit is a new record with a
- * shortened text. */
+/* <mindcore/message.h> mc_message_window, oldest first. A message cut to fit is a new record with a shortened text. */
 MC_MUST_CHECK enum mc_status mc_retrieve_window(const struct mc_retrieval *r,
                                                 const struct mc_window_query *query,
                                                 const struct mc_reader *reader, int64_t now_us,

@@ -11,9 +11,9 @@
 #include "base/time.h"
 
 /*
- * DESIGN. Opening goes up the layers, closing goes down the same list backwards; each closer
- * accepts what was never opened. Callbacks from below (another process changed the store, a message
- * was enriched) land here and are passed to the parts that must know.
+ * DESIGN. Opening goes up the layers, closing goes down the same list backwards; each closer accepts
+ * what was never opened. Callbacks from below (another process changed the store, a message was
+ * enriched) land here and are passed to the parts that must know.
  */
 
 /* The store's watcher says that another process committed. */
@@ -41,8 +41,7 @@ static void on_enriched(void *context, struct mc_record *record, const struct mc
     }
 }
 
-/* The store changed a message without telling the thread's version: what is cached is compared
- * again. */
+/* The store changed a message without telling the thread's version: what is cached is compared again. */
 static void on_died(void *context, const struct mc_message *message)
 {
     struct mc_engine *engine = context;
@@ -95,8 +94,8 @@ static enum mc_status open_text(struct mc_engine *engine, struct mc_error *err)
 }
 
 /*
- * The cache comes before the store, whose watcher calls into it. A cache on disk remembers the
- * errors of earlier processes, which are not this one's.
+ * The cache comes before the store, whose watcher calls into it. A cache on disk remembers the errors of
+ * earlier processes, which are not this one's.
  */
 static enum mc_status open_cache(struct mc_engine *engine, struct mc_error *err)
 {

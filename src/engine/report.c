@@ -8,9 +8,9 @@
 /* The dictionaries of docs/http.md, written from one snapshot each. */
 
 /*
- * What one call of a cloud model for enrichment costs, for the estimate of what trivial detection
- * saves: about 600 tokens in (instructions, vocabulary, message) and 120 out, at the list price of
- * gpt-4o-mini of 0.15 and 0.60 USD a million tokens.
+ * What one call of a cloud model for enrichment costs, for the estimate of what trivial detection saves:
+ * about 600 tokens in (instructions, vocabulary, message) and 120 out, at the list price of gpt-4o-mini of
+ * 0.15 and 0.60 USD a million tokens.
  */
 #define COST_OF_A_CALL_USD ((600 * 0.15 + 120 * 0.60) / 1e6)
 

@@ -1,6 +1,5 @@
 /*
- * Work that is due again and again: one thread that sleeps until the next time. Private to
- * src/engine.
+ * Work that is due again and again: one thread that sleeps until the next time. Private to src/engine.
  */
 #ifndef MC_ENGINE_SCHEDULE_H
 #define MC_ENGINE_SCHEDULE_H

@@ -1,5 +1,4 @@
-/* The options of an engine, read once from a configuration and checked against what this build
- * serves. */
+/* The options of an engine, read once from a configuration and checked against what this build serves. */
 #ifndef MC_ENGINE_SETTINGS_H
 #define MC_ENGINE_SETTINGS_H
 
@@ -32,8 +31,7 @@ struct mc_settings {
     int64_t health_max_depth; /* 0: no bound */
 };
 
-/* config may be NULL: the defaults. MC_CONFIG, MC_UNSUPPORTED name the option. Free with
- * mc_settings_fini. */
+/* config may be NULL: the defaults. MC_CONFIG, MC_UNSUPPORTED name the option. Free with mc_settings_fini. */
 MC_MUST_CHECK enum mc_status mc_settings_read(const struct mc_config *config,
                                               struct mc_settings *settings, struct mc_error *err);
 void mc_settings_fini(struct mc_settings *settings);

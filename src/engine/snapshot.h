@@ -1,5 +1,4 @@
-/* One moment of the whole engine: what health, metrics and status are written from. Private to
- * src/engine. */
+/* One moment of the whole engine: what health, metrics and status are written from. Private to src/engine. */
 #ifndef MC_ENGINE_SNAPSHOT_H
 #define MC_ENGINE_SNAPSHOT_H
 
@@ -23,8 +22,7 @@ void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot);
 uint64_t mc_snapshot_processed(const struct mc_snapshot *snapshot);
 /* Fraction of finished attempts that failed, 0..1. */
 double mc_snapshot_error_rate(const struct mc_snapshot *snapshot);
-/* Fraction of reads that the cache answered; 1 when there were none, so that an idle engine is not
- * alarming. */
+/* Fraction of reads that the cache answered; 1 when there were none, so that an idle engine is not alarming. */
 double mc_snapshot_hit_rate(const struct mc_snapshot *snapshot);
 
 /* Calls issue for each thing that is wrong with the workers or the queue; the number of them. */

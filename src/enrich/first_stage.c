@@ -8,8 +8,7 @@
 #include "message/label.h"
 #include "text/terms.h"
 
-/* A term counts at most this often in the index: more says nothing more about what a message is
- * about. */
+/* A term counts at most this often in the index: more says nothing more about what a message is about. */
 #define TERM_COUNT_MAX 4
 #define RESULT_MAX ((size_t)1 << 20)
 

@@ -1,6 +1,6 @@
 /*
- * The first stage of enrichment: trivial messages are settled, the others get the built-in
- * metadata. No model, no I/O. Pure.
+ * The first stage of enrichment: trivial messages are settled, the others get the built-in metadata.
+ * No model, no I/O. Pure.
  */
 #ifndef MC_ENRICH_FIRST_STAGE_H
 #define MC_ENRICH_FIRST_STAGE_H

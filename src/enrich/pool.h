@@ -1,10 +1,9 @@
 /*
- * The workers: they claim jobs from the store with a lease, enrich the messages, and complete the
- * jobs.
+ * The workers: they claim jobs from the store with a lease, enrich the messages, and complete the jobs.
  *
- * Life of a job: ready -> leased (until, by) -> removed when its completion is committed; or put
- * back with a back-off when the attempt failed, or dead after max_attempts. A lease that runs out
- * makes the job ready again. Completion is applied only under the lease, so it happens once.
+ * Life of a job: ready -> leased (until, by) -> removed when its completion is committed; or put back
+ * with a back-off when the attempt failed, or dead after max_attempts. A lease that runs out makes the job ready
+ * again. Completion is applied only under the lease, so it happens once.
  *
  * A worker sleeps until it is woken (mc_pool_wake) or the next job is due; it does not poll.
  */
@@ -29,8 +28,8 @@ typedef enum mc_status (*mc_learn_fn)(const struct mc_message *message,
                                       struct mc_error *err);
 
 /*
- * Called by a worker after a message's enrichment was committed; record carries the new metadata
- * and is borrowed. thread_version is the version that the commit made.
+ * Called by a worker after a message's enrichment was committed; record carries the new metadata and is
+ * borrowed. thread_version is the version that the commit made.
  */
 typedef void (*mc_enriched_fn)(void *context, struct mc_record *record,
                                const struct mc_metadata *metadata, int64_t thread_version);
@@ -71,16 +70,14 @@ struct mc_pool;
 /* Starts the workers. The options' pointers must outlive the pool. */
 MC_MUST_CHECK enum mc_status mc_pool_start(const struct mc_pool_options *options,
                                            struct mc_pool **pool, struct mc_error *err);
-/* Lets each worker finish what it has in hand, joins them, and releases what is still leased.
- * Accepts NULL. */
+/* Lets each worker finish what it has in hand, joins them, and releases what is still leased. Accepts NULL. */
 void mc_pool_stop(struct mc_pool *pool);
 /* After mc_pool_stop; until then mc_pool_wake may still be called. Accepts NULL. */
 void mc_pool_free(struct mc_pool *pool);
 /* There may be a job. Cheap when the workers are busy. */
 void mc_pool_wake(struct mc_pool *pool);
 void mc_pool_pause(struct mc_pool *pool, bool paused);
-/* Waits until no worker is busy and no job is ready or leased, or until the monotonic time; false
- * then. */
+/* Waits until no worker is busy and no job is ready or leased, or until the monotonic time; false then. */
 MC_MUST_CHECK enum mc_status mc_pool_drain(struct mc_pool *pool, int64_t deadline_monotonic_us,
                                            struct mc_error *err);
 void mc_pool_read(struct mc_pool *pool, struct mc_pool_state *state);

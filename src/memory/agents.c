@@ -12,9 +12,8 @@
 #include "message/input.h"
 
 /*
- * DESIGN. The registry is an immutable table: reading takes a reference to the present one,
- * changing writes the store first and then reads all rows into a new table. Agents are few and
- * change rarely.
+ * DESIGN. The registry is an immutable table: reading takes a reference to the present one, changing
+ * writes the store first and then reads all rows into a new table. Agents are few and change rarely.
  */
 
 #define AGENTS_ARENA_MAX ((size_t)64 << 20)

@@ -1,16 +1,14 @@
 /*
- * Agents: who is registered, what each may write, and the access rule of each reader
- * (docs/agents.md).
+ * Agents: who is registered, what each may write, and the access rule of each reader (docs/agents.md).
  *
  * Modes (multi_agent.mode; in force only when multi_agent.enabled):
  *   isolated  an agent reads only its own messages, whatever their visibility
  *   shared    its own; shared ones of a group it belongs to; public ones if it can_read_public
  *   public    its own; shared ones whatever their group; public ones if it can_read_public
- * A reader without an agent id reads messages without an agent, and public ones (not in isolated
- * mode). Where agents are not enabled everything is readable and agent ids are only labels.
+ * A reader without an agent id reads messages without an agent, and public ones (not in isolated mode).
+ * Where agents are not enabled everything is readable and agent ids are only labels.
  *
- * The registry is a copy of the store's rows in memory, replaced as a whole when it changes.
- * Thread-safe.
+ * The registry is a copy of the store's rows in memory, replaced as a whole when it changes. Thread-safe.
  */
 #ifndef MC_MEMORY_AGENTS_H
 #define MC_MEMORY_AGENTS_H
@@ -42,8 +40,7 @@ MC_MUST_CHECK enum mc_status mc_agents_reload(struct mc_agents *agents, struct m
 
 /*
  * The rule for a reading agent. Everything the reader points to is copied into the arena.
- * MC_INVALID (field agent_id): it is required and absent. MC_NOT_FOUND: not registered. Not
- * enabled: a reader of everything.
+ * MC_INVALID (field agent_id): it is required and absent. MC_NOT_FOUND: not registered. Not enabled: a reader of everything.
  */
 MC_MUST_CHECK enum mc_status mc_agents_reader(struct mc_agents *agents, mc_str agent_id,
                                               struct mc_arena *arena, struct mc_reader *reader,
@@ -51,10 +48,10 @@ MC_MUST_CHECK enum mc_status mc_agents_reader(struct mc_agents *agents, mc_str a
 
 /*
  * Settles visibility and sharing groups of a message to be stored: what was given, else the agent's
- * defaults, else the configuration's. given_visibility tells whether the caller named one. Refuses
- * (MC_FORBIDDEN) public messages of an agent that may not write them and groups the agent is not a
- * member of; MC_INVALID when agent_id is required and absent; MC_NOT_FOUND when not registered.
- * Group names are copied into the arena. Not enabled: applies the configuration's defaults only.
+ * defaults, else the configuration's. given_visibility tells whether the caller named one. Refuses (MC_FORBIDDEN) public
+ * messages of an agent that may not write them and groups the agent is not a member of; MC_INVALID
+ * when agent_id is required and absent; MC_NOT_FOUND when not registered. Group names are copied into the arena.
+ * Not enabled: applies the configuration's defaults only.
  */
 MC_MUST_CHECK enum mc_status mc_agents_writer(struct mc_agents *agents, bool given_visibility,
                                               struct mc_arena *arena, struct mc_message *message,

@@ -1,9 +1,9 @@
 /*
  * Preferences of a user, and the signals learned from messages (docs/preferences.md).
  *
- * Fields: language, timezone, communication_style (concise, balanced, detailed), preferred_name:
- * text or null; interests, goals: lists of up to 50 distinct texts; custom: an object of at most 16
- * KiB. Changes of one user are serialised. Thread-safe.
+ * Fields: language, timezone, communication_style (concise, balanced, detailed), preferred_name: text or null;
+ * interests, goals: lists of up to 50 distinct texts; custom: an object of at most 16 KiB. Changes of one user
+ * are serialised. Thread-safe.
  */
 #ifndef MC_MEMORY_PREFERENCES_H
 #define MC_MEMORY_PREFERENCES_H
@@ -45,11 +45,10 @@ MC_MUST_CHECK enum mc_status mc_preferences_apply_signals(struct mc_preferences 
                                                           struct mc_error *err);
 
 /*
- * Learns from an enriched message of the user (role user only): topics seen again and again
- * (interests), "call me X" and "my name is X" (preferred_name), "in German please" and the script
- * of the text (language), "keep it short" / "in detail" (communication_style), time zones named, "I
- * like/love/prefer X" (interests), "I want to / my goal is" (goals). What was observed, to be
- * stored with the message's enrichment (struct mc_completion): pure, everything in the arena.
+ * Learns from an enriched message of the user (role user only): topics seen again and again (interests), "call me X" and
+ * "my name is X" (preferred_name), "in German please" and the script of the text (language), "keep it short" /
+ * "in detail" (communication_style), time zones named, "I like/love/prefer X" (interests), "I want to / my goal is" (goals).
+ * What was observed, to be stored with the message's enrichment (struct mc_completion): pure, everything in the arena.
  */
 MC_MUST_CHECK enum mc_status mc_signals_of(const struct mc_message *message,
                                            const struct mc_metadata *metadata,

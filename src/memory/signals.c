@@ -5,11 +5,10 @@
 #include "memory/preferences.h"
 
 /*
- * DESIGN. One pass over a table of openings ("call me", "i prefer", "keep it short"): the opening
- * must begin a word; what it takes, if anything, are the words behind it up to the end of the
- * clause. What the user says outright counts as EXPLICIT_COUNT observations of full weight, so that
- * with the default thresholds one clear statement is enough; a topic that the message is about
- * counts once, with less weight.
+ * DESIGN. One pass over a table of openings ("call me", "i prefer", "keep it short"): the opening must
+ * begin a word; what it takes, if anything, are the words behind it up to the end of the clause. What the user says outright
+ * counts as EXPLICIT_COUNT observations of full weight, so that with the default thresholds one clear
+ * statement is enough; a topic that the message is about counts once, with less weight.
  */
 
 #define EXPLICIT_COUNT 3
@@ -237,8 +236,8 @@ static bool find_script(struct found *found, mc_str text)
 }
 
 /*
- * A topic that somebody may be interested in: one of the application's own, or of the product. That
- * a user keeps asking for a refund is no interest.
+ * A topic that somebody may be interested in: one of the application's own, or of the product. That a
+ * user keeps asking for a refund is no interest.
  */
 static bool is_interest(mc_str topic)
 {

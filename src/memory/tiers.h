@@ -1,7 +1,6 @@
 /*
- * Tier migration: messages move from short to mid to long term and the archive by age and
- * importance, long threads get a summary, what is due is deleted. Bounded steps, so that ingest
- * goes on meanwhile.
+ * Tier migration: messages move from short to mid to long term and the archive by age and importance,
+ * long threads get a summary, what is due is deleted. Bounded steps, so that ingest goes on meanwhile.
  */
 #ifndef MC_MEMORY_TIERS_H
 #define MC_MEMORY_TIERS_H
@@ -18,8 +17,7 @@ struct mc_tiers_options {
     double keep_importance; /* at or above, a message stays twice as long in each tier */
 };
 
-/* The result's JSON of mc_tiers_migrate. user_id absent: all users. A failed step is counted in
- * errors and ends that part. */
+/* The result's JSON of mc_tiers_migrate. user_id absent: all users. A failed step is counted in errors and ends that part. */
 MC_MUST_CHECK enum mc_status mc_tiers_run(struct mc_store *store,
                                           const struct mc_tiers_options *options, mc_str user_id,
                                           int64_t now_us, bool dry_run, mc_progress_fn progress,

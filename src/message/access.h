@@ -1,6 +1,6 @@
 /*
- * Who reads: the access rule between agents, resolved once for each request and applied inside
- * every query that can return text (docs/agents.md).
+ * Who reads: the access rule between agents, resolved once for each request and applied inside every
+ * query that can return text (docs/agents.md).
  */
 #ifndef MC_MESSAGE_ACCESS_H
 #define MC_MESSAGE_ACCESS_H
@@ -14,8 +14,7 @@
  *   read_public and it is public, or
  *   it is shared, and read_any_shared, or read_shared and it has a group in common with the reader;
  * and, when only_agents are given, its agent is one of them.
- * Strings are borrowed. Zero-initialised: an anonymous reader that sees only messages without an
- * agent.
+ * Strings are borrowed. Zero-initialised: an anonymous reader that sees only messages without an agent.
  */
 struct mc_reader {
     bool everything;

@@ -6,8 +6,7 @@
 #include "base/time.h"
 #include "base/utf8.h"
 
-/* Times further ahead than this are taken for a mistake in the unit (seconds given as microseconds
- * and so on). */
+/* Times further ahead than this are taken for a mistake in the unit (seconds given as microseconds and so on). */
 #define FUTURE_MAX_US (365 * MC_US_PER_DAY)
 
 static bool id_character(unsigned char c)

@@ -16,16 +16,15 @@
 #define MC_SHARING_GROUPS_MAX 32
 
 /*
- * Fills an input from the JSON object of POST /v1/messages. Strings borrow from the object and the
- * arena. Unknown members, wrong types and missing members are MC_INVALID and name the member.
+ * Fills an input from the JSON object of POST /v1/messages. Strings borrow from the object and the arena.
+ * Unknown members, wrong types and missing members are MC_INVALID and name the member.
  */
 MC_MUST_CHECK enum mc_status mc_input_from_json(const struct mc_json *object,
                                                 struct mc_arena *arena,
                                                 struct mc_message_input *input,
                                                 struct mc_error *err);
 
-/* An identifier: 1 to 255 bytes of ASCII letters, digits and _ - : . @; the error names the field.
- */
+/* An identifier: 1 to 255 bytes of ASCII letters, digits and _ - : . @; the error names the field. */
 MC_MUST_CHECK enum mc_status mc_input_check_id(const char *field, mc_str id, struct mc_error *err);
 
 /* Text: 1 to MC_TEXT_MAX_CHARACTERS characters of valid UTF-8 without NUL, not blank. */
@@ -39,8 +38,7 @@ MC_MUST_CHECK enum mc_status mc_input_check_groups(const mc_str *groups, size_t 
 /* Absent, or a JSON object of at most MC_METADATA_MAX_BYTES; the error names metadata. */
 MC_MUST_CHECK enum mc_status mc_input_check_metadata(mc_str metadata, struct mc_error *err);
 
-/* MC_INVALID for a member of an object that is not one of its fields; its name is the error's
- * field. */
+/* MC_INVALID for a member of an object that is not one of its fields; its name is the error's field. */
 enum mc_status mc_input_unknown(mc_str member, const char *advice, struct mc_error *err);
 
 /* A member that must be a JSON object, as compact JSON in the arena; the error names the field. */
@@ -49,9 +47,8 @@ MC_MUST_CHECK enum mc_status mc_input_object(const struct mc_json *node, const c
                                              struct mc_error *err);
 
 /*
- * Checks everything and turns it into a message: role, visibility (the default when absent),
- * sharing groups, times. The metadata of the message is left empty; strings are borrowed from the
- * input.
+ * Checks everything and turns it into a message: role, visibility (the default when absent), sharing groups,
+ * times. The metadata of the message is left empty; strings are borrowed from the input.
  */
 MC_MUST_CHECK enum mc_status mc_input_check(const struct mc_message_input *input,
                                             enum mc_visibility default_visibility, int64_t now_us,

@@ -1,7 +1,7 @@
 /*
- * Labels: the index tokens that enrichment adds to a message's terms, so that messages can be found
- * by topic, category and intent: "t:TOPIC", "c:CATEGORY", "i:INTENT". Tokens are separated by
- * spaces, so a space inside a name is written as '_'.
+ * Labels: the index tokens that enrichment adds to a message's terms, so that messages can be found by topic,
+ * category and intent: "t:TOPIC", "c:CATEGORY", "i:INTENT". Tokens are separated by spaces, so a
+ * space inside a name is written as '_'.
  */
 #ifndef MC_MESSAGE_LABEL_H
 #define MC_MESSAGE_LABEL_H

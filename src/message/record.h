@@ -1,7 +1,6 @@
 /*
- * A stored message in memory: immutable, reference-counted, one allocation. The store makes
- * records, the cache keeps them, results hand out their public face (struct mc_message) without
- * copying.
+ * A stored message in memory: immutable, reference-counted, one allocation. The store makes records,
+ * the cache keeps them, results hand out their public face (struct mc_message) without copying.
  *
  * Reference counts are atomic: a record may be shared by threads.
  */
@@ -33,8 +32,7 @@ void mc_record_unref(struct mc_record *record); /* accepts NULL */
 /* The record behind a public message that this library handed out. */
 struct mc_record *mc_record_of(const struct mc_message *message);
 
-/* Bytes for the disk cache and back. Decoding checks every length: MC_CORRUPT. Native byte order.
- */
+/* Bytes for the disk cache and back. Decoding checks every length: MC_CORRUPT. Native byte order. */
 void mc_record_encode(const struct mc_record *record, struct mc_buf *out);
 MC_MUST_CHECK enum mc_status mc_record_decode(mc_str bytes, struct mc_record **record,
                                               struct mc_error *err);

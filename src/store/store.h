@@ -1,18 +1,17 @@
 /*
  * The store: messages, their jobs, their search index, and everything else that must survive.
  *
- * One interface, a const table of functions for each back-end; all SQL lives behind it. Callers use
- * the inline wrappers at the end. Every operation may be called from any thread. On failure outputs
- * are untouched, nothing has been written, and the status tells what can be done: MC_BUSY (try
- * again), MC_DISK_FULL (nothing lost, works again when space returns), MC_IO, MC_CORRUPT,
- * MC_NO_MEMORY.
+ * One interface, a const table of functions for each back-end; all SQL lives behind it. Callers use the
+ * inline wrappers at the end. Every operation may be called from any thread. On failure outputs are
+ * untouched, nothing has been written, and the status tells what can be done: MC_BUSY (try again),
+ * MC_DISK_FULL (nothing lost, works again when space returns), MC_IO, MC_CORRUPT, MC_NO_MEMORY.
  *
- * Rows. `row` is the store's number of a message, increasing in order of arrival and never shown to
- * users. A thread's messages are in order of (created_at, row).
+ * Rows. `row` is the store's number of a message, increasing in order of arrival and never shown to users.
+ * A thread's messages are in order of (created_at, row).
  *
- * Versions. Each change to a thread (message stored, enriched, deleted) adds 1 to the thread's
- * version in the same transaction; operations return the version that they made, so a cache can
- * tell whether it saw every change.
+ * Versions. Each change to a thread (message stored, enriched, deleted) adds 1 to the thread's version in the
+ * same transaction; operations return the version that they made, so a cache can tell whether it saw
+ * every change.
  */
 #ifndef MC_STORE_STORE_H
 #define MC_STORE_STORE_H
@@ -52,8 +51,8 @@ struct mc_recent_read {
 };
 
 /*
- * Candidates for search and context. An index token is a term of the text (text/terms.h) or a label
- * that enrichment gave: "t:TOPIC", "c:CATEGORY", "i:INTENT".
+ * Candidates for search and context. An index token is a term of the text (text/terms.h) or a label that
+ * enrichment gave: "t:TOPIC", "c:CATEGORY", "i:INTENT".
  */
 #define MC_MATCH_TERMS_MAX 64
 struct mc_match_query {
@@ -197,8 +196,7 @@ struct mc_store_ops {
     const char *name; /* "sqlite" */
     void (*close)(struct mc_store *store);
 
-    /* All in one transaction, with a first-stage job for each message created. Concurrent callers
-     * share a commit. */
+    /* All in one transaction, with a first-stage job for each message created. Concurrent callers share a commit. */
     enum mc_status (*put)(struct mc_store *store, struct mc_put *items, size_t count,
                           struct mc_error *err);
     /* By message id. MC_NOT_FOUND also when the reader may not see it. */
@@ -211,27 +209,24 @@ struct mc_store_ops {
     /* Newest first. */
     enum mc_status (*recent)(struct mc_store *store, const struct mc_recent_read *read,
                              struct mc_records *out, struct mc_error *err);
-    /* Up to `before` older and `after` newer messages of the row's thread, in the thread's order,
-     * the row itself not included; with terms. */
+    /* Up to `before` older and `after` newer messages of the row's thread, in the thread's order, the row itself not included; with terms. */
     enum mc_status (*around)(struct mc_store *store, int64_t row, size_t before, size_t after,
                              const struct mc_reader *reader, struct mc_records *out,
                              struct mc_error *err);
-    /* Also finds messages that are not indexed yet (the newest MC_PENDING_SCAN of the queue). Free
-     * with mc_match_result_fini. */
+    /* Also finds messages that are not indexed yet (the newest MC_PENDING_SCAN of the queue). Free with mc_match_result_fini. */
     enum mc_status (*match)(struct mc_store *store, const struct mc_match_query *query,
                             struct mc_match_result *out, struct mc_error *err);
     enum mc_status (*thread)(struct mc_store *store, mc_str user_id, mc_str thread_id,
                              struct mc_thread_state *state, struct mc_error *err);
-    /* Removes message, job, index entry. MC_NOT_FOUND as for get. *removed: one reference, its
-     * thread's new version. */
+    /* Removes message, job, index entry. MC_NOT_FOUND as for get. *removed: one reference, its thread's new version. */
     enum mc_status (*remove)(struct mc_store *store, mc_str message_id,
                              const struct mc_reader *reader, struct mc_record **removed,
                              int64_t *thread_version, struct mc_error *err);
 
     /*
-     * Leases up to limit due jobs of a stage to `lease` (any unique text) until now + lease_us; an
-     * expired lease counts as due. A job that was attempted before is leased alone: if it ends the
-     * process again, it takes no other job's attempts with it.
+     * Leases up to limit due jobs of a stage to `lease` (any unique text) until now + lease_us; an expired lease
+     * counts as due. A job that was attempted before is leased alone: if it ends the process again, it takes no
+     * other job's attempts with it.
      */
     enum mc_status (*claim)(struct mc_store *store, mc_str lease, enum mc_stage stage,
                             int64_t now_us, int64_t lease_us, size_t limit, struct mc_jobs *out,
@@ -246,8 +241,7 @@ struct mc_store_ops {
                             struct mc_error *err);
     enum mc_status (*dead_jobs)(struct mc_store *store, size_t limit, mc_dead_job_fn each,
                                 void *context, struct mc_error *err);
-    /* Dead jobs ready again at stage first, attempts 0; message_id absent: all. Their messages
-     * become pending. */
+    /* Dead jobs ready again at stage first, attempts 0; message_id absent: all. Their messages become pending. */
     enum mc_status (*retry)(struct mc_store *store, mc_str message_id, int64_t now_us,
                             uint64_t *count, struct mc_error *err);
     enum mc_status (*purge)(struct mc_store *store, uint64_t *count, struct mc_error *err);
@@ -273,8 +267,7 @@ struct mc_store_ops {
     enum mc_status (*agent_counts)(struct mc_store *store, mc_count_fn by_agent,
                                    mc_count_fn by_visibility, void *context, struct mc_error *err);
 
-    /* Threads that are due for a summary: more than `messages` messages since the last one, or
-     * older than `before_us`; up to limit. */
+    /* Threads that are due for a summary: more than `messages` messages since the last one, or older than `before_us`; up to limit. */
     enum mc_status (*unsummarised)(struct mc_store *store, mc_str user_id, int64_t messages,
                                    int64_t before_us, size_t limit, mc_summary_fn each,
                                    void *context, struct mc_error *err);

@@ -1,5 +1,4 @@
-/* What tests of the whole engine need: opening one in a folder, messages, and JSON answers by path.
- */
+/* What tests of the whole engine need: opening one in a folder, messages, and JSON answers by path. */
 #ifndef MC_TESTS_ENGINE_H
 #define MC_TESTS_ENGINE_H
 
@@ -134,8 +133,7 @@ static inline bool answer_true(const struct answer *answer, const char *path)
     return node && mc_json_boolean(node);
 }
 
-/* The value of a line of the Prometheus text, name with labels as written; -1 when there is none.
- */
+/* The value of a line of the Prometheus text, name with labels as written; -1 when there is none. */
 static inline double prometheus_value(const char *text, const char *name)
 {
     size_t len = strlen(name);

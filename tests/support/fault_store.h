@@ -1,7 +1,7 @@
 /*
  * A store that forwards to another one and fails where a test wants it to: "the 2nd and 3rd call of
- * complete say that the disk is full". A test may also run something before each call, to stop a
- * worker at a chosen place. Operations are named like the members of struct mc_store_ops.
+ * complete say that the disk is full". A test may also run something before each call, to stop a worker
+ * at a chosen place. Operations are named like the members of struct mc_store_ops.
  *
  * Thread-safe, except that the hook is set before other threads use the store.
  */
@@ -17,8 +17,8 @@ typedef void (*mc_fault_hook_fn)(void *context, const char *op);
 struct mc_store *mc_fault_store_open(struct mc_store *inner);
 
 /*
- * Calls number nth to nth + times - 1 of the operation from now on fail with the status and do
- * nothing else; times 0 is for ever. One rule an operation: a later call replaces it.
+ * Calls number nth to nth + times - 1 of the operation from now on fail with the status and do nothing
+ * else; times 0 is for ever. One rule an operation: a later call replaces it.
  */
 void mc_fault_store_fail(struct mc_store *store, const char *op, int nth, int times,
                          enum mc_status status);

@@ -1,5 +1,4 @@
-/* What several tests need around a store: a folder that goes away, stores and messages in it,
- * waiting. */
+/* What several tests need around a store: a folder that goes away, stores and messages in it, waiting. */
 #ifndef MC_TESTS_SCRATCH_H
 #define MC_TESTS_SCRATCH_H
 

@@ -1,5 +1,4 @@
-/* Agents over the real store: modes, what each may write, the registry and its JSON form, threads.
- */
+/* Agents over the real store: modes, what each may write, the registry and its JSON form, threads. */
 #include "tap.h"
 
 #include <pthread.h>

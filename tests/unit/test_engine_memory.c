@@ -1,11 +1,11 @@
 /*
  * Out of memory in the engine: each call is repeated with its first, second, third ... allocation
- * failing, until it succeeds. A failure must say that memory is short, leak nothing, and leave
- * nothing half done: a message is stored with its job, or not at all.
+ * failing, until it succeeds. A failure must say that memory is short, leak nothing, and leave nothing
+ * half done: a message is stored with its job, or not at all.
  *
- * malloc and its like are replaced in this program, so that SQLite and the other libraries are
- * covered too; only the calling thread's allocations fail. The sanitizers replace malloc
- * themselves, and there the test is skipped.
+ * malloc and its like are replaced in this program, so that SQLite and the other libraries are covered
+ * too; only the calling thread's allocations fail. The sanitizers replace malloc themselves, and
+ * there the test is skipped.
  */
 #include "tap.h"
 

@@ -1,7 +1,7 @@
 /*
- * A full disk while messages come in: a clear error, nothing acknowledged is lost, health says so,
- * and the engine goes on when space returns. Once on a small tmpfs, where this process may mount
- * one, and once with the limit on the size of files.
+ * A full disk while messages come in: a clear error, nothing acknowledged is lost, health says so, and
+ * the engine goes on when space returns. Once on a small tmpfs, where this process may mount one, and
+ * once with the limit on the size of files.
  */
 #include "tap.h"
 

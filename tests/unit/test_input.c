@@ -1,5 +1,4 @@
-/* What a caller may store: every limit, every kind of bad input, and the field that each error
- * names. */
+/* What a caller may store: every limit, every kind of bad input, and the field that each error names. */
 #include "tap.h"
 
 #include "base/compiler.h"

@@ -1,6 +1,6 @@
 /*
- * Running the engine: queue, health, every metric after the event that it counts, cache statistics
- * and invalidation, tiers, backup.
+ * Running the engine: queue, health, every metric after the event that it counts, cache statistics and
+ * invalidation, tiers, backup.
  */
 #include "tap.h"
 

@@ -1,6 +1,6 @@
 /*
- * The workers over the real store, with failures injected between: every job is done once or kept,
- * and none hinders the others.
+ * The workers over the real store, with failures injected between: every job is done once or kept, and
+ * none hinders the others.
  */
 #include "tap.h"
 

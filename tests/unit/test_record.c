@@ -163,8 +163,7 @@ static void test_encode(void)
     mc_record_unref(record);
 }
 
-/* Flipping any byte either is noticed or gives a record that can be read; it never reads outside.
- */
+/* Flipping any byte either is noticed or gives a record that can be read; it never reads outside. */
 static void test_damage(void)
 {
     struct mc_message m = sample();

@@ -1,6 +1,6 @@
 /*
- * What is learned from one message (memory/signals.c): what the user says outright, topics,
- * scripts, and what must not be taken for any of these.
+ * What is learned from one message (memory/signals.c): what the user says outright, topics, scripts, and
+ * what must not be taken for any of these.
  */
 #include "tap.h"
 
@@ -133,8 +133,7 @@ static void test_weights(void)
     }
 }
 
-/* Bytes of all kinds, cut anywhere: no more than a message's share of signals, values within
- * bounds. */
+/* Bytes of all kinds, cut anywhere: no more than a message's share of signals, values within bounds. */
 static void test_bounds(void)
 {
     static const char PART[] =

@@ -1,5 +1,4 @@
-/* Tier migration over the real store: moves by age and importance, deletions, summaries, dry runs.
- */
+/* Tier migration over the real store: moves by age and importance, deletions, summaries, dry runs. */
 #include "tap.h"
 
 #include <ctype.h>
