@@ -98,9 +98,9 @@ static inline void open_raw(struct raw *raw, const char *path, struct mc_store *
     raw->commit = prepare(raw->db, "COMMIT");
     raw->message = prepare(
         raw->db,
-        "INSERT INTO messages(id, message_id, user_no, thread_no, created_at, role, visibility,"
-        " tier, state, trivial, importance, session_id, agent_id, metadata, text)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, 0, 0.5, 'session', '', '{}', ?6)");
+        "INSERT INTO messages(id, message_id, user_no, thread_no, created_at, stored_at, role,"
+        " visibility, tier, state, trivial, importance, session_id, agent_id, metadata, text)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?5, 0, 0, 0, 0, 0, 0.5, 'session', '', '{}', ?6)");
     raw->job = prepare(raw->db, "INSERT INTO jobs(id, stage, due_at, enqueued_at, attempts)"
                                 " VALUES(?1, 1, ?2, ?2, 0)");
     raw->thread =

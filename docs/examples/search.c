@@ -66,7 +66,7 @@ static bool search(struct mc_engine *engine, struct mc_error *err)
         .text = mc_str_of("tracking of the delivery"),
         .limit = 3,
     };
-    mc_str topics[] = {mc_str_of("billing"), mc_str_of("password")};
+    mc_str topics[] = {mc_str_of("invoice"), mc_str_of("password")};
     struct mc_search_query by_topic = {
         .user_id = mc_str_of("jonas"),
         .topics = topics,

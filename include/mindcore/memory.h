@@ -97,14 +97,16 @@ MC_API MC_MUST_CHECK enum mc_status mc_tiers_migrate(struct mc_engine *engine, m
 /*
  * Erases a user everywhere: messages, search index, cache, queue, summaries, preferences, signals.
  * The receipt: {user_id, erased_at, messages, threads, jobs, summaries, preferences, signals,
- * verified}. A user that is unknown gives a receipt of zeros.
+ * cached_threads, verified, wiped}. verified: a search afterwards found nothing of the user. wiped:
+ * the words are overwritten in the files too; false: something was in the way (a reader, too large an
+ * index), call it again. A user that is unknown gives a receipt of zeros.
  */
 MC_API MC_MUST_CHECK enum mc_status mc_user_erase(struct mc_engine *engine, mc_str user_id,
                                                   char **json, struct mc_error *err);
 
 /*
- * Writes everything kept of a user, one JSON object a line ({"type": "message" | "preferences" |
- * "summary", ...}), oldest first. write returns false to stop (MC_CANCELLED).
+ * Writes everything kept of a user, one JSON object a line ({"type": "message" | "summary" |
+ * "preferences" | "signal", ...}), oldest messages first. write returns false to stop (MC_CANCELLED).
  */
 typedef bool (*mc_write_fn)(void *context, const char *data, size_t len);
 MC_API MC_MUST_CHECK enum mc_status mc_user_export(struct mc_engine *engine, mc_str user_id,

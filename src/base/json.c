@@ -98,8 +98,11 @@ enum mc_status mc_json_parse(mc_str text, struct mc_json **root, struct mc_error
     }
     if (memory_short || json_error_code(&error) == json_error_out_of_memory)
         return mc_fail_memory(err);
+    const char *reason = error.text;
+    if (json_error_code(&error) == json_error_null_character)
+        reason = "\\u0000 is not allowed"; /* jansson names a flag of its own */
     return mc_fail(err, MC_INVALID, "JSON, line %d, column %d: %s", error.line, error.column,
-                   error.text);
+                   reason);
 }
 
 void mc_json_free(struct mc_json *root)

@@ -17,6 +17,7 @@
 #include "base/utf8.h"
 
 #define MESSAGE_SIZE 1024
+#define MODULE_SIZE 256
 #define LINE_MAX_BYTES 4096
 #define SILENT (MC_LOG_ERROR + 1)
 
@@ -85,28 +86,56 @@ static void write_line(const char *line, size_t len)
     }
 }
 
-void mc_log_stderr(void *context, enum mc_log_level level, const char *module, const char *message)
+/* Around the parts of a line; the last closes it. */
+struct format {
+    const char *time, *level, *module, *message, *end;
+};
+
+/* A part of a line is one line of UTF-8 without control characters: only quotes need care. */
+static size_t add_quoted(char *line, size_t len, size_t room, const char *text)
 {
-    (void)context;
-    char line[LINE_MAX_BYTES];
-    char clean[MESSAGE_SIZE];
-    char time[MC_TIME_TEXT_SIZE];
-    const size_t room = sizeof(line) - 2; /* behind it the closing quote and the newline */
-    mc_time_format(mc_time_now_us(), time);
-    (void)mc_utf8_line(mc_str_of(message), clean, sizeof(clean));
-    size_t len = 0;
-    const char *parts[] = {"ts=",      time,
-                           " level=",  level_name(level),
-                           " module=", module && *module ? module : "mindcore",
-                           " msg=\""};
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-        len = add_text(line, len, room, parts[i]);
-    for (const char *c = clean; *c && len + 2 <= room; c++) {
+    for (const char *c = text; *c && len + 2 <= room; c++) {
         if (*c == '"' || *c == '\\')
             line[len++] = '\\';
         line[len++] = *c;
     }
-    line[len++] = '"';
-    line[len++] = '\n';
+    return len;
+}
+
+static void write_formatted(const struct format *format, enum mc_log_level level,
+                            const char *module, const char *message)
+{
+    char line[LINE_MAX_BYTES];
+    char clean_module[MODULE_SIZE], clean[MESSAGE_SIZE];
+    char time[MC_TIME_TEXT_SIZE];
+    const size_t room = sizeof(line) - 4; /* behind it the end */
+    mc_time_format(mc_time_now_us(), time);
+    (void)mc_utf8_line(mc_str_of(module && *module ? module : "mindcore"), clean_module,
+                       sizeof(clean_module));
+    (void)mc_utf8_line(mc_str_of(message), clean, sizeof(clean));
+    const char *parts[] = {format->time, time, format->level, level_name(level), format->module};
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        len = add_text(line, len, room, parts[i]);
+    len = add_quoted(line, len, room, clean_module);
+    len = add_text(line, len, room, format->message);
+    len = add_quoted(line, len, room, clean);
+    len = add_text(line, len, sizeof(line), format->end);
     write_line(line, len);
+}
+
+void mc_log_stderr(void *context, enum mc_log_level level, const char *module, const char *message)
+{
+    static const struct format LOGFMT = {"ts=", " level=", " module=", " msg=\"", "\"\n"};
+    (void)context;
+    write_formatted(&LOGFMT, level, module, message);
+}
+
+void mc_log_stderr_json(void *context, enum mc_log_level level, const char *module,
+                        const char *message)
+{
+    static const struct format JSON = {"{\"ts\":\"", "\",\"level\":\"", "\",\"module\":\"",
+                                       "\",\"msg\":\"", "\"}\n"};
+    (void)context;
+    write_formatted(&JSON, level, module, message);
 }

@@ -41,13 +41,6 @@ bool mc_str_equal_nocase(mc_str a, mc_str b)
     return true;
 }
 
-int mc_str_compare(mc_str a, mc_str b)
-{
-    size_t least = a.len < b.len ? a.len : b.len;
-    int order = least ? memcmp(a.data, b.data, least) : 0;
-    return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 bool mc_str_starts(mc_str str, mc_str prefix)
 {
     return str.len >= prefix.len && mc_str_equal((mc_str){str.data, prefix.len}, prefix);
@@ -162,6 +155,15 @@ bool mc_str_to_double(mc_str str, double *value)
         return false;
     *value = number;
     return true;
+}
+
+int mc_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 char *mc_str_dup(mc_str str)

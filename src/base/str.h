@@ -16,8 +16,6 @@ static inline bool mc_str_given(mc_str str)
 bool mc_str_equal(mc_str a, mc_str b);
 /* ASCII case ignored. */
 bool mc_str_equal_nocase(mc_str a, mc_str b);
-/* Order of bytes: negative, 0, positive. */
-int mc_str_compare(mc_str a, mc_str b);
 bool mc_str_starts(mc_str str, mc_str prefix);
 bool mc_str_ends(mc_str str, mc_str suffix);
 /* Without ASCII white space at both ends. */
@@ -28,6 +26,8 @@ bool mc_str_split(mc_str *rest, char separator, mc_str *head);
 bool mc_str_to_int64(mc_str str, int64_t *value);
 /* Finite decimal number of the whole string, "C" locale. */
 bool mc_str_to_double(mc_str str, double *value);
+/* The value of a hexadecimal digit; -1 for another character. */
+int mc_hex_digit(char c);
 /* A NUL-terminated copy that the caller frees with free(); NULL when out of memory. */
 char *mc_str_dup(mc_str str);
 /* 64-bit hash (seeded per process where the input is foreign: see mc_map), and a stable one (FNV-1a). */

@@ -193,10 +193,18 @@ int32_t mc_utf8_lower(int32_t code)
     return utf8proc_tolower(code);
 }
 
+/* Formats (zero-width spaces and joiners, marks of direction, tags) and fillers show nothing. */
+static bool is_invisible(int32_t code)
+{
+    return code == 0x034F || code == 0x115F || code == 0x1160 || code == 0x3164 || code == 0xFFA0 ||
+           utf8proc_category(code) == UTF8PROC_CATEGORY_CF;
+}
+
 bool mc_utf8_is_blank(mc_str str)
 {
     for (size_t i = 0; i < str.len;) {
-        if (!mc_utf8_is_space(mc_utf8_next(str, &i)))
+        int32_t code = mc_utf8_next(str, &i);
+        if (code < 0 || !(mc_utf8_is_space(code) || is_invisible(code)))
             return false;
     }
     return true;

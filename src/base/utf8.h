@@ -28,7 +28,7 @@ bool mc_utf8_is_mark(int32_t code);
 /* Emoji and pictographs (So, Sk modifiers, variation selectors, ZWJ, regional indicators, tags). */
 bool mc_utf8_is_emoji(int32_t code);
 int32_t mc_utf8_lower(int32_t code);
-/* True when every character is white space (Unicode). */
+/* True when nothing is to be seen: every character is white space (Unicode) or of no width. */
 bool mc_utf8_is_blank(mc_str str);
 /*
  * Compatibility-composed, case-folded text (NFKC_Casefold) appended to out; false on bad UTF-8 or a

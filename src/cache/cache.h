@@ -88,6 +88,11 @@ struct mc_cache_ops {
     uint64_t (*drop)(struct mc_cache *cache, mc_str user_id, mc_str thread_id, int64_t now_us);
     uint64_t (*drop_topic)(struct mc_cache *cache, mc_str topic, int64_t now_us);
     uint64_t (*drop_older)(struct mc_cache *cache, int64_t max_age_us, int64_t now_us);
+    /*
+     * Overwrites what was dropped where it still lies in files, for which a cache on disk drops all
+     * that it has. False: it could not, or a reader was in the way.
+     */
+    bool (*wipe)(struct mc_cache *cache, int64_t now_us);
     void (*stats)(struct mc_cache *cache, struct mc_cache_stats *stats);
 };
 

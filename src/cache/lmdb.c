@@ -208,6 +208,7 @@ static const struct mc_cache_ops lmdb_ops = {
     .drop = mc_lmdb_drop,
     .drop_topic = mc_lmdb_drop_topic,
     .drop_older = mc_lmdb_drop_older,
+    .wipe = mc_lmdb_wipe,
     .stats = lmdb_stats,
 };
 

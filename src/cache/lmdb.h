@@ -87,5 +87,6 @@ void mc_lmdb_update(struct mc_cache *base, struct mc_record *record, int64_t ver
 uint64_t mc_lmdb_drop(struct mc_cache *base, mc_str user_id, mc_str thread_id, int64_t now_us);
 uint64_t mc_lmdb_drop_topic(struct mc_cache *base, mc_str topic, int64_t now_us);
 uint64_t mc_lmdb_drop_older(struct mc_cache *base, int64_t max_age_us, int64_t now_us);
+bool mc_lmdb_wipe(struct mc_cache *base, int64_t now_us);
 
 #endif

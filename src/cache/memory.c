@@ -371,6 +371,13 @@ static void memory_close(struct mc_cache *cache)
     free(memory);
 }
 
+static bool memory_wipe(struct mc_cache *cache, int64_t now_us)
+{
+    (void)cache;
+    (void)now_us;
+    return true; /* there are no files */
+}
+
 static const struct mc_cache_ops memory_ops = {
     .name = "memory",
     .close = memory_close,
@@ -383,6 +390,7 @@ static const struct mc_cache_ops memory_ops = {
     .drop = memory_drop,
     .drop_topic = memory_drop_topic,
     .drop_older = memory_drop_older,
+    .wipe = memory_wipe,
     .stats = memory_stats,
 };
 

@@ -1,8 +1,11 @@
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdarg.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -13,6 +16,7 @@
 
 #define KEY_SIZE 128
 #define MESSAGE_SIZE 1024
+#define WORDS_BYTES ((size_t)1 << 20)
 
 /* One --option KEY=VALUE. */
 static enum mc_status apply_option(struct mc_config *config, mc_str pair, struct mc_error *err)
@@ -53,8 +57,26 @@ enum mc_status mc_cli_open(struct mc_cli *cli, struct mc_error *err)
     return status == MC_OK ? mc_engine_open(cli->config, &cli->engine, err) : status;
 }
 
+enum mc_status mc_cli_open_existing(struct mc_cli *cli, struct mc_error *err)
+{
+    struct stat info;
+    enum mc_status status = cli->config ? MC_OK : mc_cli_load_config(cli, err);
+    if (status != MC_OK)
+        return status;
+    const char *backend = mc_config_get(cli->config, "database.backend");
+    const char *path = mc_config_get(cli->config, "database.path");
+    if ((!backend || strcmp(backend, "sqlite") == 0) && path && path[0] &&
+        strcmp(path, ":memory:") != 0 && stat(path, &info) != 0 && errno == ENOENT)
+        return mc_fail_field(err, MC_NOT_FOUND, "database.path",
+                             "the database '%s' does not exist; name another with --db, or make it "
+                             "with 'mindcore serve', 'ingest' or 'import'",
+                             path);
+    return mc_cli_open(cli, err);
+}
+
 void mc_cli_close(struct mc_cli *cli)
 {
+    mc_buf_fini(&cli->words);
     mc_engine_close(mc_steal(cli->engine));
     mc_config_free(mc_steal(cli->config));
 }
@@ -123,10 +145,20 @@ int mc_cli_result(struct mc_cli *cli, enum mc_status status, char *json, const s
     return MC_CLI_DONE;
 }
 
-mc_str mc_cli_query(const struct mc_cli *cli)
+mc_str mc_cli_query(struct mc_cli *cli)
 {
-    mc_str query = mc_args_text(&cli->args, "query");
-    return mc_str_given(query) ? query : mc_args_operand(&cli->args, 0);
+    const struct mc_args *args = &cli->args;
+    mc_str query = mc_args_text(args, "query");
+    if (mc_str_given(query) || args->operand_count <= 1)
+        return mc_str_given(query) ? query : mc_args_operand(args, 0);
+    mc_buf_fini(&cli->words);
+    mc_buf_init(&cli->words, WORDS_BYTES);
+    for (size_t i = 0; i < args->operand_count; i++) {
+        if (i)
+            mc_buf_char(&cli->words, ' ');
+        mc_buf_append(&cli->words, mc_args_operand(args, i));
+    }
+    return mc_buf_str(&cli->words);
 }
 
 bool mc_cli_confirm(const char *format, ...)

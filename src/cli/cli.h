@@ -19,6 +19,7 @@ struct mc_cli {
     bool quiet;
     struct mc_config *config;
     struct mc_engine *engine;
+    struct mc_buf words; /* of mc_cli_query */
     const char *program; /* argv[0] */
 };
 
@@ -26,6 +27,8 @@ struct mc_cli {
 MC_MUST_CHECK enum mc_status mc_cli_load_config(struct mc_cli *cli, struct mc_error *err);
 /* The same, then the engine; both stay in cli until mc_cli_close. */
 MC_MUST_CHECK enum mc_status mc_cli_open(struct mc_cli *cli, struct mc_error *err);
+/* The same, but MC_NOT_FOUND when there is no database yet. */
+MC_MUST_CHECK enum mc_status mc_cli_open_existing(struct mc_cli *cli, struct mc_error *err);
 void mc_cli_close(struct mc_cli *cli);
 
 /* Says on standard error why the command failed; MC_CLI_FAILED. */
@@ -43,8 +46,9 @@ void mc_cli_note(const struct mc_cli *cli, const char *format, ...) MC_PRINTF(2,
 int mc_cli_result(struct mc_cli *cli, enum mc_status status, char *json,
                   const struct mc_error *err);
 
-/* The words to look for: --query or the operand; absent when neither is given. */
-mc_str mc_cli_query(const struct mc_cli *cli);
+/* The words to look for: --query, or the operands with a blank between them; absent when neither is
+ * given. Valid until mc_cli_close. */
+mc_str mc_cli_query(struct mc_cli *cli);
 
 /* Asks on the terminal; true for yes. */
 bool mc_cli_confirm(const char *format, ...) MC_PRINTF(1, 2);

@@ -1,12 +1,17 @@
 /* mindcore config, version, help, completion: what the program knows about itself. */
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/folder.h"
 #include "cli/help.h"
 #include "cli/libraries.h"
+#include "http/server.h"
 
+#define OPTION_BYTES ((size_t)1 << 20)
+#define PATH_BYTES 4096
 #define SHOW_BYTES ((size_t)4 << 20)
 
 static const char *source_name(enum mc_source source)
@@ -61,6 +66,38 @@ int mc_cli_config_show(struct mc_cli *cli)
     return print_text(cli, status, yaml, &err);
 }
 
+/* One of the two addresses of the server. */
+static enum mc_status try_server(const struct mc_config *config, bool metrics, struct mc_error *err)
+{
+    mc_auto(mc_arena_fini) struct mc_arena arena;
+    struct mc_http_options options = {0};
+    mc_arena_init(&arena, OPTION_BYTES);
+    enum mc_status status = mc_http_options_from_config(config, metrics, &arena, &options, err);
+    if (status != MC_OK || (metrics && !options.listen))
+        return status;
+    return mc_http_check(&options, err);
+}
+
+/* Some options are only read when the engine opens: it is opened on a database of its own. */
+static enum mc_status try_engine(struct mc_config *config, struct mc_error *err)
+{
+    char folder[PATH_BYTES];
+    char path[PATH_BYTES + 16];
+    struct mc_engine *engine = NULL;
+    enum mc_status status = mc_folder_make("mindcore-check", folder, sizeof(folder), err);
+    if (status != MC_OK)
+        return status;
+    snprintf(path, sizeof(path), "%s/check.db", folder);
+    status = mc_config_set(config, "database.path", path, err);
+    if (status == MC_OK)
+        status = mc_config_set(config, "cache.dir", "", err);
+    if (status == MC_OK)
+        status = mc_engine_open(config, &engine, err);
+    mc_engine_close(engine);
+    mc_folder_remove(folder);
+    return status;
+}
+
 int mc_cli_config_check(struct mc_cli *cli)
 {
     struct mc_error err = {0};
@@ -73,6 +110,12 @@ int mc_cli_config_check(struct mc_cli *cli)
     } else {
         status = mc_cli_load_config(cli, &err);
     }
+    if (status == MC_OK)
+        status = try_server(cli->config, false, &err);
+    if (status == MC_OK)
+        status = try_server(cli->config, true, &err);
+    if (status == MC_OK)
+        status = try_engine(cli->config, &err);
     if (cli->json) {
         mc_auto(mc_buf_fini) struct mc_buf buf;
         mc_buf_init(&buf, 8192);

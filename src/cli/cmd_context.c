@@ -35,7 +35,8 @@ int mc_cli_context(struct mc_cli *cli)
     struct mc_context *context = NULL;
     mc_str agents[AGENTS];
     size_t agent_count = mc_args_count(args, "from-agent");
-    if (!mc_str_given(mc_cli_query(cli)))
+    mc_str question = mc_cli_query(cli);
+    if (!mc_str_given(question))
         return mc_cli_usage(cli, "'context' needs what is asked: --query TEXT");
     if (mc_args_given(args, "query") && args->operand_count)
         return mc_cli_usage(cli, "give the question once: as --query or as a word of its own");
@@ -46,7 +47,7 @@ int mc_cli_context(struct mc_cli *cli)
     struct mc_context_query query = {
         .user_id = mc_args_text(args, "user"),
         .thread_id = mc_args_text(args, "thread"),
-        .query = mc_cli_query(cli),
+        .query = question,
         .max_messages = (size_t)mc_args_integer(args, "max-messages", 0),
         .max_tokens = (size_t)mc_args_integer(args, "max-tokens", 0),
         .agent_id = mc_args_text(args, "agent"),

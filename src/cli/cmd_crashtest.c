@@ -9,7 +9,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -25,6 +24,7 @@
 #include "cli/child.h"
 #include "cli/cli.h"
 #include "cli/crash.h"
+#include "cli/folder.h"
 #include "cli/progress.h"
 
 #define KILLS_A_ROUND 20
@@ -69,19 +69,6 @@ struct test {
     int64_t start_us; /* that the last writer took to be ready */
 };
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
-{
-    (void)info;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
-static void remove_tree(const char *path)
-{
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 static bool is_empty_dir(const char *path)
 {
     DIR *dir = opendir(path);
@@ -96,15 +83,12 @@ static bool is_empty_dir(const char *path)
 
 static enum mc_status make_dir(struct test *test, const char *wanted, struct mc_error *err)
 {
-    const char *base = getenv("TMPDIR");
-    int len = wanted ? snprintf(test->dir, sizeof(test->dir), "%s", wanted)
-                     : snprintf(test->dir, sizeof(test->dir), "%s/mindcore-crash-XXXXXX",
-                                base && base[0] ? base : "/tmp");
+    if (!wanted)
+        return mc_folder_make("mindcore-crash", test->dir, sizeof(test->dir), err);
+    int len = snprintf(test->dir, sizeof(test->dir), "%s", wanted);
     if (len < 0 || (size_t)len >= sizeof(test->dir))
         return mc_fail(err, MC_INVALID, "the name of the folder is too long");
-    if (!wanted && !mkdtemp(test->dir))
-        return mc_fail(err, MC_IO, "cannot make the folder '%s': %s", test->dir, strerror(errno));
-    if (wanted && mkdir(wanted, 0700) != 0 && (errno != EEXIST || !is_empty_dir(wanted)))
+    if (mkdir(wanted, 0700) != 0 && (errno != EEXIST || !is_empty_dir(wanted)))
         return mc_fail_field(err, MC_INVALID, "dir",
                              "'%s' is not an empty folder and cannot be made; name a new one",
                              wanted);
@@ -351,7 +335,7 @@ static enum mc_status run_round(struct test *test, unsigned round, uint64_t kill
     if (status == MC_OK)
         status = verify_round(test, err);
     if (status == MC_OK && !violations(&test->counts))
-        remove_tree(test->round_dir);
+        mc_folder_remove(test->round_dir);
     return status;
 }
 
@@ -417,7 +401,7 @@ int mc_cli_crashtest(struct mc_cli *cli)
     int result = status == MC_OK ? report(test, (double)(mc_time_monotonic_us() - start) / 1e6)
                                  : mc_cli_fail(&err);
     if (result == MC_CLI_DONE)
-        remove_tree(test->dir);
+        mc_folder_remove(test->dir);
     else if (test->round_dir[0])
         fprintf(stderr, "what is left to look at: %s\n", test->round_dir);
     mc_buf_fini(&test->heard);

@@ -35,7 +35,8 @@ struct import {
     uint64_t stored;
     uint64_t repeated;
     uint64_t preferences;
-    uint64_t skipped;
+    uint64_t summaries; /* left out: they are made anew */
+    uint64_t signals;   /* left out: they are learned anew from the messages */
     uint64_t refused;
 };
 
@@ -212,12 +213,17 @@ static enum mc_status dispatch(struct import *import, mc_str line, uint64_t numb
         return status == MC_OK ? take_preferences(import, root, err) : status;
     }
     if (mc_str_equal(type, MC_STR("summary"))) {
-        import->skipped++;
+        import->summaries++;
         return MC_OK;
     }
-    return mc_fail_field(err, MC_INVALID, "type",
-                         "not a line of 'mindcore export' (type message, preferences or summary); "
-                         "plain messages go through 'mindcore ingest'");
+    if (mc_str_equal(type, MC_STR("signal"))) {
+        import->signals++;
+        return MC_OK;
+    }
+    return mc_fail_field(
+        err, MC_INVALID, "type",
+        "not a line of 'mindcore export' (type message, preferences, summary or signal); "
+        "plain messages go through 'mindcore ingest'");
 }
 
 static enum mc_status read_all(struct import *import, struct mc_lines *lines,
@@ -269,12 +275,12 @@ static int report(const struct import *import)
 {
     printf(import->cli->json
                ? "{\"stored\":%llu,\"repeated\":%llu,\"preferences\":%llu,"
-                 "\"summaries_left_out\":%llu,\"refused\":%llu}\n"
+                 "\"summaries_left_out\":%llu,\"signals_left_out\":%llu,\"refused\":%llu}\n"
                : "stored %llu, repeated %llu, preferences %llu, summaries left out %llu, "
-                 "refused %llu\n",
+                 "signals left out %llu, refused %llu\n",
            (unsigned long long)import->stored, (unsigned long long)import->repeated,
-           (unsigned long long)import->preferences, (unsigned long long)import->skipped,
-           (unsigned long long)import->refused);
+           (unsigned long long)import->preferences, (unsigned long long)import->summaries,
+           (unsigned long long)import->signals, (unsigned long long)import->refused);
     return import->refused ? MC_CLI_FAILED : MC_CLI_DONE;
 }
 

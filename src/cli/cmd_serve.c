@@ -1,9 +1,9 @@
 /*
  * mindcore serve. DESIGN: SIGTERM, SIGINT and SIGHUP are blocked before any thread starts, so that
- * only the main thread meets them, in sigwait. After the first one they are let through again with
+ * only the main thread meets them, in sigtimedwait. After the first one they are let through again with
  * a handler that ends the process, so that a second one is obeyed even when the orderly end hangs.
  */
-#include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "http/server.h"
 
+#define TRIM_SECONDS 10
 #define OPTION_BYTES ((size_t)1 << 20)
 
 struct service {
@@ -41,11 +42,20 @@ static sigset_t ending_signals(void)
     return signals;
 }
 
+/* malloc keeps what large requests have used, in an arena for each thread. */
+static void give_memory_back(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
+}
+
 static int wait_for_signal(const sigset_t *signals)
 {
-    int number = 0;
-    while (sigwait(signals, &number) == EINTR)
-        continue;
+    static const struct timespec pause = {.tv_sec = TRIM_SECONDS};
+    int number;
+    while ((number = sigtimedwait(signals, NULL, &pause)) < 0)
+        give_memory_back();
     struct sigaction action = {.sa_handler = end_at_once};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
@@ -90,7 +100,8 @@ static enum mc_status start(struct mc_cli *cli, struct service *service, struct 
     }
     if (status != MC_OK)
         return status;
-    mc_log_set(mc_log_stderr, NULL,
+    const char *format = mc_config_get(cli->config, "logging.format");
+    mc_log_set(format && strcmp(format, "json") == 0 ? mc_log_stderr_json : mc_log_stderr, NULL,
                mc_args_given(&cli->args, "verbose") ? MC_LOG_DEBUG : log_level(cli->config));
     status = mc_cli_open(cli, err);
     if (status == MC_OK)

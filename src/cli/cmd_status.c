@@ -64,7 +64,9 @@ static enum mc_status failed_open(const struct mc_error *cause, char **json, str
     mc_json_member_text(&writer, "detail", cause->message);
     mc_json_member_text(
         &writer, "advice",
-        cause->status == MC_CORRUPT   ? "restore a backup, or name another file with --db"
+        cause->status == MC_NOT_FOUND
+            ? "make it with 'mindcore serve', 'mindcore ingest' or 'mindcore import'"
+        : cause->status == MC_CORRUPT ? "restore a backup, or name another file with --db"
         : cause->status == MC_BUSY    ? "end the program that holds the file"
         : cause->status == MC_VERSION ? "use the newer version of mindcore that wrote it"
                                       : "correct what is said and run 'mindcore doctor' again");
@@ -103,7 +105,7 @@ int mc_cli_doctor(struct mc_cli *cli)
     struct mc_error cause = {0};
     bool ok = false;
     char *json = NULL;
-    enum mc_status status = mc_cli_open(cli, &cause);
+    enum mc_status status = mc_cli_open_existing(cli, &cause);
     status = status == MC_OK ? mc_engine_doctor(cli->engine, &ok, &json, &err)
                              : failed_open(&cause, &json, &err);
     if (status != MC_OK)

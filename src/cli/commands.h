@@ -36,7 +36,12 @@ struct mc_cli_option {
 };
 
 /* What must be open before a command's handler runs. */
-enum mc_cli_need { MC_CLI_NEEDS_NOTHING, MC_CLI_NEEDS_CONFIG, MC_CLI_NEEDS_ENGINE };
+enum mc_cli_need {
+    MC_CLI_NEEDS_NOTHING,
+    MC_CLI_NEEDS_CONFIG,
+    MC_CLI_NEEDS_DATABASE, /* the engine over a database that exists */
+    MC_CLI_NEEDS_ENGINE    /* the engine; a missing database is made */
+};
 
 struct mc_cli_command {
     const char *name;

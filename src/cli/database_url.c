@@ -7,15 +7,6 @@
 
 #define PART_BYTES 4096
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static enum mc_status set_part(struct mc_config *config, const char *key, mc_str part, bool encoded,
                                struct mc_error *err)
 {
@@ -24,8 +15,8 @@ static enum mc_status set_part(struct mc_config *config, const char *key, mc_str
     for (size_t i = 0; i < part.len; i++) {
         char c = part.data[i];
         if (encoded && c == '%') {
-            int high = i + 1 < part.len ? hex_digit(part.data[i + 1]) : -1;
-            int low = i + 2 < part.len ? hex_digit(part.data[i + 2]) : -1;
+            int high = i + 1 < part.len ? mc_hex_digit(part.data[i + 1]) : -1;
+            int low = i + 2 < part.len ? mc_hex_digit(part.data[i + 2]) : -1;
             if (high < 0 || low < 0 || high + low == 0)
                 return mc_fail_field(
                     err, MC_INVALID, "db",

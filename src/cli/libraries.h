@@ -1,6 +1,6 @@
 /*
- * The shared libraries that the program runs with, as the loader found them: those that Mindcore
- * chose (docs/dependencies.md), each with the version in the name of its file.
+ * The libraries that the program was built with (docs/dependencies.md), each with its version, as
+ * the build found them.
  */
 #ifndef MC_CLI_LIBRARIES_H
 #define MC_CLI_LIBRARIES_H

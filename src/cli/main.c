@@ -35,6 +35,8 @@ static int run_command(struct mc_cli *cli)
     enum mc_status status = MC_OK;
     if (cli->args.command->need == MC_CLI_NEEDS_CONFIG)
         status = mc_cli_load_config(cli, &err);
+    else if (cli->args.command->need == MC_CLI_NEEDS_DATABASE)
+        status = mc_cli_open_existing(cli, &err);
     else if (cli->args.command->need == MC_CLI_NEEDS_ENGINE)
         status = mc_cli_open(cli, &err);
     int result = MC_CLI_DONE;

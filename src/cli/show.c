@@ -129,6 +129,8 @@ static void put_value(struct mc_buf *buf, mc_str key, const struct mc_json *node
 static mc_str readable(mc_str key, char *room, size_t size)
 {
     static const char *const units[] = {"_seconds", "_bytes", "_ms"};
+    if (!key.len) /* what belongs to nobody, as in counts by agent */
+        key = MC_STR("(none)");
     size_t len = key.len < size ? key.len : size;
     memcpy(room, key.data, len);
     mc_str name = {room, len};
@@ -202,6 +204,15 @@ static bool is_inner(const struct mc_json *value, size_t depth)
            mc_json_type(mc_json_at(value, 0)) == MC_JSON_OBJECT;
 }
 
+/* A rate of nothing: there were neither hits nor misses. */
+static bool is_empty_rate(const struct mc_json *object, mc_str key)
+{
+    const struct mc_json *hits = mc_json_get(object, "cache_hits");
+    const struct mc_json *misses = mc_json_get(object, "cache_misses");
+    return mc_str_equal(key, MC_STR("hit_rate")) && hits && misses && !mc_json_integer(hits) &&
+           !mc_json_integer(misses);
+}
+
 static void show_object(struct mc_out *out, const struct mc_json *object, size_t indent,
                         size_t depth)
 {
@@ -221,6 +232,8 @@ static void show_object(struct mc_out *out, const struct mc_json *object, size_t
         mc_buf_reset(&cell);
         if (mc_json_type(value) == MC_JSON_OBJECT && !mc_json_count(value))
             mc_buf_text(&cell, "none");
+        else if (is_empty_rate(object, key))
+            mc_buf_char(&cell, '-');
         else
             put_value(&cell, key, value);
         mc_table_cell(&table, readable(key, room, sizeof(room)));

@@ -179,6 +179,13 @@
       "How long a connection may stay open without a request.")                                    \
     X("server.request_timeout", "MINDCORE_SERVER_REQUEST_TIMEOUT", DURATION, "30", "100ms..1h",    \
       "s", "How long a client may take to send a request.")                                        \
+    X("server.max_connections", "MINDCORE_SERVER_MAX_CONNECTIONS", INTEGER, "1024", "1..100000",   \
+      "connections",                                                                               \
+      "Connections open at the same time; fewer where the limit of descriptors (ulimit -n) is "    \
+      "lower. One more is answered with 503 and closed.")                                          \
+    X("server.max_connections_per_address", "MINDCORE_SERVER_MAX_CONNECTIONS_PER_ADDRESS",         \
+      INTEGER, "128", "0..100000", "connections",                                                  \
+      "Connections of one address that is not loopback; 0 for no bound.")                          \
     X("server.threads", "MINDCORE_SERVER_THREADS", INTEGER, "0", "0..256", "threads",              \
       "Threads that serve requests; 0 chooses by the number of cores.")                            \
     X("server.allowed_hosts", "MINDCORE_SERVER_ALLOWED_HOSTS", TEXTS, "[]", "", "",                \

@@ -18,7 +18,9 @@
  *   2. the newest turns of the thread, at most two fifths of what is left and of the messages;
  *   3. preferences (an eighth) and summaries (a sixth);
  *   4. relevant messages, best first, then the turns around the best of them;
- *   5. more of the thread's turns, as far as they fit.
+ *   5. when these answer little, what the user said of himself, at most a fifth of the messages;
+ *   6. more of the thread's turns, as far as they fit;
+ *   7. when 4 answers little, the end of the last conversation in another thread.
  * docs/context.md says the same to users.
  */
 
@@ -35,7 +37,9 @@
 
 #define RELEVANT_LEAST 0.25 /* of the best score */
 #define WITH_TURNS 6        /* relevant messages that are shown with the turns around them */
-#define POINTS_FROM 5       /* relevant messages that key points are taken from */
+#define LITTLE 0.5          /* an answer below this calls for more than what the query found */
+#define LEAST_CONFIDENCE 0.1
+#define POINTS_FROM 5 /* relevant messages that key points are taken from */
 #define ENTRY_LEAST                                                                                \
     ((size_t)100 * MC_TOKEN_UNITS) /* no entry is cut below this for fairness alone */
 /* At least what stands before the text of an entry: time, role, agent. */
@@ -46,6 +50,8 @@ static void assembly_fini(struct mc_assembly *a)
     mc_buf_fini(&a->line);
     mc_records_fini(&a->recent);
     mc_candidates_fini(&a->found);
+    mc_records_fini(&a->important);
+    mc_records_fini(&a->elsewhere);
 }
 
 /* ---- Checks ---- */
@@ -107,7 +113,7 @@ enum mc_status mc_assembly_put(struct mc_assembly *a, enum mc_section section, i
     return mc_pack_add(&a->pack, section, place, mc_buf_str(&a->line), messages, added, err);
 }
 
-static bool is_shown(const struct mc_assembly *a, const struct mc_record *record)
+bool mc_assembly_is_shown(const struct mc_assembly *a, const struct mc_record *record)
 {
     for (size_t i = 0; i < a->shown_count; i++) {
         if (a->shown[i].record->row == record->row)
@@ -126,11 +132,17 @@ static const struct mc_rank_item *item_of(const struct mc_assembly *a,
     return NULL;
 }
 
-/* Renders a message and adds it; *added is false when it does not fit. */
-static enum mc_status show(struct mc_assembly *a, struct mc_shown shown, mc_str text, int64_t place,
-                           size_t max_units, bool *added, struct mc_error *err)
+enum mc_status mc_assembly_show(struct mc_assembly *a, struct mc_shown shown, mc_str text,
+                                int64_t place, size_t max_units, bool *added, struct mc_error *err)
 {
-    enum mc_section section = shown.as == MC_SHOWN_RECENT ? MC_SECTION_RECENT : MC_SECTION_RELEVANT;
+    static const enum mc_section sections[MC_SHOWN_KINDS] = {
+        [MC_SHOWN_RELEVANT] = MC_SECTION_RELEVANT,
+        [MC_SHOWN_NEIGHBOUR] = MC_SECTION_RELEVANT,
+        [MC_SHOWN_RECENT] = MC_SECTION_RECENT,
+        [MC_SHOWN_IMPORTANT] = MC_SECTION_BACKGROUND,
+        [MC_SHOWN_LAST_SESSION] = MC_SECTION_BACKGROUND,
+    };
+    enum mc_section section = sections[shown.as];
     mc_str mark = shown.as == MC_SHOWN_NEIGHBOUR ? MC_STR("~ ") : MC_STR("");
     size_t room = mc_pack_room(&a->pack, section);
     *added = false;
@@ -165,7 +177,8 @@ static enum mc_status show_newest(struct mc_assembly *a, size_t max_units, size_
         bool added = false;
         enum mc_status status = MC_OK;
         if (fits)
-            status = show(a, shown, shown.record->m.text, -(int64_t)i, most, &added, err);
+            status =
+                mc_assembly_show(a, shown, shown.record->m.text, -(int64_t)i, most, &added, err);
         if (status || !added)
             return status;
     }
@@ -195,13 +208,14 @@ static enum mc_status show_more_recent(struct mc_assembly *a, struct mc_error *e
 {
     for (size_t i = 0; i < a->recent.count; i++) {
         struct mc_shown shown = {.record = a->recent.items[i], .as = MC_SHOWN_RECENT};
-        if (is_shown(a, shown.record))
+        if (mc_assembly_is_shown(a, shown.record))
             continue;
         size_t room = mc_pack_room(&a->pack, MC_SECTION_RECENT);
         bool added = false;
         enum mc_status status = MC_OK;
         if (mc_tokens_units(shown.record->m.text) + HEAD_UNITS <= room)
-            status = show(a, shown, shown.record->m.text, -(int64_t)i, room, &added, err);
+            status =
+                mc_assembly_show(a, shown, shown.record->m.text, -(int64_t)i, room, &added, err);
         if (status || !added)
             return status;
     }
@@ -210,15 +224,29 @@ static enum mc_status show_more_recent(struct mc_assembly *a, struct mc_error *e
 
 /* ---- Relevant messages ---- */
 
+/* How well the message shown that answers best does it. */
+static double best_answer(const struct mc_assembly *a)
+{
+    double best = 0;
+    for (size_t i = 0; i < a->shown_count; i++) {
+        const struct mc_shown *shown = &a->shown[i];
+        const struct mc_rank_item *item = shown->item ? shown->item : item_of(a, shown->record);
+        /* The query itself is often the newest message. */
+        if (item && !mc_str_equal(shown->record->m.text, a->query->query))
+            best = fmax(best, mc_rank_answers(&a->found.query, a->found.items, item));
+    }
+    return best;
+}
+
 static enum mc_status find(struct mc_assembly *a, struct mc_error *err)
 {
-    size_t read = a->max_messages < READ_MIN ? READ_MIN : a->max_messages;
+    size_t read = a->max_messages * 4 / 5;
     struct mc_candidate_query query = {
         .user_id = a->query->user_id,
         .reader = &a->reader,
         .text = a->query->query,
         .matches = MATCHES_PER_TERM,
-        .read = read > READ_MAX ? READ_MAX : read,
+        .read = read < READ_MIN ? READ_MIN : read > READ_MAX ? READ_MAX : read,
         .around = AROUND,
         .now_us = a->now_us,
     };
@@ -240,7 +268,7 @@ static enum mc_status show_hit(struct mc_assembly *a, const struct mc_rank_item 
         return status;
     struct mc_shown shown = {.record = item->record, .item = item, .as = MC_SHOWN_RELEVANT};
     int64_t place = (int64_t)a->kinds[MC_SHOWN_RELEVANT] * PLACES + 1;
-    return show(a, shown, text, place, most, added, err);
+    return mc_assembly_show(a, shown, text, place, most, added, err);
 }
 
 static enum mc_status show_hits(struct mc_assembly *a, struct mc_error *err)
@@ -255,7 +283,8 @@ static enum mc_status show_hits(struct mc_assembly *a, struct mc_error *err)
         bool added;
         if (item->score < least)
             break;
-        if (is_shown(a, item->record))
+        /* A trivial turn is no answer of its own: it may stand next to one. */
+        if ((item->trivial && item->own <= 0) || mc_assembly_is_shown(a, item->record))
             continue;
         enum mc_status status = show_hit(a, item, &added, err);
         if (status)
@@ -279,12 +308,12 @@ static enum mc_status show_turns(struct mc_assembly *a, struct mc_error *err)
                 continue;
             const struct mc_rank_item *turn = &a->found.items[turns[side]];
             bool added;
-            if (is_shown(a, turn->record))
+            if (mc_assembly_is_shown(a, turn->record))
                 continue;
             struct mc_shown shown = {
                 .record = turn->record, .item = turn, .as = MC_SHOWN_NEIGHBOUR};
-            enum mc_status status =
-                show(a, shown, turn->record->m.text, place + 2 * side, ENTRY_LEAST, &added, err);
+            enum mc_status status = mc_assembly_show(a, shown, turn->record->m.text,
+                                                     place + 2 * side, ENTRY_LEAST, &added, err);
             if (status)
                 return status;
         }
@@ -324,29 +353,6 @@ static enum mc_status show_additional(struct mc_assembly *a, struct mc_error *er
     return mc_assembly_put(a, MC_SECTION_ADDITIONAL, 0, 0, &a->additional, err);
 }
 
-/*
- * How well the memory answers: three fifths for the share of the query's mass that the messages
- * shown have, two fifths for the share that the best one has. 0.1 when only recent turns or what is
- * always shown is there.
- */
-static void rate(struct mc_assembly *a)
-{
-    uint64_t all = 0;
-    double best = 0;
-    for (size_t i = 0; i < a->shown_count; i++) {
-        const struct mc_shown *shown = &a->shown[i];
-        const struct mc_rank_item *item = shown->item ? shown->item : item_of(a, shown->record);
-        /* The query itself is often the newest message. */
-        if (!item || mc_str_equal(shown->record->m.text, a->query->query))
-            continue;
-        all |= item->mask;
-        best = fmax(best, mc_rank_covered(&a->found.query, item->mask));
-    }
-    double rated = 0.6 * mc_rank_covered(&a->found.query, all) + 0.4 * best;
-    bool something = a->shown_count + a->preferences + a->summaries > 0;
-    a->confidence = something ? round(100 * fmax(rated, 0.1)) / 100 : 0;
-}
-
 static enum mc_status collect_points(struct mc_assembly *a, struct mc_error *err)
 {
     size_t hits = 0;
@@ -365,7 +371,9 @@ static enum mc_status collect_points(struct mc_assembly *a, struct mc_error *err
 static enum mc_status finish(struct mc_assembly *a, struct mc_context *context,
                              struct mc_error *err)
 {
-    rate(a);
+    a->confidence = a->shown_count + a->preferences + a->summaries > 0
+                        ? round(100 * fmax(a->answer, LEAST_CONFIDENCE)) / 100
+                        : 0;
     enum mc_status status = collect_points(a, err);
     if (!status)
         status = mc_pack_write(&a->pack, &context->assembled_context, err);
@@ -389,7 +397,7 @@ static enum mc_status finish(struct mc_assembly *a, struct mc_context *context,
     context->key_point_count = a->points.count;
     context->relevant_message_ids = ids;
     context->relevant_message_id_count = count;
-    context->tokens = mc_tokens_estimate(context->assembled_context);
+    context->tokens = (mc_pack_units(&a->pack) + MC_TOKEN_UNITS - 1) / MC_TOKEN_UNITS;
     context->confidence = a->confidence;
     return mc_assembly_explain(a, context->tokens, &context->metadata, err);
 }
@@ -412,7 +420,17 @@ static enum mc_status assemble(struct mc_assembly *a, mc_str preferences, struct
         status = show_hits(a, err);
     if (!status)
         status = show_turns(a, err);
-    return status ? status : show_more_recent(a, err);
+    if (status)
+        return status;
+    a->answer = best_answer(a);
+    bool little = a->answer < LITTLE;
+    if (little)
+        status = mc_assembly_important(a, err);
+    if (!status)
+        status = show_more_recent(a, err);
+    if (!status && little && a->pack.messages_used < a->max_messages)
+        status = mc_assembly_last_session(a, err);
+    return status;
 }
 
 enum mc_status mc_retrieve_context(const struct mc_retrieval *r,

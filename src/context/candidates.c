@@ -148,7 +148,12 @@ static enum mc_status add_item(struct builder *b, struct mc_record *record, bool
         return mc_fail_memory(err);
     struct mc_rank_item *item = &b->out->items[b->out->count];
     *item = (struct mc_rank_item){
-        .record = record, .before = MC_RANK_NONE, .after = MC_RANK_NONE, .matched = matched};
+        .record = record,
+        .before = MC_RANK_NONE,
+        .after = MC_RANK_NONE,
+        .matched = matched,
+        .trivial = mc_rank_is_trivial(&record->m),
+    };
     enum mc_status status = mc_rank_own(&b->out->query, item, b->arena, err);
     if (status)
         return status;

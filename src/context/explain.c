@@ -1,6 +1,8 @@
 /* What a context says of itself, and the result as JSON. */
 #include "context/assemble.h"
 
+#include <string.h>
+
 #include "base/error.h"
 #include "base/json.h"
 #include "base/str.h"
@@ -29,12 +31,17 @@ static void put_decimals(struct mc_json_writer *w, const char *key, double value
     mc_json_put_raw(w, (mc_str){at, (size_t)(text + sizeof(text) - at)});
 }
 
+/* Some hundred in a context, of fixed names: put together here, not member by member. */
 static void write_share(struct mc_json_writer *w, const char *feature, double share)
 {
-    mc_json_begin(w, '{');
-    mc_json_member_text(w, "feature", feature);
-    put_decimals(w, "share", share, 2);
-    mc_json_end(w, '}');
+    char text[96];
+    int percent = share > 0 && share <= 1 ? (int)(share * 100 + 0.5) : 0;
+    char *at = stpcpy(stpcpy(stpcpy(text, "{\"feature\":\""), feature), "\",\"share\":");
+    const char number[] = {(char)('0' + percent / 100), '.', (char)('0' + percent / 10 % 10),
+                           (char)('0' + percent % 10), '}'};
+    memcpy(at, number, sizeof(number));
+    at += sizeof(number);
+    mc_json_put_raw(w, (mc_str){text, (size_t)(at - text)});
 }
 
 /* Why a message is there: for a relevant one the features of its score with their shares. */
@@ -46,6 +53,10 @@ static void write_why(struct mc_json_writer *w, const struct mc_shown *shown)
         write_share(w, "newest_of_thread", 1);
     } else if (shown->as == MC_SHOWN_NEIGHBOUR) {
         write_share(w, "next_to_relevant", 1);
+    } else if (shown->as == MC_SHOWN_IMPORTANT) {
+        write_share(w, "important", 1);
+    } else if (shown->as == MC_SHOWN_LAST_SESSION) {
+        write_share(w, "last_session", 1);
     } else {
         for (size_t i = 0; i < MC_FEATURE_COUNT; i++) {
             double share = shown->item->features[i] / shown->item->score;
@@ -58,7 +69,8 @@ static void write_why(struct mc_json_writer *w, const struct mc_shown *shown)
 
 static void write_items(const struct mc_assembly *a, struct mc_json_writer *w)
 {
-    static const char *const sections[] = {"relevant", "neighbour", "recent"};
+    static const char *const sections[] = {"relevant", "neighbour", "recent", "background",
+                                           "background"};
     mc_json_key(w, "items");
     mc_json_begin(w, '[');
     for (size_t i = 0; i < a->shown_count; i++) {
@@ -82,6 +94,8 @@ static void write_sources(const struct mc_assembly *a, struct mc_json_writer *w)
     mc_json_member_integer(w, "summaries", (int64_t)a->summaries);
     mc_json_member_integer(w, "relevant", (int64_t)a->kinds[MC_SHOWN_RELEVANT]);
     mc_json_member_integer(w, "neighbours", (int64_t)a->kinds[MC_SHOWN_NEIGHBOUR]);
+    mc_json_member_integer(w, "important", (int64_t)a->kinds[MC_SHOWN_IMPORTANT]);
+    mc_json_member_integer(w, "last_session", (int64_t)a->kinds[MC_SHOWN_LAST_SESSION]);
     mc_json_member_integer(w, "recent", (int64_t)a->kinds[MC_SHOWN_RECENT]);
     mc_json_end(w, '}');
 }

@@ -82,6 +82,12 @@ enum mc_status mc_pack_add(struct mc_pack *pack, enum mc_section section, int64_
     return MC_OK;
 }
 
+size_t mc_pack_units(const struct mc_pack *pack)
+{
+    /* No empty line stands before the first section, no line break behind the last. */
+    return pack->units_used > 0 ? pack->units_used - 2 * mc_tokens_units(MC_STR("\n")) : 0;
+}
+
 static int compare_blocks(const void *a, const void *b)
 {
     const struct mc_pack_block *x = *(struct mc_pack_block *const *)a;

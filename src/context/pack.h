@@ -16,6 +16,7 @@
     X(PREFERENCES, "preferences", "## User preferences")                                           \
     X(SUMMARIES, "summaries", "## Summaries of earlier conversations")                             \
     X(RELEVANT, "relevant", "## Relevant messages")                                                \
+    X(BACKGROUND, "background", "## From other conversations")                                     \
     X(RECENT, "recent", "## Recent messages")
 enum mc_section {
 #define MC_SECTION_ENUM(name, text, header) MC_SECTION_##name,
@@ -51,6 +52,9 @@ size_t mc_pack_room(const struct mc_pack *pack, enum mc_section section);
 MC_MUST_CHECK enum mc_status mc_pack_add(struct mc_pack *pack, enum mc_section section,
                                          int64_t place, mc_str block, size_t messages, bool *added,
                                          struct mc_error *err);
+
+/* The units of the text of all. */
+size_t mc_pack_units(const struct mc_pack *pack);
 
 /* The text of all, in the arena, without a line break at its end. */
 MC_MUST_CHECK enum mc_status mc_pack_write(const struct mc_pack *pack, mc_str *text,

@@ -16,6 +16,9 @@
 #define CODE_WEIGHT 1.3 /* order numbers and the like are what is looked for */
 #define TOPIC_WEIGHT 0.35
 #define TOKENS_MAX 2048
+/* As if there were so many more messages without any of the words: in a memory of a few messages
+ * every word would otherwise be as frequent as a stop word. */
+#define PRIOR_MESSAGES 20
 #define LABEL_MAX ((size_t)4096)
 
 /* Stems of words that questions are made of: they match much and tell little. */
@@ -209,7 +212,7 @@ void mc_query_weigh(struct mc_query *query, const uint32_t *df, int64_t messages
 {
     double words = 0, topics = 0;
     for (size_t i = 0; i < query->term_count; i++) {
-        double n = (double)(messages > (int64_t)df[i] ? messages : (int64_t)df[i]);
+        double n = (double)(messages > (int64_t)df[i] ? messages : (int64_t)df[i]) + PRIOR_MESSAGES;
         double idf = log(1 + (n - df[i] + 0.5) / (df[i] + 0.5));
         query->gains[i] = query->weights[i] * idf;
         *(i < query->word_count ? &words : &topics) += query->gains[i];

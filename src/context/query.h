@@ -34,7 +34,7 @@ MC_MUST_CHECK enum mc_status mc_query_read(mc_str text, const struct mc_vocabula
                                            struct mc_arena *arena, struct mc_query *query,
                                            struct mc_error *err);
 
-/* Sets gains and mass from the number of messages that each term matched, of so many. */
+/* Sets gains and mass from the (smoothed) number of messages that each term matched, of so many. */
 void mc_query_weigh(struct mc_query *query, const uint32_t *df, int64_t messages);
 
 /* A label (message/label.h) in the arena; data is NULL when out of memory. */

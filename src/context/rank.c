@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "base/utf8.h"
 #include "message/decay.h"
+#include "text/importance.h"
 #include "text/lexicon.h"
 #include "text/terms.h"
 #include "text/token.h"
@@ -32,6 +33,10 @@
 #define SPEAKER_WEIGHT 0.05
 #define IMPORTANCE_WEIGHT 0.03
 #define RECENCY_WEIGHT 0.01
+/* In mc_rank_answers. */
+#define ANSWER_NEIGHBOURS 0.7
+#define ANSWER_QUESTION 0.5
+#define ANSWER_WORDS 0.5
 /* So much of a text is searched for times and numbers. */
 #define LOOK_BYTES 2000
 
@@ -165,6 +170,38 @@ static bool ends_with_question(mc_str text)
     static const char wide[] = "\xef\xbc\x9f"; /* U+FF1F */
     text = mc_str_trim(text);
     return mc_str_ends(text, MC_STR("?")) || mc_str_ends(text, mc_str_of(wide));
+}
+
+static double matched_weight(const struct mc_query *query, uint64_t mask)
+{
+    double weight = 0;
+    for (size_t i = 0; i < query->term_count; i++)
+        weight += mask & (UINT64_C(1) << i) ? query->weights[i] : 0;
+    return weight;
+}
+
+double mc_rank_answers(const struct mc_query *query, const struct mc_rank_item *items,
+                       const struct mc_rank_item *item)
+{
+    uint64_t mask = item->mask;
+    for (int forward = 0; forward < 2; forward++) {
+        const struct mc_rank_item *next = turn(items, item, forward, 1);
+        /* What is asked behind it is not said. */
+        if (next && !(forward && ends_with_question(next->record->m.text)))
+            mask |= next->mask;
+    }
+    double own = mc_rank_covered(query, item->mask), all = mc_rank_covered(query, mask);
+    double covered = own + ANSWER_NEIGHBOURS * (all - own);
+    double weight = matched_weight(query, mask);
+    double sure = weight / (weight + ANSWER_WORDS);
+    return covered * sure * (ends_with_question(item->record->m.text) ? ANSWER_QUESTION : 1);
+}
+
+bool mc_rank_is_trivial(const struct mc_message *message)
+{
+    static const char trivial[] = "\"method\":\"trivial\"";
+    return message->importance <= MC_IMPORTANCE_TRIVIAL &&
+           memmem(message->metadata.data, message->metadata.len, trivial, sizeof(trivial) - 1);
 }
 
 /* The terms that each session has, over the candidates of it. */

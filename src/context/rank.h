@@ -35,6 +35,7 @@ struct mc_rank_item {
     size_t before; /* index of the turn before in its thread, MC_RANK_NONE when not known */
     size_t after;
     bool matched; /* found by the query, not only as a neighbour */
+    bool trivial; /* says nothing by itself: "thanks", "ok" */
     /* set by mc_rank_own */
     double own;    /* BM25 by the query's mass */
     uint64_t mask; /* bit i: holds term i */
@@ -59,5 +60,16 @@ int mc_rank_compare(const struct mc_rank_item *a, const struct mc_rank_item *b);
 
 /* The share of the query's mass that the terms of a mask have, 0..1. */
 double mc_rank_covered(const struct mc_query *query, uint64_t mask);
+
+/*
+ * How well a message with the turns next to it answers the query, 0 to below 1: the share of the
+ * query's mass that it has, what only its neighbours have counted in part, a question counted as
+ * half an answer, and all the less the fewer words agree.
+ */
+double mc_rank_answers(const struct mc_query *query, const struct mc_rank_item *items,
+                       const struct mc_rank_item *item);
+
+/* Whether enrichment found that a message says nothing. */
+bool mc_rank_is_trivial(const struct mc_message *message);
 
 #endif

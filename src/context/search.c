@@ -23,6 +23,9 @@
 #define AROUND_MIN 20
 #define AROUND_MAX 64
 
+#define TURNS_SHARE 3 /* one hit in so many may be one that only its neighbours match */
+#define STRONG 0.3    /* of the best word score: a match whose turns may be hits */
+
 struct search {
     const struct mc_retrieval *r;
     const struct mc_search_query *query;
@@ -142,12 +145,23 @@ static void add_hit(struct owned_hits *hits, struct mc_record *record, double sc
 
 /* ---- The two kinds of search ---- */
 
-/* Whether a neighbour turn, which the index was not asked for, meets the query's other conditions.
- */
-static bool may_be_hit(const struct search *s, const struct mc_rank_item *item)
+/* Whether the turn at this index is next to a strong match that ranks before item number i. */
+static bool is_strong(const struct mc_candidates *found, size_t turn, size_t i)
 {
+    return turn < i && found->items[turn].own >= STRONG * found->items[0].own;
+}
+
+/*
+ * Whether item number i may be a hit: a match, or a turn next to a strong match, ranked behind it,
+ * that says something and meets the query's other conditions, which the index was not asked for.
+ */
+static bool may_be_hit(const struct search *s, const struct mc_candidates *found, size_t i)
+{
+    const struct mc_rank_item *item = &found->items[i];
     if (item->matched)
-        return true;
+        return !item->trivial || item->own > 0;
+    if (item->trivial || !(is_strong(found, item->before, i) || is_strong(found, item->after, i)))
+        return false;
     int64_t at_us = item->record->m.created_at_us;
     return s->required_count == 0 && (!s->query->since_us || at_us >= s->query->since_us) &&
            (!s->query->until_us || at_us < s->query->until_us);
@@ -187,9 +201,13 @@ static enum mc_status by_words(struct search *s, bool *no_words, struct mc_hit_l
     struct owned_hits *made = new_hits(found.count < s->limit ? found.count : s->limit);
     if (!made)
         return mc_fail_memory(err);
+    size_t turns = 0, most = s->limit / TURNS_SHARE;
     for (size_t i = 0; i < found.count && made->list.count < s->limit; i++) {
-        if (may_be_hit(s, &found.items[i]))
-            add_hit(made, found.items[i].record, found.items[i].score);
+        bool turn = !found.items[i].matched;
+        if ((turn && turns == most) || !may_be_hit(s, &found, i))
+            continue;
+        add_hit(made, found.items[i].record, found.items[i].score);
+        turns += turn;
     }
     *hits = &made->list;
     return MC_OK;

@@ -8,13 +8,19 @@
  * DESIGN. The rule, in quarters of a token. It follows what byte-pair vocabularies of 32,000 to
  * 200,000 entries do (GPT-3.5/4, Llama 2 and 3, Mistral, Qwen) and errs on the high side:
  *
- *   run of ASCII letters   4 for the first four, 1 for each further; from the 25th on 2 each (no
- * word); a capital behind a small letter 4 (camelCase), behind a capital 1 more digit 4: Llama 2,
- * Mistral and Qwen give each a token, the others three digits one space                  a single
- * one belongs to the word that follows, before a digit it is 4; further ones 1 each apostrophe in a
- * word   0 line break, other ASCII 4 two bytes in UTF-8     3 for Latin, Greek and Cyrillic
- * letters, 4 for others three bytes            4 for typographic punctuation, else 6 (ideographs,
- * kana, Hangul, Thai, Devanagari) four bytes             12 (emoji) a byte that is no UTF-8 4
+ *   run of ASCII letters      4 for the first four, 1 for each further;
+ *                             from the 25th on 2 each (no word)
+ *   capital inside a word     4 behind a small letter (camelCase), 1 more behind a capital
+ *   digit                     4: Llama 2, Mistral and Qwen give each a token, others three digits one
+ *   space                     0 for a single one, which belongs to the word that follows;
+ *                             4 before a digit; 1 for each further
+ *   apostrophe in a word      0
+ *   line break, other ASCII   4
+ *   two bytes in UTF-8        3 for Latin, Greek and Cyrillic letters, 4 for others
+ *   three bytes               4 for typographic punctuation,
+ *                             else 6 (ideographs, kana, Hangul, Thai, Devanagari)
+ *   four bytes                12 (emoji)
+ *   a byte that is no UTF-8   4
  *
  * English prose comes to 1.4 to 1.5 tokens a word, where GPT's vocabularies need 1.2 to 1.3 and
  * Llama 2 1.4. A line break ends every run, so units of lines add up.
@@ -122,11 +128,17 @@ size_t mc_tokens_units(mc_str text)
     struct counter c = {.text = text};
     size_t units = 0;
     while (c.at < text.len) {
+        enum kind kind = kind_of((uint8_t)text.data[c.at]);
         bool inside = c.run == RUN_SMALL || c.run == RUN_CAPITAL;
-        if (!inside && kind_of((uint8_t)text.data[c.at]) == SMALL)
+        if (kind == SMALL && !inside) {
             units += small_run_units(&c);
-        else
+        } else if (kind == SPACE) {
+            units += c.run == RUN_SPACE;
+            c.run = RUN_SPACE;
+            c.at++;
+        } else {
             units += next_units(&c);
+        }
     }
     return units;
 }

@@ -94,17 +94,47 @@ static enum mc_status open_text(struct mc_engine *engine, struct mc_error *err)
 }
 
 /*
+ * The folder of the cache cannot be written, or the cache does not fit: no reason to refuse work. What it
+ * holds is only a copy, so the cache in memory takes its place. cause: told in the log and in health.
+ */
+static enum mc_status open_in_memory_instead(struct mc_engine *engine, const char *cause,
+                                             struct mc_error *err)
+{
+    struct mc_buf text;
+    mc_buf_init(&text, 1024);
+    mc_buf_printf(
+        &text,
+        "kept in memory only: %s; make cache.dir writable, or set cache.persistent: false "
+        "or a smaller cache.max_bytes",
+        cause);
+    engine->cache_trouble = mc_buf_take(&text, NULL);
+    if (!engine->cache_trouble)
+        return mc_fail_memory(err);
+    mc_log(MC_LOG_WARNING, "cache", "%s", engine->cache_trouble);
+    return mc_cache_memory_open(&engine->settings.cache, &engine->cache, err);
+}
+
+/*
  * The cache comes before the store, whose watcher calls into it. A cache on disk remembers the errors of
  * earlier processes, which are not this one's.
  */
 static enum mc_status open_cache(struct mc_engine *engine, struct mc_error *err)
 {
     const struct mc_settings *settings = &engine->settings;
+    struct mc_error error;
     enum mc_status status = settings->cache_persistent
-                                ? mc_cache_lmdb_open(&settings->cache, &engine->cache, err)
-                                : mc_cache_memory_open(&settings->cache, &engine->cache, err);
-    if (status)
+                                ? mc_cache_lmdb_open(&settings->cache, &engine->cache, &error)
+                                : mc_cache_memory_open(&settings->cache, &engine->cache, &error);
+    if (settings->cache_persistent && (status == MC_IO || status == MC_DISK_FULL ||
+                                       status == MC_NO_MEMORY || status == MC_BUSY)) {
+        struct mc_error cause = error;
+        status = open_in_memory_instead(engine, cause.message, &error);
+    }
+    if (status) {
+        if (err)
+            *err = error;
         return status;
+    }
     struct mc_cache_stats stats;
     engine->cache->ops->stats(engine->cache, &stats);
     atomic_init(&engine->cache_errors, stats.errors);
@@ -120,6 +150,37 @@ static enum mc_status open_store(struct mc_engine *engine, struct mc_error *err)
     return mc_sqlite_store_open(&options, &engine->store, err);
 }
 
+/*
+ * Preferences are about the user and every agent reads them, so where agents are enabled nothing is learned
+ * from what not every agent may read: only from messages of no agent and, unless the agents are isolated,
+ * from public ones.
+ */
+static enum mc_status learn_isolated(const struct mc_message *message,
+                                     const struct mc_metadata *metadata, struct mc_arena *arena,
+                                     struct mc_signal **signals, size_t *count,
+                                     struct mc_error *err)
+{
+    *count = 0;
+    return message->agent_id.len > 0 ? MC_OK
+                                     : mc_signals_of(message, metadata, arena, signals, count, err);
+}
+
+static enum mc_status learn_public(const struct mc_message *message,
+                                   const struct mc_metadata *metadata, struct mc_arena *arena,
+                                   struct mc_signal **signals, size_t *count, struct mc_error *err)
+{
+    mc_learn_fn learn =
+        message->visibility == MC_VISIBILITY_PUBLIC ? mc_signals_of : learn_isolated;
+    return learn(message, metadata, arena, signals, count, err);
+}
+
+static mc_learn_fn learn_hook(const struct mc_agents_options *agents)
+{
+    if (!agents->enabled)
+        return mc_signals_of;
+    return agents->mode == MC_SHARING_ISOLATED ? learn_isolated : learn_public;
+}
+
 static enum mc_status start_pool(struct mc_engine *engine, struct mc_error *err)
 {
     struct mc_pool_options options = engine->settings.pool;
@@ -127,7 +188,7 @@ static enum mc_status start_pool(struct mc_engine *engine, struct mc_error *err)
     options.metrics = engine->metrics;
     options.vocabulary = engine->vocabulary;
     options.trivial = engine->trivial;
-    options.learn = mc_signals_of;
+    options.learn = learn_hook(&engine->settings.agents);
     options.enriched = on_enriched;
     options.died = on_died;
     options.context = engine;
@@ -181,6 +242,7 @@ enum mc_status mc_engine_open(const struct mc_config *config, struct mc_engine *
     if (!made)
         return mc_fail_memory(err);
     made->opened_us = mc_time_monotonic_us();
+    mc_mutex_init(&made->ingest_failures.mutex);
     enum mc_status status = mc_settings_read(config, &made->settings, err);
     if (!status)
         status = open_parts(made, err);
@@ -188,8 +250,8 @@ enum mc_status mc_engine_open(const struct mc_config *config, struct mc_engine *
         mc_engine_close(made);
         return status;
     }
-    mc_log(MC_LOG_INFO, "engine", "opened %s with %d workers", made->settings.sqlite.path,
-           made->settings.pool.workers);
+    mc_log(MC_LOG_INFO, "engine", "opened %s with %d worker%s", made->settings.sqlite.path,
+           made->settings.pool.workers, made->settings.pool.workers == 1 ? "" : "s");
     *engine = made;
     return MC_OK;
 }
@@ -212,6 +274,8 @@ void mc_engine_close(struct mc_engine *engine)
     mc_vocabulary_free(engine->vocabulary);
     mc_metrics_free(engine->metrics);
     mc_settings_fini(&engine->settings);
+    mc_mutex_fini(&engine->ingest_failures.mutex);
+    mc_free(engine->cache_trouble);
     free(engine);
 }
 

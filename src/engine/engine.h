@@ -8,12 +8,22 @@
 
 #include "base/arena.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 #include "context/context.h"
 #include "engine/schedule.h"
 #include "engine/settings.h"
 #include "enrich/pool.h"
 #include "memory/agents.h"
 #include "memory/preferences.h"
+
+/* Calls to store messages that failed, since the last one that did not. */
+struct mc_ingest_failures {
+    mc_mutex mutex;   /* guards what follows but calls, which may be read without it */
+    atomic_int calls; /* 0: the last one succeeded */
+    uint64_t messages;
+    int64_t last_us; /* monotonic */
+    char error[256];
+};
 
 struct mc_engine {
     struct mc_settings settings;
@@ -25,11 +35,14 @@ struct mc_engine {
     struct mc_agents *agents;
     struct mc_preferences *preferences;
     _Atomic(struct mc_pool *) pool;
-    struct mc_schedule *schedule;  /* of tier migration; NULL when retention.schedule is off */
-    struct mc_retrieval retrieval; /* borrows from the above */
-    int64_t opened_us;             /* monotonic */
-    atomic_bool agents_stale;      /* another process may have registered agents */
-    atomic_ullong cache_errors;    /* of the cache, as far as they are counted in the metrics */
+    struct mc_schedule *schedule;   /* of tier migration; NULL when retention.schedule is off */
+    struct mc_retrieval retrieval;  /* borrows from the above */
+    int64_t opened_us;              /* monotonic */
+    atomic_bool agents_stale;       /* another process may have registered agents */
+    atomic_ullong cache_errors;     /* of the cache, as far as they are counted in the metrics */
+    _Atomic int64_t cache_error_us; /* monotonic: when new ones were last seen, 0: never */
+    char *cache_trouble; /* why the cache is not on disk as configured; NULL when it is */
+    struct mc_ingest_failures ingest_failures;
 };
 
 /* The memory of one request: what is read and written while it is answered. */

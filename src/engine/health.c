@@ -31,6 +31,23 @@ static void write_check(struct mc_json_writer *w, const char *name, bool ok, con
     mc_json_end(w, '}');
 }
 
+/* A cache in trouble makes reads slower, not wrong: it is told, and health stays green. */
+static bool describe_cache(const struct mc_engine *engine, const struct mc_snapshot *s, char *text,
+                           size_t size)
+{
+    const char *name = engine->cache->ops->name;
+    if (engine->cache_trouble)
+        snprintf(text, size, "%s: %s", name, engine->cache_trouble);
+    else if (s->cache_failing)
+        snprintf(text, size,
+                 "%s: new errors within the last minute (%llu in all); check cache.dir: free "
+                 "space and permission to write",
+                 name, (unsigned long long)s->cache.errors);
+    else
+        snprintf(text, size, "%s", name);
+    return !engine->cache_trouble && !s->cache_failing;
+}
+
 enum mc_status mc_engine_health(struct mc_engine *engine, bool *healthy, char **json,
                                 struct mc_error *err)
 {
@@ -44,6 +61,10 @@ enum mc_status mc_engine_health(struct mc_engine *engine, bool *healthy, char **
     enum mc_status ping = engine->store->ops->ping(engine->store, &error);
     if (ping)
         add_reason(&reasons, error.message);
+    char lost[400], cache[512];
+    bool storing = !mc_snapshot_ingest_issue(&s, lost, sizeof(lost));
+    if (!storing)
+        add_reason(&reasons, lost);
     int issues = mc_snapshot_issues(engine, &s, add_reason, &reasons);
     mc_json_end(&reasons.w, ']');
     bool ok = reasons.count == 0;
@@ -59,13 +80,15 @@ enum mc_status mc_engine_health(struct mc_engine *engine, bool *healthy, char **
     mc_json_member_text(&w, "version", mc_version());
     mc_json_key(&w, "checks");
     mc_json_begin(&w, '{');
-    write_check(&w, "store", !ping, ping ? error.message : engine->store->ops->name);
+    const char *store = storing ? engine->store->ops->name : lost;
+    write_check(&w, "store", !ping && storing, ping ? error.message : store);
     write_check(&w, "workers", issues == 0, s.pool.paused ? "paused" : "running");
     char queue[96];
     snprintf(queue, sizeof(queue), "%lld waiting, %lld dead",
              (long long)(s.queue.ready + s.queue.leased), (long long)s.queue.dead);
     write_check(&w, "queue", !s.store_status, queue);
-    write_check(&w, "cache", true, engine->cache->ops->name);
+    bool cache_ok = describe_cache(engine, &s, cache, sizeof(cache));
+    write_check(&w, "cache", cache_ok, cache);
     mc_json_end(&w, '}');
     mc_json_end(&w, '}');
     mc_buf_fini(&reasons.buf);
@@ -76,6 +99,10 @@ enum mc_status mc_engine_health(struct mc_engine *engine, bool *healthy, char **
 }
 
 /* ---- Doctor ---- */
+
+static const char RESTORE[] =
+    "stop every program that uses the file, keep a copy of it, and put the latest backup (mindcore "
+    "backup) in its place; without one, save what is left with: sqlite3 FILE .recover";
 
 struct doctor {
     struct mc_json_writer w;
@@ -108,7 +135,7 @@ static void check_data(struct mc_engine *engine, struct doctor *doctor)
 {
     struct mc_error error;
     if (engine->store->ops->check(engine->store, note_problem, doctor, &error)) {
-        report(doctor, "data", false, error.message, "restore the latest backup into a new file");
+        report(doctor, "data", false, error.message, RESTORE);
         return;
     }
     char detail[480];
@@ -117,8 +144,7 @@ static void check_data(struct mc_engine *engine, struct doctor *doctor)
     else
         snprintf(detail, sizeof(detail), "%d problems, first: %s", doctor->problems,
                  doctor->first_problem);
-    report(doctor, "data", doctor->problems == 0, detail,
-           "make a copy of the file, export the users, and import them into a new database");
+    report(doctor, "data", doctor->problems == 0, detail, RESTORE);
 }
 
 struct last_issue {
@@ -138,14 +164,20 @@ static void check_queue(struct mc_engine *engine, struct doctor *doctor)
     struct last_issue issue = {.text = "as many as configured, no job too old"};
     int issues = mc_snapshot_issues(engine, &s, keep_issue, &issue);
     report(doctor, "workers", issues == 0, issue.text,
-           "raise enrichment.workers, or see the log for what fails");
+           s.store_status == MC_CORRUPT
+               ? RESTORE
+               : "raise enrichment.workers, or see the log for what fails");
     char detail[96];
     snprintf(detail, sizeof(detail), "%lld dead jobs", (long long)s.queue.dead);
     report(doctor, "dead jobs", s.queue.dead == 0, detail,
            "see `mindcore queue list`, then `mindcore queue retry`");
-    snprintf(detail, sizeof(detail), "%s, %llu errors", engine->cache->ops->name,
-             (unsigned long long)s.cache.errors);
-    report(doctor, "cache", s.cache.errors == 0, detail,
+    char cache[512];
+    if (engine->cache_trouble)
+        describe_cache(engine, &s, cache, sizeof(cache));
+    else
+        snprintf(cache, sizeof(cache), "%s, %llu errors", engine->cache->ops->name,
+                 (unsigned long long)s.cache.errors);
+    report(doctor, "cache", !engine->cache_trouble && s.cache.errors == 0, cache,
            "check cache.dir: free space and permission to write");
 }
 
@@ -162,7 +194,7 @@ enum mc_status mc_engine_doctor(struct mc_engine *engine, bool *ok, char **json,
     struct mc_error error;
     enum mc_status ping = engine->store->ops->ping(engine->store, &error);
     report(&doctor, "database", !ping, ping ? error.message : "reads and writes",
-           "check free space and permissions of the folder");
+           ping == MC_CORRUPT ? RESTORE : "check free space and permissions of the folder");
     check_data(engine, &doctor);
     check_queue(engine, &doctor);
     mc_json_end(&doctor.w, ']');

@@ -1,5 +1,7 @@
 #include <mindcore/message.h>
 
+#include <stdio.h>
+
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/id.h"
@@ -96,6 +98,27 @@ static void settle(struct ingest *ingest, struct mc_put *put, struct mc_ingest_r
                                put->thread_messages, ingest->now_us);
 }
 
+/* Keeps account of failures in a row, for health: a store that takes no messages is no store. */
+static void note_outcome(struct ingest *ingest, enum mc_status status, const char *error)
+{
+    struct mc_ingest_failures *failures = &ingest->engine->ingest_failures;
+    bool failed = status && mc_status_http(status) >= 500;
+    if (!failed && atomic_load(&failures->calls) == 0)
+        return;
+    mc_mutex_lock(&failures->mutex);
+    if (failed) {
+        atomic_fetch_add(&failures->calls, 1);
+        failures->messages += ingest->put_count;
+        failures->last_us = mc_time_monotonic_us();
+        snprintf(failures->error, sizeof(failures->error), "%.*s", (int)sizeof(failures->error) - 1,
+                 error);
+    } else if (!status) {
+        atomic_store(&failures->calls, 0);
+        failures->messages = 0;
+    }
+    mc_mutex_unlock(&failures->mutex);
+}
+
 /*
  * Stores what passed the checks and tells cache, counters and workers. Nothing can fail behind the
  * commit: a caller who is told of a failure may store the same again.
@@ -107,10 +130,15 @@ static enum mc_status store_all(struct ingest *ingest, struct mc_message_list *s
     if (ingest->put_count == 0)
         return MC_OK;
     int64_t started_us = mc_time_monotonic_us();
+    struct mc_error error;
     enum mc_status status =
-        engine->store->ops->put(engine->store, ingest->puts, ingest->put_count, err);
-    if (status)
+        engine->store->ops->put(engine->store, ingest->puts, ingest->put_count, &error);
+    note_outcome(ingest, status, error.message);
+    if (status) {
+        if (err)
+            *err = error;
         return status;
+    }
     bool created = false;
     for (size_t i = 0; i < ingest->put_count; i++) {
         struct mc_put *put = &ingest->puts[i];

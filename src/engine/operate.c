@@ -184,6 +184,8 @@ enum mc_status mc_engine_status(struct mc_engine *engine, char **json, struct mc
     mc_json_member_text(w, "backend", engine->cache->ops->name);
     mc_json_member_integer(w, "threads", (int64_t)s.cache.threads);
     mc_json_member_integer(w, "size_bytes", (int64_t)s.cache.bytes);
+    mc_json_member_integer(w, "cache_hits", (int64_t)s.cache.hits);
+    mc_json_member_integer(w, "cache_misses", (int64_t)s.cache.misses);
     mc_json_member_number(w, "hit_rate", mc_snapshot_hit_rate(&s));
     mc_json_end(w, '}');
     mc_json_key(w, "workers");

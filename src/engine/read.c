@@ -120,8 +120,11 @@ static enum mc_status assemble(struct mc_engine *engine, const struct mc_context
     if (status)
         return status;
     int64_t now_us = query->now_us ? query->now_us : mc_time_now_us();
-    return mc_retrieve_context(&engine->retrieval, query, &reader, mc_buf_str(&preferences), now_us,
-                               context, err);
+    struct mc_context_query settled = *query;
+    if (settled.mode == MC_CONTEXT_AUTO)
+        settled.mode = engine->settings.context_mode;
+    return mc_retrieve_context(&engine->retrieval, &settled, &reader, mc_buf_str(&preferences),
+                               now_us, context, err);
 }
 
 enum mc_status mc_context_assemble(struct mc_engine *engine, const struct mc_context_query *query,

@@ -78,23 +78,12 @@ enum mc_status mc_preferences_apply(struct mc_engine *engine, mc_str user_id, ch
 
 /* ---- Agents ---- */
 
-/* Agents registered by another process are seen by these too. */
-static enum mc_status refresh(struct mc_engine *engine, struct mc_error *err)
-{
-    if (!atomic_exchange(&engine->agents_stale, false))
-        return MC_OK;
-    enum mc_status status = mc_agents_reload(engine->agents, err);
-    if (status)
-        atomic_store(&engine->agents_stale, true);
-    return status;
-}
-
 enum mc_status mc_agent_register(struct mc_engine *engine, const struct mc_agent_input *agent,
                                  char **json, struct mc_error *err)
 {
     mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, MC_RESULT_MAX);
-    enum mc_status status = refresh(engine, err);
+    enum mc_status status = mc_engine_refresh_agents(engine, err);
     if (!status)
         status = mc_agents_register(engine->agents, agent, &buf, err);
     return finish(status, &buf, json, err);
@@ -105,7 +94,7 @@ enum mc_status mc_agent_register_json(struct mc_engine *engine, mc_str object, c
 {
     mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, MC_RESULT_MAX);
-    enum mc_status status = refresh(engine, err);
+    enum mc_status status = mc_engine_refresh_agents(engine, err);
     if (!status)
         status = mc_agents_register_json(engine->agents, object, &buf, err);
     return finish(status, &buf, json, err);
@@ -124,7 +113,7 @@ enum mc_status mc_agent_get(struct mc_engine *engine, mc_str agent_id, char **js
     mc_buf_init(&buf, MC_RESULT_MAX);
     enum mc_status status = mc_input_check_id("agent_id", agent_id, err);
     if (!status)
-        status = refresh(engine, err);
+        status = mc_engine_refresh_agents(engine, err);
     if (!status)
         status = mc_agents_get(engine->agents, agent_id, &buf, err);
     return finish(status, &buf, json, err);
@@ -134,7 +123,7 @@ enum mc_status mc_agent_list(struct mc_engine *engine, char **json, struct mc_er
 {
     mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, MC_RESULT_MAX);
-    enum mc_status status = refresh(engine, err);
+    enum mc_status status = mc_engine_refresh_agents(engine, err);
     if (!status)
         status = mc_agents_list(engine->agents, &buf, err);
     return finish(status, &buf, json, err);
@@ -144,7 +133,7 @@ enum mc_status mc_agent_stats(struct mc_engine *engine, char **json, struct mc_e
 {
     mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, MC_RESULT_MAX);
-    enum mc_status status = refresh(engine, err);
+    enum mc_status status = mc_engine_refresh_agents(engine, err);
     if (!status)
         status = mc_agents_stats(engine->agents, &buf, err);
     return finish(status, &buf, json, err);
@@ -178,9 +167,12 @@ enum mc_status mc_user_erase(struct mc_engine *engine, mc_str user_id, char **js
     if (status)
         return status;
     struct mc_erased erased;
+    mc_preferences_lock(engine->preferences, user_id);
     status = engine->store->ops->erase(engine->store, user_id, &erased, err);
+    mc_preferences_unlock(engine->preferences, user_id);
     uint64_t cached =
         engine->cache->ops->drop(engine->cache, user_id, MC_STR_NONE, mc_time_now_us());
+    bool wiped = engine->cache->ops->wipe(engine->cache, mc_time_now_us());
     if (status)
         return status;
     mc_auto(mc_buf_fini) struct mc_buf buf;
@@ -198,6 +190,7 @@ enum mc_status mc_user_erase(struct mc_engine *engine, mc_str user_id, char **js
     mc_json_member_integer(&w, "signals", erased.signals);
     mc_json_member_integer(&w, "cached_threads", (int64_t)cached);
     mc_json_member_boolean(&w, "verified", erased.verified);
+    mc_json_member_boolean(&w, "wiped", erased.wiped && wiped);
     mc_json_end(&w, '}');
     return mc_engine_result(&buf, json, err);
 }
@@ -273,6 +266,25 @@ static enum mc_status export_preferences(struct mc_engine *engine, mc_str user_i
     return MC_OK;
 }
 
+struct export_signals {
+    struct export *export;
+    mc_str user_id;
+};
+
+static bool export_signal(void *context, const struct mc_signal *signal)
+{
+    const struct export_signals *signals = context;
+    export_begin(signals->export, "signal");
+    struct mc_json_writer *w = &signals->export->w;
+    mc_json_member_string(w, "user_id", signals->user_id);
+    mc_json_member_string(w, "field", signal->field);
+    mc_json_member_string(w, "value", signal->value);
+    mc_json_member_integer(w, "count", signal->count);
+    mc_json_key(w, "last_seen");
+    mc_json_put_time(w, signal->last_seen_us);
+    return export_end(signals->export);
+}
+
 #define EXPORT_SUMMARIES_MAX 100000
 
 static enum mc_status export_all(struct mc_engine *engine, mc_str user_id,
@@ -286,6 +298,9 @@ static enum mc_status export_all(struct mc_engine *engine, mc_str user_id,
                                                export_summary, export, err);
     if (!status && !export->stopped)
         status = export_preferences(engine, user_id, export, err);
+    struct export_signals signals = {export, user_id};
+    if (!status && !export->stopped)
+        status = engine->store->ops->signals(engine->store, user_id, export_signal, &signals, err);
     if (!status && export->stopped)
         status = mc_fail(err, MC_CANCELLED, "the export was stopped");
     return status;

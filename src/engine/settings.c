@@ -211,6 +211,9 @@ static void read_memory(struct mc_settings *settings, const struct mc_config *co
     settings->half_life_us =
         (int64_t)(mc_config_number(config, "retention.half_life_days") * (double)MC_US_PER_DAY);
     settings->schedule_us = schedule_us(config);
+    const char *mode = mc_config_get(config, "context.mode");
+    if (!mode || !mc_context_mode_parse(mc_str_of(mode), &settings->context_mode))
+        settings->context_mode = MC_CONTEXT_AUTO;
     settings->context_max_messages = (size_t)mc_config_integer(config, "context.max_messages");
     settings->context_max_tokens = (size_t)mc_config_integer(config, "context.max_tokens");
     settings->health_max_oldest_us = mc_config_duration_us(config, "health.max_oldest_job");
@@ -230,6 +233,45 @@ static void warn_of_models(const struct mc_config *config)
     }
 }
 
+/* What was set and cannot have an effect must not go unnoticed. */
+static void warn_of_idle(const struct mc_config *config)
+{
+    static const struct {
+        const char *key, *why;
+    } IDLE[] = {
+        {"database.host", "the database is SQLite"},
+        {"database.port", "the database is SQLite"},
+        {"database.name", "the database is SQLite"},
+        {"database.user", "the database is SQLite"},
+        {"database.password", "the database is SQLite"},
+        {"database.sslmode", "the database is SQLite"},
+        {"database.pool_size", "the database is SQLite"},
+        {"database.max_overflow", "the database is SQLite"},
+        {"database.pool_timeout", "the database is SQLite"},
+        {"database.pgbouncer", "the database is SQLite"},
+        {"database.replicas", "the database is SQLite"},
+        {"enrichment.batch", "this build has no models"},
+        {"llm.llama_cpp.n_ctx", "this build has no models"},
+        {"llm.llama_cpp.n_threads", "this build has no models"},
+        {"llm.llama_cpp.n_gpu_layers", "this build has no models"},
+        {"llm.llama_cpp.verbose", "this build has no models"},
+        {"llm.openai.base_url", "this build has no models"},
+        {"llm.openai.model", "this build has no models"},
+        {"llm.openai.timeout", "this build has no models"},
+        {"llm.openai.max_retries", "this build has no models"},
+        {"llm.openai.prices", "this build has no models"},
+    };
+    for (size_t i = 0; i < mc_countof(IDLE); i++) {
+        if (mc_config_source(config, IDLE[i].key) != MC_SOURCE_DEFAULT)
+            mc_log(MC_LOG_WARNING, "engine", "%s is set but has no effect: %s", IDLE[i].key,
+                   IDLE[i].why);
+    }
+    const char *mode = mc_config_get(config, "context.mode");
+    if (mode && strcmp(mode, "llm") == 0)
+        mc_log(MC_LOG_WARNING, "engine",
+               "context.mode is llm, but this build has no models: contexts are assembled without");
+}
+
 static enum mc_status read_all(struct mc_settings *settings, const struct mc_config *config,
                                struct mc_error *err)
 {
@@ -239,6 +281,7 @@ static enum mc_status read_all(struct mc_settings *settings, const struct mc_con
                              "llm.provider %s is not part of this build; use auto or builtin",
                              provider);
     warn_of_models(config);
+    warn_of_idle(config);
     enum mc_status status = read_store(settings, config, err);
     if (!status)
         status = read_cache(settings, config, err);

@@ -23,6 +23,7 @@ struct mc_settings {
     struct mc_tiers_options tiers;
     mc_str trivial_patterns; /* JSON array */
     mc_str vocabulary;       /* JSON object for mc_vocabulary_extend_json */
+    enum mc_context_mode context_mode;
     size_t context_max_messages;
     size_t context_max_tokens;
     int64_t half_life_us;

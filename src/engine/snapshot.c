@@ -1,11 +1,35 @@
 #include "engine/snapshot.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/time.h"
 
-/* This many failures of the store in a row make the workers unhealthy. */
+/* This many failures of the store in a row make the workers, or storing messages, unhealthy. */
 #define CONSECUTIVE_ERRORS_MAX 3
+
+/*
+ * What failed longer ago says little of now. It must not keep health red for ever either: a program that is
+ * sent no messages because it is unhealthy would never show that it is well again.
+ */
+#define RECENT_US (60 * MC_US_PER_SECOND)
+
+static bool is_recent(int64_t monotonic_us)
+{
+    return monotonic_us && mc_time_monotonic_us() - monotonic_us < RECENT_US;
+}
+
+static void read_ingest(struct mc_engine *engine, struct mc_snapshot *s)
+{
+    struct mc_ingest_failures *failures = &engine->ingest_failures;
+    mc_mutex_lock(&failures->mutex);
+    if (is_recent(failures->last_us)) {
+        s->ingest_failures = atomic_load(&failures->calls);
+        s->ingest_lost = failures->messages;
+        memcpy(s->ingest_error, failures->error, sizeof(s->ingest_error));
+    }
+    mc_mutex_unlock(&failures->mutex);
+}
 
 static void read_counts(struct mc_engine *engine, struct mc_snapshot *s)
 {
@@ -32,6 +56,7 @@ static void count_cache_errors(struct mc_engine *engine, uint64_t errors)
     while (counted < errors) {
         if (atomic_compare_exchange_weak(&engine->cache_errors, &counted, errors)) {
             mc_metrics_add(engine->metrics, MC_COUNT_ERROR_CACHE, errors - counted);
+            atomic_store(&engine->cache_error_us, mc_time_monotonic_us());
             return;
         }
     }
@@ -44,6 +69,8 @@ void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot)
     mc_pool_read(engine->pool, &s.pool);
     engine->cache->ops->stats(engine->cache, &s.cache);
     count_cache_errors(engine, s.cache.errors);
+    s.cache_failing = is_recent(atomic_load(&engine->cache_error_us));
+    read_ingest(engine, &s);
     read_counts(engine, &s);
     if (s.queue.oldest_us > 0 && s.queue.oldest_us < s.now_us)
         s.oldest_age_s = (double)(s.now_us - s.queue.oldest_us) / 1e6;
@@ -75,6 +102,15 @@ double mc_snapshot_hit_rate(const struct mc_snapshot *s)
 {
     uint64_t reads = s->cache.hits + s->cache.misses;
     return reads ? (double)s->cache.hits / (double)reads : 1;
+}
+
+bool mc_snapshot_ingest_issue(const struct mc_snapshot *s, char *text, size_t size)
+{
+    if (s->ingest_failures < CONSECUTIVE_ERRORS_MAX)
+        return false;
+    snprintf(text, size, "the last %llu messages could not be stored: %s",
+             (unsigned long long)s->ingest_lost, s->ingest_error);
+    return true;
 }
 
 int mc_snapshot_issues(const struct mc_engine *engine, const struct mc_snapshot *s,

@@ -11,6 +11,10 @@ struct mc_snapshot {
     struct mc_queue_stats queue;
     struct mc_pool_state pool;
     struct mc_cache_stats cache;
+    bool cache_failing;  /* new errors of the cache were seen within the last minute */
+    int ingest_failures; /* calls to store messages that failed in a row, the last within a minute */
+    uint64_t ingest_lost; /* messages of these calls */
+    char ingest_error[256];
     uint64_t trivial, builtin, llm, errors;
     double average_ms;   /* time of one enrichment */
     double oldest_age_s; /* of the oldest job that is not dead, 0 when none */
@@ -24,6 +28,9 @@ uint64_t mc_snapshot_processed(const struct mc_snapshot *snapshot);
 double mc_snapshot_error_rate(const struct mc_snapshot *snapshot);
 /* Fraction of reads that the cache answered; 1 when there were none, so that an idle engine is not alarming. */
 double mc_snapshot_hit_rate(const struct mc_snapshot *snapshot);
+
+/* Says why messages cannot be stored, when that is so; whether it is. */
+bool mc_snapshot_ingest_issue(const struct mc_snapshot *snapshot, char *text, size_t size);
 
 /* Calls issue for each thing that is wrong with the workers or the queue; the number of them. */
 typedef void (*mc_issue_fn)(void *context, const char *text);

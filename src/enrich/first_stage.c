@@ -33,6 +33,18 @@ static void append_labels(struct mc_buf *out, char kind, const mc_str *names, si
     }
 }
 
+static bool is_lasting(const struct mc_metadata *metadata)
+{
+    static const char *const tags[] = {"personal", "preference", "remember"};
+    for (size_t i = 0; i < metadata->tag_count; i++) {
+        for (size_t k = 0; k < mc_countof(tags); k++) {
+            if (mc_str_equal(metadata->tags[i], mc_str_of(tags[k])))
+                return true;
+        }
+    }
+    return false;
+}
+
 static enum mc_status index_tokens(mc_str text, const struct mc_metadata *metadata,
                                    struct mc_arena *arena, struct mc_buf *out, struct mc_error *err)
 {
@@ -51,6 +63,8 @@ static enum mc_status index_tokens(mc_str text, const struct mc_metadata *metada
     append_labels(out, MC_LABEL_CATEGORY, metadata->categories, metadata->category_count);
     if (metadata->intent.len > 0)
         append_labels(out, MC_LABEL_INTENT, &metadata->intent, 1);
+    if (is_lasting(metadata))
+        mc_buf_text(out, " " MC_LABEL_LASTING);
     if (before == 0 && out->len > 0) { /* nothing but labels: no space in front */
         memmove(out->data, out->data + 1, out->len);
         out->len--;

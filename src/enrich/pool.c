@@ -326,6 +326,14 @@ static enum mc_status work_once(struct worker *worker, size_t *found, struct mc_
 
 /* ---- The thread ---- */
 
+/* No job is left that could fail again: another process did them, or they are gone. */
+static void forget_errors(struct mc_pool *pool)
+{
+    mc_mutex_lock(&pool->mutex);
+    pool->consecutive_errors = 0;
+    mc_mutex_unlock(&pool->mutex);
+}
+
 /* When to look again without being woken: the earliest due time, at most SLEEP_MAX_US away. */
 static int64_t next_look_us(struct worker *worker)
 {
@@ -335,6 +343,8 @@ static int64_t next_look_us(struct worker *worker)
     struct mc_store *store = worker->pool->options.store;
     if (store->ops->queue(store, now, &stats, &ignored))
         return monotonic + STORE_RETRY_US;
+    if (stats.ready + stats.leased == 0)
+        forget_errors(worker->pool);
     int64_t wait = stats.next_due_us ? stats.next_due_us - now : SLEEP_MAX_US;
     if (wait < 0)
         wait = 0;
@@ -363,17 +373,18 @@ static bool wait_for_work(struct worker *worker, int64_t until_us)
     return go_on;
 }
 
-static void go_idle(struct worker *worker, bool worked)
+/* failed: the store did. A claim that found nothing has proved nothing, and clears no errors. */
+static void go_idle(struct worker *worker, bool failed, size_t found)
 {
     struct mc_pool *pool = worker->pool;
     mc_mutex_lock(&pool->mutex);
     pool->busy--;
     pool->rounds++;
     atomic_store(&worker->busy_since, 0);
-    if (worked) {
+    if (!failed)
         pool->last_finished_us = mc_time_now_us();
+    if (!failed && found > 0)
         pool->consecutive_errors = 0;
-    }
     mc_cond_broadcast(&pool->idle);
     mc_mutex_unlock(&pool->mutex);
 }
@@ -388,7 +399,7 @@ static void *worker_run(void *context)
         enum mc_status status = work_once(worker, &found, &error);
         if (status)
             note_error(worker->pool, &error, true);
-        go_idle(worker, !status);
+        go_idle(worker, status != MC_OK, found);
         if (status) {
             until_us = mc_time_monotonic_us() + STORE_RETRY_US;
         } else if (found > 0) {

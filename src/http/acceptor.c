@@ -7,7 +7,9 @@
 #include "http/connection.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -20,38 +22,85 @@
 static const char too_many[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
                                "Content-Length: 0\r\nRetry-After: 1\r\n\r\n";
 
-static bool has_room(struct mc_http_server *server, const struct sockaddr *peer)
+void mc_http_forget_pending(struct mc_http_server *server, int fd)
 {
-    size_t all = 0;
+    for (size_t i = server->pending_count; i > 0; i--) {
+        if (server->pending[i - 1].fd == fd)
+            server->pending[i - 1] = server->pending[--server->pending_count];
+    }
+}
+
+/*
+ * True when the connection may be dealt out; it is pending then. One that the transport dropped
+ * without a word is forgotten when its descriptor comes again.
+ */
+static bool take_place(struct mc_http_server *server, int fd, const struct sockaddr_storage *peer)
+{
+    const struct sockaddr *address = (const struct sockaddr *)peer;
     size_t of_peer = 0;
-    bool counts = !mc_http_is_loopback(peer);
+    bool counts = !mc_http_is_loopback(address);
     mc_mutex_lock(&server->mutex);
+    mc_http_forget_pending(server, fd);
+    size_t all = server->pending_count;
+    for (size_t i = 0; counts && i < server->pending_count; i++)
+        of_peer += mc_http_same_host((const struct sockaddr *)&server->pending[i].peer, address);
     for (struct mc_list *at = server->connections.next; at != &server->connections; at = at->next) {
         const struct mc_http_connection *c = mc_container_of(at, struct mc_http_connection, node);
         all++;
-        of_peer += counts && mc_http_same_host((const struct sockaddr *)&c->peer, peer);
+        of_peer += counts && mc_http_same_host((const struct sockaddr *)&c->peer, address);
     }
+    bool fits = all < server->max_connections && of_peer < server->max_peer_connections;
+    if (fits)
+        server->pending[server->pending_count++] = (struct mc_http_pending){fd, *peer};
     mc_mutex_unlock(&server->mutex);
-    return all < server->max_connections && of_peer < server->max_peer_connections;
+    return fits;
+}
+
+static void refuse(int fd)
+{
+    mc_log(MC_LOG_DEBUG, "http", "refused a connection: too many are open");
+    (void)send(fd, too_many, sizeof(too_many) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    /* What was not read would make close send a reset, which may overtake the answer. */
+    char unread[1024];
+    (void)shutdown(fd, SHUT_WR);
+    for (int i = 0; i < 8 && recv(fd, unread, sizeof(unread), MSG_DONTWAIT) > 0; i++)
+        continue;
+    close(fd);
+}
+
+/* With no descriptor left, the reserve answers the connections that wait; false when it is gone. */
+static bool refuse_one(struct mc_http_server *server)
+{
+    if (server->reserve_fd < 0)
+        server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (server->reserve_fd < 0)
+        return false;
+    close(server->reserve_fd);
+    int fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        refuse(fd);
+    server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return fd >= 0;
 }
 
 /* False when there are no descriptors left. */
 static bool accept_one(struct mc_http_server *server)
 {
-    struct sockaddr_storage peer;
+    struct sockaddr_storage peer = {0};
     socklen_t len = sizeof(peer);
     int fd =
         accept4(server->listen_fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+        return refuse_one(server);
     if (fd < 0)
-        return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
-    if (has_room(server, (const struct sockaddr *)&peer)) {
-        /* On failure the transport has closed the descriptor. */
+        return errno != ENOBUFS && errno != ENOMEM;
+    if (take_place(server, fd, &peer)) {
+        /* On failure the transport has closed the descriptor, and it stays pending until it comes
+         * again. */
         (void)MHD_add_connection(server->daemon, fd, (const struct sockaddr *)&peer, len);
         return true;
     }
-    mc_log(MC_LOG_DEBUG, "http", "refused a connection: too many are open");
-    (void)send(fd, too_many, sizeof(too_many) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    close(fd);
+    refuse(fd);
     return true;
 }
 
@@ -66,7 +115,8 @@ static void *accept_all(void *context)
             return NULL;
         if (ready <= 0 || !fds[1].revents || accept_one(server))
             continue;
-        mc_log(MC_LOG_WARNING, "http", "no descriptors left for new connections");
+        mc_log(MC_LOG_WARNING, "http",
+               "no descriptors or memory left for new connections; raise ulimit -n");
         if (poll(fds, 1, NO_DESCRIPTOR_PAUSE_MS) > 0)
             return NULL;
     }
@@ -74,6 +124,10 @@ static void *accept_all(void *context)
 
 enum mc_status mc_http_acceptor_start(struct mc_http_server *server, struct mc_error *err)
 {
+    server->pending = calloc(server->max_connections, sizeof(*server->pending));
+    if (!server->pending)
+        return mc_fail_memory(err);
+    server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server->stop_fd < 0)
         return mc_fail(err, MC_IO, "cannot make an event descriptor: %s", strerror(errno));
@@ -94,5 +148,7 @@ void mc_http_acceptor_stop(struct mc_http_server *server)
         close(server->stop_fd);
     if (server->listen_fd >= 0)
         close(server->listen_fd);
-    server->stop_fd = server->listen_fd = -1;
+    if (server->reserve_fd >= 0)
+        close(server->reserve_fd);
+    server->stop_fd = server->listen_fd = server->reserve_fd = -1;
 }

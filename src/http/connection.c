@@ -50,6 +50,7 @@ static void open_connection(struct mc_http_server *server, struct mc_http_connec
     if (mc_list_empty(&server->connections))
         mc_cond_signal(&server->keep);
     mc_list_push_back(&server->connections, &c->node);
+    mc_http_forget_pending(server, c->fd);
     mc_mutex_unlock(&server->mutex);
 }
 

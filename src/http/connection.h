@@ -15,6 +15,12 @@
 #include "http/pool.h"
 #include "http/server.h"
 
+/* Accepted, and dealt out to an event thread that has not taken it yet. */
+struct mc_http_pending {
+    int fd;
+    struct sockaddr_storage peer;
+};
+
 struct mc_http_server {
     struct mc_engine *engine;
     struct MHD_Daemon *daemon;
@@ -31,7 +37,8 @@ struct mc_http_server {
     bool metrics_only;
 
     int listen_fd;
-    int stop_fd; /* tells the acceptor to end */
+    int stop_fd;    /* tells the acceptor to end */
+    int reserve_fd; /* given up to answer a connection when there are no descriptors left */
     bool acceptor_runs;
     pthread_t acceptor;
 
@@ -45,6 +52,8 @@ struct mc_http_server {
     mc_cond idle;   /* active became 0 while draining */
     mc_cond keep;   /* the keeper has something to do */
     struct mc_list connections;
+    struct mc_http_pending *pending; /* room for max_connections */
+    size_t pending_count;
     bool keeper_stops;
     bool keeper_runs;
     pthread_t keeper;
@@ -107,6 +116,8 @@ void mc_http_send_now(struct mc_http_connection *c);
 MC_MUST_CHECK enum mc_status mc_http_acceptor_start(struct mc_http_server *server,
                                                     struct mc_error *err);
 void mc_http_acceptor_stop(struct mc_http_server *server);
+/* The connection of that descriptor is no longer pending. Called with the mutex held. */
+void mc_http_forget_pending(struct mc_http_server *server, int fd);
 
 /* keeper.c: closes connections whose deadline has passed. */
 MC_MUST_CHECK enum mc_status mc_http_keeper_start(struct mc_http_server *server,

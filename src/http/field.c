@@ -6,22 +6,13 @@
 #include "base/str.h"
 #include "base/utf8.h"
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* The byte of the escape at text[at], or -1. */
 static int escape_at(mc_str text, size_t at)
 {
     if (at + 2 >= text.len)
         return -1;
-    int high = hex_digit(text.data[at + 1]);
-    int low = hex_digit(text.data[at + 2]);
+    int high = mc_hex_digit(text.data[at + 1]);
+    int low = mc_hex_digit(text.data[at + 2]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 

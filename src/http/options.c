@@ -6,6 +6,8 @@
 #include "base/json.h"
 #include "base/str.h"
 
+#define METRICS_CONNECTIONS 32
+
 /* A list of text, which the configuration keeps as JSON. */
 static enum mc_status read_list(const struct mc_config *config, const char *key,
                                 struct mc_arena *arena, const mc_str **items, size_t *count,
@@ -36,10 +38,14 @@ enum mc_status mc_http_options_from_config(const struct mc_config *config, bool 
                                            struct mc_arena *arena, struct mc_http_options *options,
                                            struct mc_error *err)
 {
+    int64_t of_address = mc_config_integer(config, "server.max_connections_per_address");
     const char *listen = mc_config_get(config, metrics ? "server.metrics_listen" : "server.listen");
     struct mc_http_options made = {
         .listen = listen && *listen ? listen : NULL,
         .max_body_bytes = (size_t)mc_config_integer(config, "server.max_body"),
+        .max_connections = metrics ? METRICS_CONNECTIONS
+                                   : (size_t)mc_config_integer(config, "server.max_connections"),
+        .max_peer_connections = of_address ? (size_t)of_address : SIZE_MAX,
         .idle_timeout_us = mc_config_duration_us(config, "server.idle_timeout"),
         .request_timeout_us = mc_config_duration_us(config, "server.request_timeout"),
         .rate_limit = mc_config_number(config, "server.rate_limit"),

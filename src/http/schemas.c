@@ -92,10 +92,11 @@ static const struct {
             "\"type\":{\"type\":\"string\",\"enum\":[\"message\",\"preferences\",\"summary\"]}")},
     {"ErasureReceipt",
      OBJECT("\"user_id\",\"erased_at\",\"messages\",\"threads\",\"jobs\",\"summaries\","
-            "\"preferences\",\"signals\",\"verified\"",
+            "\"preferences\",\"signals\",\"verified\",\"wiped\"",
             "\"user_id\":" STRING ",\"erased_at\":" TIME ",\"messages\":" INTEGER
             ",\"threads\":" INTEGER ",\"jobs\":" INTEGER ",\"summaries\":" INTEGER
-            ",\"preferences\":" INTEGER ",\"signals\":" INTEGER ",\"verified\":" BOOLEAN)},
+            ",\"preferences\":" INTEGER ",\"signals\":" INTEGER ",\"verified\":" BOOLEAN
+            ",\"wiped\":" BOOLEAN)},
     {"Agent",
      OBJECT("\"agent_id\",\"name\",\"sharing_groups\",\"default_visibility\",\"can_read_public\","
             "\"can_write_public\"",

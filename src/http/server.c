@@ -1,9 +1,13 @@
 #include "http/server.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/compiler.h"
 #include "base/error.h"
@@ -26,6 +30,9 @@
 #define CONNECTION_MEMORY ((size_t)24 * 1024) /* request line, headers, and a piece of the body */
 #define SPARE_CONNECTIONS 16
 #define SPARE_DESCRIPTORS 256 /* for the database, logs, and the rest */
+#define KEPT_DESCRIPTORS 48   /* of those: what connections must leave when the limit is low */
+#define LEAST_CONNECTIONS 8
+#define THREAD_DESCRIPTORS 2 /* of an event thread: epoll and what wakes it */
 
 __attribute__((format(printf, 2, 0))) static void log_transport(void *cls, const char *format,
                                                                 va_list args)
@@ -44,6 +51,46 @@ static void raise_descriptor_limit(size_t connections)
         return;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static size_t open_descriptors(void)
+{
+    size_t count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    if (!dir)
+        return 0;
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count > 3 ? count - 3 : 0; /* ".", ".." and the folder itself */
+}
+
+static enum mc_status fail_descriptors(rlim_t limit, struct mc_error *err)
+{
+    return mc_fail(
+        err, MC_IO,
+        "the limit of open files, %llu, is too low to serve; raise it with 'ulimit -n %d' "
+        "or lower server.threads",
+        (unsigned long long)limit, 2048);
+}
+
+/* Fewer connections where the limit of descriptors leaves no room for so many. */
+static enum mc_status fit_descriptors(struct mc_http_server *server, struct mc_error *err)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return MC_OK;
+    size_t used = open_descriptors() + KEPT_DESCRIPTORS;
+    size_t room = limit.rlim_cur > used ? (size_t)limit.rlim_cur - used : 0;
+    if (room >= server->max_connections)
+        return MC_OK;
+    if (room < LEAST_CONNECTIONS)
+        return fail_descriptors(limit.rlim_cur, err);
+    mc_log(MC_LOG_WARNING, "http",
+           "at most %zu connections instead of %zu: the limit of open files is %llu (ulimit -n)",
+           room, server->max_connections, (unsigned long long)limit.rlim_cur);
+    server->max_connections = room;
+    return MC_OK;
 }
 
 static void ignore_sigpipe(void)
@@ -113,9 +160,13 @@ static enum mc_status start_daemon(struct mc_http_server *server,
         mc_http_on_target, server, MHD_OPTION_NOTIFY_COMPLETED, mc_http_on_completed, server,
         MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!server->daemon)
-        return mc_fail(err, MC_IO, "the HTTP server cannot start its threads");
-    return MC_OK;
+    if (server->daemon)
+        return fit_descriptors(server, err);
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+        open_descriptors() + (size_t)threads * THREAD_DESCRIPTORS > limit.rlim_cur)
+        return fail_descriptors(limit.rlim_cur, err);
+    return mc_fail(err, MC_IO, "the HTTP server cannot start its threads");
 }
 
 static void free_server(struct mc_http_server *server)
@@ -125,6 +176,7 @@ static void free_server(struct mc_http_server *server)
     mc_cond_fini(&server->idle);
     mc_cond_fini(&server->keep);
     mc_mutex_fini(&server->mutex);
+    free(server->pending);
     free(server);
 }
 
@@ -149,6 +201,20 @@ static enum mc_status start_parts(struct mc_http_server *server,
     return status == MC_OK ? mc_http_acceptor_start(server, err) : status;
 }
 
+enum mc_status mc_http_check(const struct mc_http_options *options, struct mc_error *err)
+{
+    struct mc_http_address address;
+    struct mc_http_guard *guard = NULL;
+    const char *listen = options->listen ? options->listen : DEFAULT_LISTEN;
+    enum mc_status status = mc_http_address_parse(listen, &address, err);
+    if (status == MC_OK)
+        status = check_options(options, &address, err);
+    if (status == MC_OK)
+        status = mc_http_guard_new(options, &address, &guard, err);
+    mc_http_guard_free(guard);
+    return status;
+}
+
 enum mc_status mc_http_start(struct mc_engine *engine, const struct mc_http_options *options,
                              struct mc_http_server **server, struct mc_error *err)
 {
@@ -164,7 +230,7 @@ enum mc_status mc_http_start(struct mc_engine *engine, const struct mc_http_opti
         return mc_fail_memory(err);
     made->engine = engine;
     made->address = address;
-    made->listen_fd = made->stop_fd = -1;
+    made->listen_fd = made->stop_fd = made->reserve_fd = -1;
     mc_mutex_init(&made->mutex);
     mc_cond_init(&made->idle);
     mc_cond_init(&made->keep);

@@ -23,7 +23,7 @@ struct mc_http_options {
     const mc_str *allowed_hosts; /* names that the Host header may have beside the listen address */
     size_t allowed_host_count;
     size_t max_body_bytes;       /* of a JSON body, and of one NDJSON line; 0: 1 MiB */
-    size_t max_connections;      /* 0: 1024 */
+    size_t max_connections;      /* 0: 1024; fewer where there are not enough descriptors */
     size_t max_peer_connections; /* from one address that is not loopback; 0: 128 */
     int64_t idle_timeout_us;     /* a connection on which nothing moves; 0: 60 s */
     int64_t request_timeout_us;  /* to receive a request, or to take an answer; 0: 30 s */
@@ -33,12 +33,18 @@ struct mc_http_options {
     bool metrics_only;           /* serve only /metrics, /health, /live, /ready */
 };
 
+/* MC_CONFIG with what to set: everything that mc_http_start would refuse without trying. */
+MC_MUST_CHECK enum mc_status mc_http_check(const struct mc_http_options *options,
+                                           struct mc_error *err);
+
 /*
  * Opens the socket and starts to serve. MC_CONFIG: a bad option, or an address beyond loopback
- * without API keys; the message says what to set. MC_IO: the address is in use or not ours.
+ * without API keys; the message says what to set. MC_IO: the address is in use or not ours, or
+ * the limit of descriptors is too low to serve anyone.
  *
  * SIGPIPE is set to be ignored in the process, and the soft limit of descriptors is raised to fit
- * max_connections where the hard limit allows it.
+ * max_connections where the hard limit allows it. A connection beyond the limits is answered with
+ * 503 and closed.
  */
 MC_MUST_CHECK enum mc_status mc_http_start(struct mc_engine *engine,
                                            const struct mc_http_options *options,

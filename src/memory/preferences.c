@@ -12,11 +12,13 @@
 
 /*
  * DESIGN. A user's preferences are one JSON object in the store. A change reads it into one value a
- * field, changes values, and writes the object back, under the user's stripe of locks: this is the
- * one place where a lock is held across the store, because the change must see what it replaces.
+ * field, changes values, and writes the object back if it is still what was read; else it begins
+ * again, so that neither another process nor an erasure in between is undone. Changes of this
+ * process take turns under the user's stripe of locks: the one lock that is held across the store.
  */
 
 #define STRIPES 64
+#define TRIES_MAX 100
 #define ARENA_MAX ((size_t)4 << 20)
 #define TEXT_MAX 200
 #define LIST_MAX 50
@@ -82,6 +84,16 @@ void mc_preferences_close(struct mc_preferences *preferences)
 static mc_mutex *stripe_of(struct mc_preferences *preferences, mc_str user_id)
 {
     return &preferences->stripes[mc_str_hash(user_id) % STRIPES];
+}
+
+void mc_preferences_lock(struct mc_preferences *preferences, mc_str user_id)
+{
+    mc_mutex_lock(stripe_of(preferences, user_id));
+}
+
+void mc_preferences_unlock(struct mc_preferences *preferences, mc_str user_id)
+{
+    mc_mutex_unlock(stripe_of(preferences, user_id));
 }
 
 static const struct field *find_field(mc_str name, size_t *index)
@@ -285,8 +297,11 @@ static enum mc_status merge(const struct mc_json *object, struct mc_arena *arena
 /* A change in progress: what was stored, parsed, and where its strings live. */
 struct change {
     struct mc_arena arena;
+    mc_str old; /* as it was stored, "" when nothing was; in the arena */
     struct mc_json *stored;
     struct preferences *now; /* in the arena */
+    bool changed;            /* is to be stored */
+    bool learned;            /* from signals */
 };
 
 static void change_fini(struct change *change)
@@ -298,7 +313,7 @@ static void change_fini(struct change *change)
 static enum mc_status load(struct mc_preferences *preferences, mc_str user_id,
                            struct change *change, struct mc_error *err)
 {
-    change->stored = NULL;
+    *change = (struct change){.old = MC_STR("")};
     mc_arena_init(&change->arena, ARENA_MAX);
     change->now = mc_arena_alloc(&change->arena, sizeof(*change->now));
     if (!change->now)
@@ -309,20 +324,62 @@ static enum mc_status load(struct mc_preferences *preferences, mc_str user_id,
         preferences->store->ops->preferences(preferences->store, user_id, &buf, err);
     if (status || buf.len == 0)
         return status;
-    status = mc_json_parse(mc_buf_str(&buf), &change->stored, err);
+    change->old = mc_arena_copy(&change->arena, mc_buf_str(&buf));
+    if (!change->old.data)
+        return mc_fail_memory(err);
+    status = mc_json_parse(change->old, &change->stored, err);
     return status ? status : merge(change->stored, &change->arena, change->now, err);
 }
 
 static enum mc_status save(struct mc_preferences *preferences, mc_str user_id,
-                           const struct change *change, struct mc_buf *json, struct mc_error *err)
+                           const struct change *change, struct mc_error *err)
 {
-    size_t start = json->len;
-    struct mc_json_writer w = mc_json_writer(json);
+    mc_auto(mc_buf_fini) struct mc_buf object;
+    mc_buf_init(&object, ARENA_MAX);
+    struct mc_json_writer w = mc_json_writer(&object);
     write_preferences(&w, change->now);
-    if (json->failed)
+    if (object.failed)
         return mc_fail_memory(err);
-    mc_str object = {json->data + start, json->len - start};
-    return preferences->store->ops->set_preferences(preferences->store, user_id, object, err);
+    return preferences->store->ops->set_preferences(preferences->store, user_id, change->old,
+                                                    mc_buf_str(&object), change->learned, err);
+}
+
+/* Changes what was loaded and writes the result. */
+typedef enum mc_status (*edit_fn)(struct mc_preferences *preferences, mc_str user_id,
+                                  struct change *change, void *context, struct mc_buf *json,
+                                  struct mc_error *err);
+
+static enum mc_status edit_once(struct mc_preferences *preferences, mc_str user_id, edit_fn edit,
+                                void *context, struct mc_buf *json, struct mc_error *err)
+{
+    mc_auto(change_fini) struct change change;
+    mc_auto(mc_buf_fini) struct mc_buf result;
+    mc_buf_init(&result, ARENA_MAX);
+    enum mc_status status = load(preferences, user_id, &change, err);
+    if (!status)
+        status = edit(preferences, user_id, &change, context, &result, err);
+    if (!status && change.changed)
+        status = save(preferences, user_id, &change, err);
+    if (status)
+        return status;
+    mc_buf_append(json, mc_buf_str(&result));
+    return result.failed || json->failed ? mc_fail_memory(err) : MC_OK;
+}
+
+static enum mc_status edit_stored(struct mc_preferences *preferences, mc_str user_id, edit_fn edit,
+                                  void *context, struct mc_buf *json, struct mc_error *err)
+{
+    enum mc_status status = MC_CONFLICT;
+    mc_preferences_lock(preferences, user_id);
+    for (int i = 0; status == MC_CONFLICT && i < TRIES_MAX; i++)
+        status = edit_once(preferences, user_id, edit, context, json, err);
+    mc_preferences_unlock(preferences, user_id);
+    if (status == MC_CONFLICT)
+        return mc_fail(err, MC_BUSY,
+                       "other processes keep changing the preferences of '%.*s'; try "
+                       "again",
+                       MC_STR_ARG(user_id));
+    return status;
 }
 
 enum mc_status mc_preferences_read(struct mc_preferences *preferences, mc_str user_id,
@@ -356,49 +413,63 @@ static enum mc_status apply_action(struct change *change, mc_str name, const str
     return amend_list(field, node, action == MC_PREFERENCE_ADD, value, err);
 }
 
+static enum mc_status write_result(const struct change *change, struct mc_buf *json,
+                                   struct mc_error *err)
+{
+    struct mc_json_writer w = mc_json_writer(json);
+    write_preferences(&w, change->now);
+    return json->failed ? mc_fail_memory(err) : MC_OK;
+}
+
+struct action {
+    mc_str field;
+    const struct mc_json *value;
+    enum mc_preference_action action;
+};
+
+static enum mc_status edit_field(struct mc_preferences *preferences, mc_str user_id,
+                                 struct change *change, void *context, struct mc_buf *json,
+                                 struct mc_error *err)
+{
+    (void)preferences;
+    (void)user_id;
+    const struct action *a = context;
+    change->changed = true;
+    enum mc_status status = apply_action(change, a->field, a->value, a->action, err);
+    return status ? status : write_result(change, json, err);
+}
+
 enum mc_status mc_preferences_change(struct mc_preferences *preferences, mc_str user_id,
                                      mc_str field, mc_str value, enum mc_preference_action action,
                                      struct mc_buf *json, struct mc_error *err)
 {
-    struct mc_json *node = NULL;
+    mc_auto(mc_json_free_ptr) struct mc_json *node = NULL;
     if (action != MC_PREFERENCE_CLEAR) {
         struct mc_error detail;
         if (mc_json_parse(value, &node, &detail))
             return mc_fail_field(err, MC_INVALID, "value", "value: %s", detail.message);
     }
-    mc_mutex *stripe = stripe_of(preferences, user_id);
-    mc_mutex_lock(stripe);
-    struct change change;
-    enum mc_status status = load(preferences, user_id, &change, err);
-    if (!status)
-        status = apply_action(&change, field, node, action, err);
-    if (!status)
-        status = save(preferences, user_id, &change, json, err);
-    mc_mutex_unlock(stripe);
-    change_fini(&change);
-    mc_json_free(node);
-    return status;
+    struct action wanted = {field, node, action};
+    return edit_stored(preferences, user_id, edit_field, &wanted, json, err);
+}
+
+static enum mc_status edit_patch(struct mc_preferences *preferences, mc_str user_id,
+                                 struct change *change, void *context, struct mc_buf *json,
+                                 struct mc_error *err)
+{
+    (void)preferences;
+    (void)user_id;
+    change->changed = true;
+    enum mc_status status = merge(context, &change->arena, change->now, err);
+    return status ? status : write_result(change, json, err);
 }
 
 enum mc_status mc_preferences_merge(struct mc_preferences *preferences, mc_str user_id,
                                     mc_str patch, struct mc_buf *json, struct mc_error *err)
 {
-    struct mc_json *root = NULL;
+    mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
     enum mc_status status = mc_json_parse(patch, &root, err);
-    if (status)
-        return status;
-    mc_mutex *stripe = stripe_of(preferences, user_id);
-    mc_mutex_lock(stripe);
-    struct change change;
-    status = load(preferences, user_id, &change, err);
-    if (!status)
-        status = merge(root, &change.arena, change.now, err);
-    if (!status)
-        status = save(preferences, user_id, &change, json, err);
-    mc_mutex_unlock(stripe);
-    change_fini(&change);
-    mc_json_free(root);
-    return status;
+    return status ? status : edit_stored(preferences, user_id, edit_patch, root, json, err);
 }
 
 /* ---- Signals ---- */
@@ -535,16 +606,13 @@ static bool apply_signal(struct preferences *now, const struct mc_signal *signal
     return !same;
 }
 
-/* The part of mc_preferences_apply_signals under the user's lock. */
-static enum mc_status apply_all(struct mc_preferences *preferences, mc_str user_id,
-                                struct mc_buf *json, struct mc_error *err)
+static enum mc_status edit_learned(struct mc_preferences *preferences, mc_str user_id,
+                                   struct change *change, void *context, struct mc_buf *json,
+                                   struct mc_error *err)
 {
-    mc_auto(change_fini) struct change change;
-    enum mc_status status = load(preferences, user_id, &change, err);
-    if (status)
-        return status;
+    (void)context;
     struct learned learned;
-    status = read_signals(preferences, user_id, &change.arena, &learned, err);
+    enum mc_status status = read_signals(preferences, user_id, &change->arena, &learned, err);
     if (status)
         return status;
     struct mc_json_writer w = mc_json_writer(json);
@@ -555,7 +623,7 @@ static enum mc_status apply_all(struct mc_preferences *preferences, mc_str user_
     for (size_t i = 0; i < learned.count; i++) {
         const struct mc_signal *signal = &learned.items[i];
         if (!ready(preferences, &learned, signal) || outdone(&learned, signal) ||
-            !apply_signal(change.now, signal))
+            !apply_signal(change->now, signal))
             continue;
         applied++;
         mc_json_begin(&w, '{');
@@ -565,25 +633,16 @@ static enum mc_status apply_all(struct mc_preferences *preferences, mc_str user_
     }
     mc_json_end(&w, ']');
     mc_json_key(&w, "preferences");
-    write_preferences(&w, change.now);
+    write_preferences(&w, change->now);
     mc_json_end(&w, '}');
-    if (json->failed)
-        return mc_fail_memory(err);
-    if (applied == 0)
-        return MC_OK;
-    mc_auto(mc_buf_fini) struct mc_buf object;
-    mc_buf_init(&object, ARENA_MAX);
-    return save(preferences, user_id, &change, &object, err);
+    change->changed = change->learned = applied > 0;
+    return json->failed ? mc_fail_memory(err) : MC_OK;
 }
 
 enum mc_status mc_preferences_apply_signals(struct mc_preferences *preferences, mc_str user_id,
                                             struct mc_buf *json, struct mc_error *err)
 {
-    mc_mutex *stripe = stripe_of(preferences, user_id);
-    mc_mutex_lock(stripe);
-    enum mc_status status = apply_all(preferences, user_id, json, err);
-    mc_mutex_unlock(stripe);
-    return status;
+    return edit_stored(preferences, user_id, edit_learned, NULL, json, err);
 }
 
 enum mc_status mc_preferences_auto_apply(struct mc_preferences *preferences, mc_str user_id,

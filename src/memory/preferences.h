@@ -27,6 +27,10 @@ MC_MUST_CHECK enum mc_status mc_preferences_open(struct mc_store *store,
                                                  struct mc_error *err);
 void mc_preferences_close(struct mc_preferences *preferences); /* accepts NULL */
 
+/* While the user is erased: changes of this process to the user's preferences wait. */
+void mc_preferences_lock(struct mc_preferences *preferences, mc_str user_id);
+void mc_preferences_unlock(struct mc_preferences *preferences, mc_str user_id);
+
 /* What <mindcore/memory.h> says of the functions of the same name; results are written to json. */
 MC_MUST_CHECK enum mc_status mc_preferences_read(struct mc_preferences *preferences, mc_str user_id,
                                                  struct mc_buf *json, struct mc_error *err);

@@ -140,7 +140,7 @@ static void write_topics(const struct mc_records *messages, struct mc_arena *are
     mc_json_end(w, ']');
 }
 
-static enum mc_status store_summary(struct run *run, const struct thread_key *key,
+static enum mc_status store_summary(struct run *run, const struct thread_key *key, int64_t version,
                                     const struct mc_records *messages, struct mc_arena *arena,
                                     struct mc_error *err)
 {
@@ -180,6 +180,7 @@ static enum mc_status store_summary(struct run *run, const struct thread_key *ke
         .last_us = messages->items[messages->count - 1]->m.created_at_us,
         .messages = (int64_t)messages->count,
         .created_at_us = run->now_us,
+        .thread_version = version,
     };
     return run->store->ops->put_summary(run->store, &summary, err);
 }
@@ -197,11 +198,15 @@ static enum mc_status summarise_thread(struct run *run, const struct thread_key 
         .limit = SUMMARY_MESSAGES,
         .reader = &everything,
     };
-    enum mc_status status = run->store->ops->recent(run->store, &read, &messages, err);
+    struct mc_thread_state state; /* first: a message deleted after this makes the store refuse */
+    enum mc_status status =
+        run->store->ops->thread(run->store, key->user_id, key->thread_id, &state, err);
+    if (!status)
+        status = run->store->ops->recent(run->store, &read, &messages, err);
     if (status || messages.count == 0)
         return status;
     mc_records_reverse(&messages);
-    return store_summary(run, key, &messages, &arena, err);
+    return store_summary(run, key, state.version, &messages, &arena, err);
 }
 
 static enum mc_status find_threads(struct run *run, size_t limit, struct due_threads *due,
@@ -231,7 +236,10 @@ static void count_due(struct run *run)
         note(run, &error);
 }
 
-/* Each round makes the threads that it found no longer due, so the rounds end. */
+/*
+ * Each round makes the threads that it found no longer due, so the rounds end. A thread of which a
+ * message was deleted, or that was erased, meanwhile is left to the next run.
+ */
 static void summarise_all(struct run *run)
 {
     bool more = !run->dry_run;
@@ -240,20 +248,23 @@ static void summarise_all(struct run *run)
         mc_arena_init(&arena, SUMMARY_ARENA_MAX);
         struct due_threads due = {.arena = &arena};
         struct mc_error error;
+        int skipped = 0;
         if (find_threads(run, SUMMARY_THREADS, &due, &error)) {
             note(run, &error);
             return;
         }
         for (size_t i = 0; i < due.count; i++) {
-            if (summarise_thread(run, &due.keys[i], &error)) {
+            enum mc_status status = summarise_thread(run, &due.keys[i], &error);
+            if (status && status != MC_CONFLICT && status != MC_NOT_FOUND) {
                 note(run, &error);
                 return;
             }
-            run->summarised++;
+            skipped += status != MC_OK;
+            run->summarised += status == MC_OK;
             if (!go_on(run))
                 return;
         }
-        more = due.count == SUMMARY_THREADS;
+        more = due.count == SUMMARY_THREADS && skipped == 0;
     }
     if (run->dry_run)
         count_due(run);

@@ -153,11 +153,13 @@ struct mc_store_stats {
 struct mc_erased {
     int64_t messages, threads, jobs, summaries, preferences, signals;
     bool verified; /* a scan after the commit found nothing left */
+    bool wiped;    /* deleted words are overwritten in the file too, the index and the log included */
 };
 
 struct mc_summary {
     mc_str user_id, thread_id, text, key_facts /* JSON array */, topics /* JSON array */, method;
     int64_t first_us, last_us, messages, created_at_us;
+    int64_t thread_version; /* for put_summary: the thread's, read before its messages were */
 };
 typedef bool (*mc_summary_fn)(void *context, const struct mc_summary *summary);
 
@@ -218,7 +220,7 @@ struct mc_store_ops {
                             struct mc_match_result *out, struct mc_error *err);
     enum mc_status (*thread)(struct mc_store *store, mc_str user_id, mc_str thread_id,
                              struct mc_thread_state *state, struct mc_error *err);
-    /* Removes message, job, index entry. MC_NOT_FOUND as for get. *removed: one reference, its thread's new version. */
+    /* Removes message, job, index entry, and summaries that may tell of it. MC_NOT_FOUND as for get. *removed: one reference, its thread's new version. */
     enum mc_status (*remove)(struct mc_store *store, mc_str message_id,
                              const struct mc_reader *reader, struct mc_record **removed,
                              int64_t *thread_version, struct mc_error *err);
@@ -249,8 +251,12 @@ struct mc_store_ops {
     /* A user's preferences as the JSON object last set, "" when never. */
     enum mc_status (*preferences)(struct mc_store *store, mc_str user_id, struct mc_buf *json,
                                   struct mc_error *err);
-    enum mc_status (*set_preferences)(struct mc_store *store, mc_str user_id, mc_str json,
-                                      struct mc_error *err);
+    /*
+     * Replaces `old`, which was read before ("": none). MC_CONFLICT: something else is stored by now, or, with
+     * `learned`, the user has no signals any more (was erased). Then read again.
+     */
+    enum mc_status (*set_preferences)(struct mc_store *store, mc_str user_id, mc_str old,
+                                      mc_str json, bool learned, struct mc_error *err);
     /* Adds observations (count and weight are added to what is there), and reads all of a user. */
     enum mc_status (*add_signals)(struct mc_store *store, mc_str user_id,
                                   const struct mc_signal *signals, size_t count,
@@ -271,12 +277,14 @@ struct mc_store_ops {
     enum mc_status (*unsummarised)(struct mc_store *store, mc_str user_id, int64_t messages,
                                    int64_t before_us, size_t limit, mc_summary_fn each,
                                    void *context, struct mc_error *err);
+    /* MC_CONFLICT: a message of the thread was removed since thread_version, so the summary may tell of it. */
     enum mc_status (*put_summary)(struct mc_store *store, const struct mc_summary *summary,
                                   struct mc_error *err);
     /* A user's summaries, newest first, only of threads whose messages are all readable. */
     enum mc_status (*summaries)(struct mc_store *store, mc_str user_id,
                                 const struct mc_reader *reader, size_t limit, mc_summary_fn each,
                                 void *context, struct mc_error *err);
+    /* What it deletes stays in summaries. */
     enum mc_status (*migrate)(struct mc_store *store, const struct mc_tier_rule *rule,
                               struct mc_tier_step *step, struct mc_error *err);
 

@@ -272,6 +272,15 @@ void mc_vocabulary_free(struct mc_vocabulary *vocabulary)
     free(vocabulary);
 }
 
+bool mc_vocabulary_is_builtin(mc_str topic)
+{
+    for (size_t i = 0; i < mc_vocabulary_topics_count; i++) {
+        if (mc_str_equal(topic, mc_str_of(mc_vocabulary_topics[i].topic)))
+            return true;
+    }
+    return false;
+}
+
 size_t mc_vocabulary_topic_count(const struct mc_vocabulary *vocabulary)
 {
     return vocabulary->topic_count;

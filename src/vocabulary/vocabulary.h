@@ -45,6 +45,9 @@ MC_MUST_CHECK enum mc_status mc_vocabulary_add_topic_category(struct mc_vocabula
 MC_MUST_CHECK enum mc_status mc_vocabulary_extend_json(struct mc_vocabulary *vocabulary,
                                                        mc_str json, struct mc_error *err);
 
+/* Whether a topic of that name is one of the tables, in every vocabulary. */
+bool mc_vocabulary_is_builtin(mc_str topic);
+
 size_t mc_vocabulary_topic_count(const struct mc_vocabulary *vocabulary);
 mc_str mc_vocabulary_topic_at(const struct mc_vocabulary *vocabulary, size_t index);
 size_t mc_vocabulary_category_count(const struct mc_vocabulary *vocabulary);

@@ -10,10 +10,20 @@ static inline void preferences(struct mc_store *store)
     struct mc_error err = {0};
     is_status(store->ops->preferences(store, MC_STR("u"), &json, &err), MC_OK, &err, "never set");
     is_int(json.len, 0, "is empty");
-    is_status(store->ops->set_preferences(store, MC_STR("u"), MC_STR("{\"a\":1}"), &err), MC_OK,
-              &err, "set");
-    is_status(store->ops->set_preferences(store, MC_STR("u"), MC_STR("{\"a\":\"ü\"}"), &err), MC_OK,
-              &err, "set again");
+    const mc_str none = MC_STR(""), one = MC_STR("{\"a\":1}"), two = MC_STR("{\"a\":\"ü\"}");
+    is_status(store->ops->set_preferences(store, MC_STR("u"), one, two, false, &err), MC_CONFLICT,
+              &err, "nothing to replace");
+    is_status(store->ops->set_preferences(store, MC_STR("u"), none, one, false, &err), MC_OK, &err,
+              "set");
+    is_status(store->ops->set_preferences(store, MC_STR("u"), none, two, false, &err), MC_CONFLICT,
+              &err, "set by somebody else");
+    is_status(store->ops->set_preferences(store, MC_STR("u"), one, two, true, &err), MC_CONFLICT,
+              &err, "learned from nothing");
+    const struct mc_signal signal = {MC_STR("f"), MC_STR("v"), 1, T0, 1};
+    is_status(store->ops->add_signals(store, MC_STR("u"), &signal, 1, &err), MC_OK, &err,
+              "a signal");
+    is_status(store->ops->set_preferences(store, MC_STR("u"), one, two, true, &err), MC_OK, &err,
+              "set again");
     is_status(store->ops->preferences(store, MC_STR("u"), &json, &err), MC_OK, &err, "get");
     is_text(mc_buf_str(&json), "{\"a\":\"ü\"}", "the last one set");
     mc_buf_reset(&json);
@@ -156,7 +166,8 @@ static inline struct mc_summary summary_of(const char *thread, const char *text,
                                .first_us = T0,
                                .last_us = T0 + last,
                                .messages = 2,
-                               .created_at_us = T0 + created};
+                               .created_at_us = T0 + created,
+                               .thread_version = INT64_MAX};
 }
 
 static inline void summaries(struct mc_store *store)
@@ -207,8 +218,59 @@ static inline void summary_access(struct mc_store *store)
               &err, "the private message goes");
     mc_record_unref(removed);
     is_str(summaries_for(store, "u", 9, &b), "u/own:own:2 ", "its summary is not opened by that");
-    is_str(summaries_for(store, "u", 9, &everything), "u/own:own:2 u/mixed:mixed:2 ",
-           "and stays for who sees everything");
+    is_str(summaries_for(store, "u", 9, &everything), "u/own:own:2 ", "it went with the message");
+}
+
+static inline void remove_one(struct mc_store *store, const char *id)
+{
+    struct mc_error err = {0};
+    struct mc_record *removed = NULL;
+    int64_t version;
+    is_status(store->ops->remove(store, mc_str_of(id), &everything, &removed, &version, &err),
+              MC_OK, &err, "%s is removed", id);
+    mc_record_unref(removed);
+}
+
+/* What is removed by request is in no summary any more, nor does a late one bring it back. */
+static inline void summary_withdrawn(struct mc_store *store)
+{
+    struct mc_error err = {0};
+    const char *ids[] = {"m0", "m1", "m2", "m3"};
+    for (int i = 0; i < 4; i++)
+        store_one(store, message("u", "t", ids[i], "x", i));
+    store_one(store, message("u", "t2", "n", "x", 0));
+    struct mc_summary first = summary_of("t", "first", 1, 1),
+                      second = summary_of("t", "second", 3, 2),
+                      other = summary_of("t2", "other", 3, 3);
+    second.first_us = T0 + 2;
+    is_status(store->ops->put_summary(store, &first, &err), MC_OK, &err, "of m0 and m1");
+    is_status(store->ops->put_summary(store, &second, &err), MC_OK, &err, "of m2 and m3");
+    is_status(store->ops->put_summary(store, &other, &err), MC_OK, &err, "of another thread");
+    is_str(unsummarised_of(store, "u", 0, 0), "", "nothing is due");
+    struct mc_thread_state before;
+    is_status(store->ops->thread(store, MC_STR("u"), MC_STR("t"), &before, &err), MC_OK, &err,
+              "the version before");
+    remove_one(store, "m3");
+    is_str(summaries_for(store, "u", 9, &everything), "u/t2:other:2 u/t:first:2 ",
+           "the summary that covers it goes, others stay");
+    is_str(unsummarised_of(store, "u", 0, 0), "u/t::1 ", "its other message is due again");
+    second.last_us = T0 + 2;
+    second.thread_version = before.version;
+    is_status(store->ops->put_summary(store, &second, &err), MC_CONFLICT, &err,
+              "a summary that was made before is refused");
+    second.thread_version = before.version + 1;
+    is_status(store->ops->put_summary(store, &second, &err), MC_OK, &err, "one made after is not");
+    remove_one(store, "m0");
+    is_str(summaries_for(store, "u", 9, &everything), "u/t2:other:2 u/t:second:2 ",
+           "the older one goes alone");
+    remove_one(store, "m2");
+    is_str(unsummarised_of(store, "u", 0, 0), "u/t::1 ", "without any the whole thread is due");
+    struct mc_erased erased;
+    is_status(store->ops->erase(store, MC_STR("u"), &erased, &err), MC_OK, &err, "erased");
+    store_one(store, message("u", "t", "again", "x", 0));
+    second.thread_version = before.version + 3;
+    is_status(store->ops->put_summary(store, &second, &err), MC_CONFLICT, &err,
+              "the thread begun again takes no summary of the one before");
 }
 
 /* ---- Tiers ---- */
@@ -242,7 +304,8 @@ static inline void tiers(struct mc_store *store)
         {"chatter", 10, 0.1, "{\"method\":\"trivial\"}", -1},
         {"fresh-chatter", 3, 0.1, "{\"method\":\"trivial\"}", MC_TIER_MID},
     };
-    int64_t now = T0 + 1000 * DAY, clock = mc_time_now_us() + SECOND;
+    /* Far ahead: what decides about deletions is then created_at, not when it was stored. */
+    int64_t now = T0 + 30000 * DAY, clock = mc_time_now_us() + SECOND;
     for (size_t i = 0; i < mc_countof(rows); i++) {
         struct mc_put put = message("u", "t", rows[i].id, "cat", 0);
         put.message.created_at_us = now - rows[i].days * DAY - 1;
@@ -336,8 +399,9 @@ static inline void erasure(struct mc_store *store)
     const struct mc_signal signal = {MC_STR("f"), MC_STR("v"), 1, T0, 1};
     struct mc_summary summary = summary_of("t1", "x", 0, 0);
     summary.user_id = MC_STR("gone");
-    is_status(store->ops->set_preferences(store, MC_STR("gone"), MC_STR("{}"), &err), MC_OK, &err,
-              "preferences");
+    is_status(
+        store->ops->set_preferences(store, MC_STR("gone"), MC_STR(""), MC_STR("{}"), false, &err),
+        MC_OK, &err, "preferences");
     is_status(store->ops->add_signals(store, MC_STR("gone"), &signal, 1, &err), MC_OK, &err,
               "signal");
     is_status(store->ops->put_summary(store, &summary, &err), MC_OK, &err, "summary");
@@ -349,6 +413,7 @@ static inline void erasure(struct mc_store *store)
     is_int(erased.jobs, 1, "the job that waited");
     ok(erased.summaries == 1 && erased.preferences == 1 && erased.signals == 1, "and the rest");
     ok(erased.verified, "which was verified");
+    ok(erased.wiped, "and nothing is left in the file");
     const mc_str cat[] = {MC_STR("cat")};
     struct mc_match_query query = query_of("gone", cat, 1);
     is_str(match_ids(store, &query), "", "nothing is found any more");
@@ -436,5 +501,6 @@ static inline void upkeep(struct mc_store *store)
 
 #define STORE_MEMORY_CASES                                                                         \
     {"preferences", preferences}, {"signals", signals}, {"agents", agents},                        \
-        {"summaries", summaries}, {"who reads summaries", summary_access}, {"tiers", tiers},       \
+        {"summaries", summaries}, {"who reads summaries", summary_access},                         \
+        {"summaries and removed messages", summary_withdrawn}, {"tiers", tiers},                   \
         {"erasure", erasure}, {"export", export_pages}, {"upkeep", upkeep},

@@ -503,6 +503,68 @@ static void case_churn(void)
     cache->ops->close(cache);
 }
 
+/* ---- Nothing is left in the file ---- */
+
+static int words_in_file(const char *word)
+{
+    char path[160];
+    data_path(path);
+    FILE *file = fopen(path, "rb");
+    struct stat info;
+    if (!file || fstat(fileno(file), &info) != 0)
+        bail_out("cannot read %s", path);
+    size_t size = (size_t)info.st_size, len = strlen(word);
+    char *bytes = malloc(size);
+    if (!bytes || fread(bytes, 1, size, file) != size)
+        bail_out("cannot read %s", path);
+    fclose(file);
+    int found = 0;
+    for (const char *at = bytes; (at = memmem(at, size - (size_t)(at - bytes), word, len)); at++)
+        found++;
+    free(bytes);
+    return found;
+}
+
+static void case_wipe(void)
+{
+    struct mc_cache *cache = open_lmdb(50, 0, 8 * MIB);
+    fill_many(cache);
+    for (int i = 0; i < 200; i++) {
+        char thread[16], text[3000];
+        snprintf(thread, sizeof(thread), "w%d", i % 40);
+        snprintf(text, sizeof(text), "a SECRETWORD %0*d", 10 + i * 13, i);
+        struct mc_record *record = record_full("gone", thread, i / 40 + 1, NOW + i, text, "{}");
+        cache->ops->append(cache, record, i / 40 + 1, i / 40 + 1, NOW);
+        mc_record_unref(record);
+    }
+    ok(words_in_file("SECRETWORD") > 0, "the file holds what was said");
+    is_int(cache->ops->drop(cache, MC_STR("gone"), MC_STR_NONE, NOW), 40, "dropped");
+    ok(words_in_file("SECRETWORD") > 0, "which leaves it in the file");
+    struct mc_cache *second = reopen();
+    ok(cache->ops->wipe(cache, NOW), "wiped");
+    is_int(words_in_file("SECRETWORD"), 0, "nothing is left in the file");
+    is_int(stats_of(cache).threads, 0, "nor in the cache");
+    is_int(stats_of(cache).messages, 0, "nor anything else");
+    append_row(second, "u", "t", 1);
+    is_str(rows_of(cache, "u", "t", 3, NULL), "1", "it is used as before");
+    struct stat before, after;
+    char path[160];
+    data_path(path);
+    stat(path, &before);
+    for (int i = 0; i < 50; i++)
+        ok(cache->ops->wipe(cache, NOW), "again");
+    stat(path, &after);
+    ok(after.st_size < before.st_size + 4 * (1 << 20), "and again; it does not grow: %ld, %ld",
+       (long)before.st_size, (long)after.st_size);
+    is_int(stats_of(cache).errors, 0, "no errors");
+    second->ops->close(second);
+    cache->ops->close(cache);
+    cache = reopen();
+    append_row(cache, "u", "t", 1);
+    is_str(rows_of(cache, "u", "t", 3, NULL), "1", "also after a restart");
+    cache->ops->close(cache);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3) {
@@ -532,6 +594,7 @@ int main(int argc, char **argv)
     case_permission();
     case_full_disk();
     case_churn();
+    case_wipe();
     nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return done_testing();
 }

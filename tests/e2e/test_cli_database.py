@@ -34,6 +34,26 @@ def test_not_a_database(cli, tmp_path):
     assert path.read_bytes() == before
 
 
+READING = ["status", "workers", "models", "recent --user u --thread t", "window --user u --thread t", "search --user u x",
+           "context --user u --thread t x", "queue list", "queue retry", "queue purge", "tiers migrate", "cache stats",
+           "cache invalidate --all", "agents list", "agents get a", "agents unregister a", "agents stats",
+           "preferences get --user u", "preferences signals --user u", "preferences apply --user u",
+           "export --user u", "export --all", "erase --user u --yes", "backup copy.db"]
+
+
+@pytest.mark.parametrize("command", READING)
+def test_what_only_reads_makes_no_database(cli, tmp_path, command):
+    path = tmp_path / "missing.db"
+    fails(cli, path, str(path), "does not exist", "mindcore serve", command=command.split())
+    assert not list(tmp_path.glob("missing*")) and not (tmp_path / "copy.db").exists()
+
+
+def test_the_doctor_makes_no_database(cli, tmp_path):
+    result = cli("doctor", "--db", f"sqlite:{tmp_path}/missing.db", status=1)
+    assert "does not exist" in result.out and "mindcore serve" in result.out
+    assert not list(tmp_path.glob("missing*"))
+
+
 def test_a_database_of_another_program(cli, tmp_path):
     path = tmp_path / "other.db"
     with sqlite3.connect(path) as connection:

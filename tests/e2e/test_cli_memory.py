@@ -24,13 +24,15 @@ def stored(cli, db):
 
 def test_agents(cli, db):
     agents = ["-o", "multi_agent.enabled=true", "--db", db]
+    cli("ingest", *agents, input=[message("Hello")], status=0)
     assert cli("agents", *agents, "--json", status=0).json == {"agents": []}
     value = cli("agents", "register", *agents, "--agent", "billing", "--name", "Billing desk", "--group", "support",
                 "--group", "money", "--visibility", "shared", "--metadata", '{"v": 1}', "--json", status=0).json
     assert value["agent_id"] == "billing" and value["sharing_groups"] == ["support", "money"]
     assert cli("agents", "get", "billing", *agents, "--json", status=0).json == value
     assert "Billing desk" in cli("agents", "list", *agents, status=0).out
-    assert "total" in cli("agents", "stats", *agents, status=0).out
+    out = cli("agents", "stats", *agents, status=0).out
+    assert "total" in out and re.search(r"^ +\(none\) +1$", out, re.M), out
     assert cli("agents", "unregister", "billing", *agents, status=0).out == "unregistered billing\n"
     assert "billing" in cli("agents", "get", "billing", *agents, status=1).err
     assert cli("agents", "unregister", "billing", *agents, status=1).err
@@ -73,9 +75,25 @@ def test_export_and_import(cli, stored, tmp_path):
     copy = f"sqlite:{tmp_path / 'copy.db'}"
     assert "stored 4, repeated 0, preferences 1" in cli("import", path, "--db", copy, status=0).out
     again = cli("import", "-", "--db", copy, "--json", input=text, status=0).json
-    assert again == {"stored": 0, "repeated": 4, "preferences": 1, "summaries_left_out": 0, "refused": 0}
+    assert again == {"stored": 0, "repeated": 4, "preferences": 1, "summaries_left_out": 0, "signals_left_out": 0,
+                     "refused": 0}
     copied = cli("export", "--db", copy, "--all", status=0).lines
     assert without_enrichment_time(copied) == without_enrichment_time(lines)
+
+
+def test_export_has_what_was_learned(cli, db, tmp_path):
+    cli("ingest", "--db", db, input=[message("Please call me Anna.", message_id="s1")], status=0)
+    signals = cli("preferences", "signals", "--db", db, "--user", "u1", "--json", status=0).json["signals"]
+    assert signals
+    text = cli("export", "--db", db, "--user", "u1", status=0).out
+    exported = [json.loads(line) for line in text.splitlines() if '"signal"' in line]
+    assert [(one["type"], one["user_id"], one["field"], one["value"], one["count"], one["last_seen"])
+            for one in exported] == [("signal", "u1", signal["field"], signal["value"], signal["count"],
+                                      signal["last_seen"]) for signal in signals]
+    copy = f"sqlite:{tmp_path / 'copy.db'}"
+    assert cli("import", "-", "--db", copy, "--json", input=text, status=0).json["signals_left_out"] == len(signals)
+    learned = cli("preferences", "signals", "--db", copy, "--user", "u1", "--json", status=0).json["signals"]
+    assert [(one["field"], one["value"]) for one in learned] == [(one["field"], one["value"]) for one in signals]
 
 
 def test_export_does_not_overwrite(cli, stored, tmp_path):
@@ -99,7 +117,7 @@ def test_import_refuses_what_export_did_not_write(cli, stored, tmp_path):
            '{"type": "preferences", "user_id": "u1"}']
     copy = f"sqlite:{tmp_path / 'copy.db'}"
     result = cli("import", "-", "--db", copy, input="\n".join(bad) + "\n\n" + good, status=1)
-    assert "stored 1, repeated 0, preferences 0, summaries left out 0, refused 5" in result.out
+    assert "stored 1, repeated 0, preferences 0, summaries left out 0, signals left out 0, refused 5" in result.out
     assert [int(number) for number in re.findall(r"^line (\d+):", result.err, re.M)] == [1, 2, 3, 4, 5]
     assert "mindcore ingest" in result.err
     assert "cannot read" in cli("import", tmp_path / "missing", "--db", copy, status=1).err
@@ -167,7 +185,7 @@ def test_cache(cli, stored):
     cli("recent", "--db", stored, "--user", "u1", "--thread", "t1", status=0)
     value = cli("cache", "stats", "--db", stored, "--json", status=0).json
     assert {"cache", "invalidation"} <= set(value)
-    assert "hit rate" in cli("cache", "--db", stored, status=0).out
+    assert re.search(r"hit rate +-$", cli("cache", "--db", stored, status=0).out, re.M), "nothing was read yet"
     for args in (["--topic", "refund"], ["--max-age", "3600"], ["--user", "u1"], ["--user", "u1", "--thread", "t1"],
                  ["--all"]):
         assert "invalidated" in cli("cache", "invalidate", "--db", stored, *args, "--json", status=0).json

@@ -189,6 +189,8 @@ def test_search(cli, stored):
                 status=0).json
     assert "m0" not in [hit["message"]["message_id"] for hit in value["hits"]]
     assert "topic" in cli("search", "--db", stored, "--user", "u1", "--topic", "nonsense", status=1).err
+    joined = cli("search", "--db", stored, "--user", "u1", "kayak invoice", status=0).out
+    assert cli("search", "--db", stored, "--user", "u1", "kayak", "invoice", status=0).out == joined
 
 
 def test_context(cli, stored):
@@ -198,6 +200,7 @@ def test_context(cli, stored):
     assert "m0" in [item["message_id"] for item in value["metadata"]["items"]]
     plain = cli(*args, status=0).out
     assert "A-1042" in plain
+    assert cli(*args[:-1], *args[-1].split(), status=0).out == plain, "words may stand without quotes"
     explained = cli(*args, "--explain", status=0).out
     assert explained.startswith(plain) and "tokens" in explained[len(plain):] and "m0" in explained[len(plain):]
     assert "MY OWN NOTE" in cli(*args, "--additional-context", "MY OWN NOTE", status=0).out

@@ -30,6 +30,15 @@ def test_logs_are_logfmt_on_standard_error(make_server):
         assert re.match(r'ts=\S+ level=\w+ module=\w+ msg="', line), line
 
 
+def test_logs_are_json_when_asked_for(make_server):
+    server = make_server(args=["-o", "logging.format=json"])
+    server.http.post("/v1/messages", message("hello there, how is order A-1?"))
+    server.stop()
+    lines = [json.loads(line) for line in server.stderr.splitlines()]
+    assert any("method=POST" in line["msg"] for line in lines)
+    assert all(set(line) == {"ts", "level", "module", "msg"} for line in lines)
+
+
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it_in_order(make_server, cli, sig):
     server = make_server()

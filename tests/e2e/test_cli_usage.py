@@ -1,12 +1,14 @@
 """The command line itself: help, wrong usage, completion, configuration, version."""
 
+import ctypes
+import ctypes.util
 import json
 import re
 import subprocess
 
 import pytest
 
-from conftest import PROGRAM, ROOT, environment
+from conftest import PROGRAM, ROOT, environment, message
 
 COMMANDS = re.findall(r"^\| `([a-z ]+)` \|", (ROOT / "docs" / "cli.md").read_text(encoding="utf-8"), re.M)
 
@@ -76,6 +78,7 @@ def test_docs_are_what_the_table_says(cli):
     (["status", "--json=yes"], "takes no value"),
 ])
 def test_wrong_usage(cli, db, args, said):
+    cli("ingest", "--db", db, input=[message("hello")], status=0)
     result = cli(*args, *(["--db", db] if args else []), status=2)
     assert said in result.err
     assert "--help'" in result.err
@@ -83,6 +86,7 @@ def test_wrong_usage(cli, db, args, said):
 
 
 def test_options_may_stand_anywhere(cli, db):
+    cli("ingest", "--db", db, input=[message("hello")], status=0)
     assert cli("--db", db, "--json", "status", status=0).json
     assert cli("status", f"--db={db}", "-j", status=0).json
     assert cli("search", "--user", "u", "--db", db, "--", "--strange", status=0).out == ""
@@ -94,7 +98,13 @@ def test_version(cli):
     assert "sqlite3" in text
     assert cli("--version", status=0).out == text
     value = cli("version", "--json", status=0).json
-    assert value["libraries"]["sqlite3"] and value["version"] in text
+    assert value["version"] in text
+    library = ctypes.util.find_library("sqlite3")
+    real = ctypes.CDLL(library).sqlite3_libversion
+    real.restype = ctypes.c_char_p
+    assert value["libraries"]["sqlite3"] == real().decode()
+    assert set(value["libraries"]) == {"sqlite3", "jansson", "utf8proc", "pcre2", "fyaml", "lmdb", "microhttpd"}
+    assert all(re.fullmatch(r"[1-9]\d*\.\d+(\.\d+)*|0\.[1-9]\d*(\.\d+)*", v) for v in value["libraries"].values())
 
 
 def complete(script, *words):
@@ -124,6 +134,25 @@ def test_configuration_errors_say_where(cli, tmp_path):
     value = cli("config", "check", path, "--json", status=1).json
     assert value["ok"] is False and "wrkers" in value["error"]
     assert "does not exist" in cli("status", "--config", tmp_path / "missing.yaml", status=1).err
+
+
+@pytest.mark.parametrize("text, said", [
+    ("trivial:\n  patterns:\n    - {category: greeting, pattern: '(moin'}\n", "trivial pattern 1"),
+    ("trivial:\n  patterns:\n    - {category: nonsense, pattern: moin}\n", "trivial pattern 1"),
+    ("server:\n  listen: 0.0.0.0:8000\n", "server.api_keys"),
+    ("server:\n  api_keys: [short]\n", "server.api_keys"),
+    ("server:\n  metrics_listen: 0.0.0.0:9000\n", "server.api_keys"),
+    ("multi_agent:\n  default_sharing_groups: ['a\\tb', ' ']\n", "multi_agent.default_sharing_groups"),
+])
+def test_check_finds_what_would_fail_at_the_start(cli, tmp_path, text, said):
+    path = tmp_path / "mindcore.yaml"
+    path.write_text(f"database:\n  path: {tmp_path}/my.db\n{text}", encoding="utf-8")
+    assert said in cli("config", "check", path, status=1).err
+    path.write_text(f"database:\n  path: {tmp_path}/my.db\n", encoding="utf-8")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    assert "right" in cli("config", "check", path, status=0, env={"TMPDIR": str(temporary)}).out
+    assert not list(temporary.iterdir()) and not list(tmp_path.glob("my.db*")), "nothing is left behind"
 
 
 def test_option_errors(cli, db):
@@ -194,8 +223,8 @@ def test_output_that_cannot_be_written_is_a_failure():
 
 
 def test_closed_descriptors_do_not_harm(tmp_path, db):
-    done = subprocess.run(["sh", "-c", f"exec {PROGRAM} status --db '{db}' >&- 2>&- <&-"], env=environment(),
-                          cwd=tmp_path, check=False)
+    command = f"exec {PROGRAM} agents register --agent a --name A --db '{db}' >&- 2>&- <&-"
+    done = subprocess.run(["sh", "-c", command], env=environment(), cwd=tmp_path, check=False)
     assert done.returncode in (0, 1)
     header = (tmp_path / "mindcore.db").read_bytes()[:16]
     assert header == b"SQLite format 3\0"

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import threading
@@ -12,7 +13,7 @@ import time
 
 import pytest
 
-from conftest import SLOWNESS, Http, message, wait_until
+from conftest import SLOWNESS, Http, free_port, message, wait_until
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
@@ -266,3 +267,59 @@ def test_threads_and_descriptors_do_not_grow(server):
     round_trip()
     assert count("task") <= threads
     wait_until(lambda: count("fd") <= files + 2, what="descriptors being closed")
+
+
+def ask(connection):
+    """The status of one request on a connection that stays open."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        connection.sendall(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return read_answers(connection, 1)[0]
+
+
+def ask_on_many(server, count):
+    """How often each status came on so many connections that are open at the same time."""
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(connect(server)) for _ in range(count)]
+        statuses = [ask(connection) for connection in connections]
+    return {status: statuses.count(status) for status in set(statuses)}
+
+
+def serves_again(server):
+    with contextlib.closing(connect(server)) as connection:
+        return ask(connection) == 200
+
+
+def test_connections_beyond_the_limit_are_answered(make_server):
+    server = make_server(args=["-o", "server.max_connections=20"])
+    got = ask_on_many(server, 100)
+    assert 15 <= got[200] <= 20 and got[503] == 100 - got[200], got
+    wait_until(lambda: serves_again(server), what="a connection after the others were closed")
+
+
+def test_connections_without_descriptors_are_answered(server):
+    """Descriptors that end unforeseen: the limit is lowered in the running server."""
+    limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    used = len(os.listdir(f"/proc/{server.pid}/fd"))
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (used + 10, limits[1]))
+    got = ask_on_many(server, 40)
+    assert got[200] >= 5 and got[503] == 40 - got[200], got
+    wait_until(lambda: serves_again(server), what="a connection after the others were closed")
+
+
+@pytest.mark.parametrize("limit", [64, 200])
+def test_a_low_limit_of_descriptors(make_server, limit):
+    server = make_server(start=False)
+    server.port = free_port()
+    command = ["sh", "-c", f"ulimit -n {limit}; exec \"$@\"", "sh", *server.command()]
+    server.command = lambda: command
+    if limit == 64:
+        server.launch()
+        assert wait_until(lambda: server.process.poll() is not None, what="the end") and server.process.returncode == 1
+        server.process = None
+        wait_until(lambda: "raise it with 'ulimit -n" in server.stderr, what="the reason")
+    else:
+        server.start()
+        got = ask_on_many(server, 250)
+        assert got[200] >= 10 and got[503] == 250 - got[200], got
+        wait_until(lambda: serves_again(server), what="a connection after the others were closed")
+        assert "ulimit -n" in server.stderr

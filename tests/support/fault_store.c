@@ -109,7 +109,8 @@ FORWARD(dead_jobs, (size_t limit, mc_dead_job_fn each, void *context), (limit, e
 FORWARD(retry, (mc_str id, int64_t now_us, uint64_t *count), (id, now_us, count))
 FORWARD(purge, (uint64_t * count), (count))
 FORWARD(preferences, (mc_str user_id, struct mc_buf *json), (user_id, json))
-FORWARD(set_preferences, (mc_str user_id, mc_str json), (user_id, json))
+FORWARD(set_preferences, (mc_str user_id, mc_str old, mc_str json, bool learned),
+        (user_id, old, json, learned))
 FORWARD(add_signals, (mc_str user_id, const struct mc_signal *signals, size_t count),
         (user_id, signals, count))
 FORWARD(signals, (mc_str user_id, mc_signal_fn each, void *context), (user_id, each, context))

@@ -357,6 +357,7 @@ static void test_access(void)
         .last_us = NOW,
         .messages = 5,
         .created_at_us = NOW,
+        .thread_version = INT64_MAX,
     };
     must(f.r.store->ops->put_summary(f.r.store, &summary, &err), &err);
     check_context_access(&f, "new", "with a summary of hidden messages");
@@ -573,6 +574,7 @@ static void test_sections(void)
         .last_us = NOW,
         .messages = 4,
         .created_at_us = NOW,
+        .thread_version = INT64_MAX,
     };
     must(f.r.store->ops->put_summary(f.r.store, &summary, &err), &err);
     say(&f, "t3", "n1", "user", "Hello again.");
@@ -685,6 +687,144 @@ static void test_no_repetition(void)
     fixture_close(&f);
 }
 
+/* ---- What the query does not find ---- */
+
+static size_t count_entries(mc_str text)
+{
+    size_t entries = 0;
+    mc_str line;
+    while (text.len > 0 && mc_str_split(&text, '\n', &line))
+        entries += mc_str_starts(line, MC_STR("[20")) || mc_str_starts(line, MC_STR("~ [20"));
+    return entries;
+}
+
+static struct mc_context *context_in(struct fixture *f, const char *thread, const char *query)
+{
+    return context_of(
+        f, (struct mc_context_query){.thread_id = mc_str_of(thread), .query = mc_str_of(query)},
+        "");
+}
+
+static void test_background(void)
+{
+    struct fixture f;
+    fixture_open(&f, 50);
+    say(&f, "t1", "b1", "user", "I am allergic to peanuts.");
+    say(&f, "t1", "b2", "assistant", "I am allergic to nothing, thank you for telling me.");
+    say(&f, "t2", "b3", "user", "The train to Rome leaves at nine.");
+    say(&f, "t2", "b4", "assistant", "Platform four it is then.");
+    say(&f, "t2", "b5", "user", "thanks!");
+    enrich(&f);
+    struct mc_context *context = context_in(&f, "new", "What should we cook?");
+    mc_str text = context->assembled_context;
+    diag("%.*s", MC_STR_ARG(text));
+    ok(mc_str_starts(text, MC_STR("## From other conversations\n")), "a section of its own");
+    ok(contains(text, "user: I am allergic to peanuts."), "a personal fact of another thread");
+    ok(!contains(text, "allergic to nothing"), "what the assistant says of itself is none");
+    ok(contains(text, "train to Rome") && contains(text, "Platform four"),
+       "the last conversation elsewhere");
+    ok(!contains(text, "thanks!"), "without what says nothing");
+    ok(contains(context->metadata, "\"feature\":\"important\"") &&
+           contains(context->metadata, "\"feature\":\"last_session\""),
+       "it says why");
+    is_int(context->relevant_message_id_count, 0, "nothing of it is relevant");
+    is_double(context->confidence, 0.1, 0.001, "or an answer");
+    struct mc_context *again = context_in(&f, "new", "What should we cook?");
+    ok(mc_str_equal(text, again->assembled_context), "the same bytes");
+    mc_context_free(again);
+    mc_context_free(context);
+
+    context = context_in(&f, "new", "When does the train to Rome leave?");
+    ok(context->confidence > 0.5, "a found answer, confidence %.2f", context->confidence);
+    ok(!contains(context->assembled_context, "peanuts"), "needs nothing else");
+    mc_context_free(context);
+
+    struct mc_error err;
+    struct mc_context_query query = {
+        .user_id = MC_STR("ann"), .thread_id = MC_STR("new"), .query = MC_STR("cook")};
+    must(mc_retrieve_context(&f.r, &query, &alpha, MC_STR_NONE, NOW, &context, &err), &err);
+    is_text(context->assembled_context, "", "nothing that the reader may not see");
+    mc_context_free(context);
+    query.max_messages = 5;
+    must(mc_retrieve_context(&f.r, &query, &everyone, MC_STR_NONE, NOW, &context, &err), &err);
+    is_int(count_entries(context->assembled_context), 2, "a fifth of the messages for each");
+    mc_context_free(context);
+    fixture_close(&f);
+}
+
+static double confidence_of(struct fixture *f, const char *query)
+{
+    struct mc_context *context = context_in(f, "new", query);
+    double confidence = context->confidence;
+    mc_context_free(context);
+    return confidence;
+}
+
+static void test_confidence(void)
+{
+    struct fixture f;
+    fixture_open(&f, 50);
+    say(&f, "t1", "c1", "user", "My sister Berit works in Bergen.");
+    enrich(&f);
+    double found = confidence_of(&f, "Where does my sister work?");
+    ok(found > 0.6, "a hit in a memory of one message: %.2f", found);
+    double absent = confidence_of(&f, "When was my sister promoted to manager?");
+    ok(absent < 0.3, "what is not there: %.2f", absent);
+    say(&f, "t2", "c2", "user", "What is the wifi password of the office?");
+    enrich(&f);
+    double asked = confidence_of(&f, "What is the wifi password of the office, please tell me");
+    ok(asked < 0.5, "a question without an answer: %.2f", asked);
+    say(&f, "t2", "c3", "assistant", "It is correct-horse.");
+    enrich(&f);
+    double answered = confidence_of(&f, "What is the wifi password of the office, please tell me");
+    ok(answered > asked && answered < 1, "and with one: %.2f", answered);
+    fixture_close(&f);
+}
+
+static void test_trivial_turns(void)
+{
+    struct fixture f;
+    struct mc_error err;
+    fixture_open(&f, 50);
+    say(&f, "t1", "x1", "user", "lol");
+    say(&f, "t1", "x2", "user", "The falcon budget is 1100 dollars.");
+    say(&f, "t1", "x3", "assistant", "merci");
+    say(&f, "t1", "x4", "user", "Hey");
+    say(&f, "t1", "x5", "assistant", "Noted, it is in the ledger.");
+    enrich(&f);
+    struct mc_context *context = context_in(&f, "new", "falcon budget");
+    is_text(context->relevant_message_ids[0], "x2", "the hit");
+    const char *const trivial[] = {"x1", "x3", "x4"};
+    for (size_t i = 0; i < mc_countof(trivial); i++)
+        ok(!lists(context->relevant_message_ids, context->relevant_message_id_count, trivial[i]),
+           "%s is not relevant", trivial[i]);
+    ok(contains(context->assembled_context, "~ [") && contains(context->assembled_context, "merci"),
+       "but stands next to it");
+    mc_context_free(context);
+    struct mc_hit_list *list = NULL;
+    must(search(&f, (struct mc_search_query){.text = MC_STR("falcon budget")}, &list, &err), &err);
+    is_int(list->count, 1, "no hit without a match that says nothing or is not next to a match");
+    mc_hit_list_free(list);
+    is_str(first_hit(&f, (struct mc_search_query){.text = MC_STR("merci")}), "x3",
+           "its own words find it");
+
+    for (int i = 0; i < 12; i++) {
+        char id[32];
+        snprintf(id, sizeof(id), "y%d", i);
+        say(&f, "t2", id, "user", i % 4 ? "Something else was said here." : "A zeppelin rose.");
+    }
+    enrich(&f);
+    must(search(&f, (struct mc_search_query){.text = MC_STR("zeppelin"), .limit = 6}, &list, &err),
+         &err);
+    size_t turns = 0;
+    for (size_t i = 0; i < list->count; i++)
+        turns += !contains(list->items[i].message->text, "zeppelin");
+    is_int(turns, 2, "at most a third are turns next to a match");
+    is_int(list->count, 5, "behind all that match");
+    mc_hit_list_free(list);
+    fixture_close(&f);
+}
+
 /* ---- Budgets ---- */
 
 static unsigned random_state = 12345;
@@ -722,15 +862,6 @@ static void say_anything(struct fixture *f, int number)
     snprintf(thread, sizeof(thread), "t%u", any(4));
     say(f, thread, id, any(2) ? "user" : "assistant", text.data);
     mc_buf_fini(&text);
-}
-
-static size_t count_entries(mc_str text)
-{
-    size_t entries = 0;
-    mc_str line;
-    while (text.len > 0 && mc_str_split(&text, '\n', &line))
-        entries += mc_str_starts(line, MC_STR("[20")) || mc_str_starts(line, MC_STR("~ [20"));
-    return entries;
 }
 
 static void test_budgets(void)
@@ -820,6 +951,9 @@ int main(void)
     test_sections();
     test_injection();
     test_no_repetition();
+    test_background();
+    test_confidence();
+    test_trivial_turns();
     test_budgets();
     test_huge();
     return done_testing();

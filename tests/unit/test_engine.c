@@ -447,6 +447,67 @@ static void test_restart(const struct scratch *scratch, struct mc_engine **engin
     is_text(mc_buf_str(&users), "j u ", "those that have something, in order");
 }
 
+/* The mode of a context whose query leaves it open is that of the configuration. */
+static void test_context_mode(void)
+{
+    static const char *const MODES[] = {"auto", "fast", "llm"};
+    for (size_t i = 0; i < mc_countof(MODES); i++) {
+        struct scratch scratch;
+        scratch_make(&scratch);
+        struct mc_engine *engine = engine_open(&scratch, OPTIONS("context.mode", MODES[i]));
+        struct mc_context_query query = {
+            .user_id = MC_STR("u"), .thread_id = MC_STR("t"), .query = MC_STR("payment")};
+        struct mc_context *context = NULL;
+        struct mc_error err = {0};
+        char want[32];
+        snprintf(want, sizeof(want), "\"mode\":\"%s\"", MODES[i]);
+        is_status(mc_context_assemble(engine, &query, &context, &err), MC_OK, &err, "a context");
+        ok(context && memmem(context->metadata.data, context->metadata.len, want, strlen(want)),
+           "the configured mode %s is used", MODES[i]);
+        mc_context_free(context);
+        context = NULL;
+        query.mode = MC_CONTEXT_FAST;
+        is_status(mc_context_assemble(engine, &query, &context, &err), MC_OK, &err, "another");
+        ok(context &&
+               memmem(context->metadata.data, context->metadata.len, "\"mode\":\"fast\"", 13),
+           "and that of a query comes first");
+        mc_context_free(context);
+        mc_engine_close(engine);
+        scratch_remove(&scratch);
+    }
+}
+
+static void keep_warnings(void *context, enum mc_log_level level, const char *module,
+                          const char *message)
+{
+    (void)module;
+    if (level == MC_LOG_WARNING)
+        mc_buf_printf(context, "%s\n", message);
+}
+
+/* An option that was set and does nothing is told; defaults are not. */
+static void test_idle_options(void)
+{
+    struct mc_buf seen;
+    mc_buf_init(&seen, 1 << 16);
+    mc_log_set(keep_warnings, &seen, MC_LOG_DEBUG);
+    struct scratch scratch;
+    scratch_make(&scratch);
+    mc_engine_close(engine_open(&scratch, NULL));
+    is_text(mc_buf_str(&seen), "", "no warnings of defaults");
+    mc_engine_close(engine_open(&scratch, OPTIONS("database.pool_size", "12", "enrichment.batch",
+                                                  "4", "context.mode", "llm")));
+    mc_log_set(NULL, NULL, MC_LOG_DEBUG);
+    mc_str text = mc_buf_str(&seen);
+    ok(memmem(text.data, text.len, "database.pool_size is set but has no effect", 43),
+       "the pool of connections: %.*s", MC_STR_ARG(text));
+    ok(memmem(text.data, text.len, "enrichment.batch is set but has no effect", 41), "the batch");
+    ok(memmem(text.data, text.len, "context.mode is llm", 19), "the mode");
+    ok(!memmem(text.data, text.len, "database.host", 13), "nothing else of the database");
+    mc_buf_fini(&seen);
+    scratch_remove(&scratch);
+}
+
 int main(void)
 {
     test_open_errors();
@@ -464,5 +525,7 @@ int main(void)
     test_restart(&scratch, &engine);
     mc_engine_close(engine);
     scratch_remove(&scratch);
+    test_context_mode();
+    test_idle_options();
     return done_testing();
 }

@@ -121,13 +121,22 @@ static void test_disk(const struct disk *disk, const struct scratch *scratch)
             more++;
     }
     is_int(exported(engine), more, "%s: and none that was refused", disk->name);
+    int refused = 0; /* in a row */
+    for (int i = 0; i < 200 && refused < 3; i++) {
+        bool fits = store_one(engine, more, &err) == MC_OK;
+        more += fits;
+        refused = fits ? 0 : refused + 1;
+    }
+    is_int(refused, 3, "%s: nothing fits any more", disk->name);
+    ok(!is_healthy(engine), "%s: and health is red", disk->name);
+    ok(!is_healthy(engine), "%s: and stays so", disk->name);
 
     disk->grow(scratch);
     ok(scratch_wait(store_one(engine, more, &err) == MC_OK, 5000),
        "%s: it goes on when space returns", disk->name);
     engine_drain(engine);
     is_int(exported(engine), more + 1, "%s: nothing is lost", disk->name);
-    ok(scratch_wait(is_healthy(engine), 5000), "%s: healthy again", disk->name);
+    ok(scratch_wait(is_healthy(engine), 20000), "%s: healthy again", disk->name);
     struct answer s = ANSWER(mc_engine_status, engine);
     is_int(answer_int(&s, "messages_by_state.enriched"), more + 1, "%s: every message is enriched",
            disk->name);

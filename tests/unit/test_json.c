@@ -63,6 +63,16 @@ static enum mc_status parse_nested(size_t levels, struct mc_error *err)
     return mc_json_parse(mc_buf_str(&buf), &root, err);
 }
 
+static void test_null_character(void)
+{
+    struct mc_json *root = NULL;
+    struct mc_error err;
+    is_int(mc_json_parse(MC_STR("[\n\"a\\u0000b\"]"), &root, &err), MC_INVALID, "a NUL is refused");
+    ok(strstr(err.message, "JSON, line 2, column ") &&
+           mc_str_ends(mc_str_of(err.message), MC_STR(": \\u0000 is not allowed")),
+       "in words of ours: %s", err.message);
+}
+
 static void test_depth(void)
 {
     struct mc_error err = {0};
@@ -283,6 +293,7 @@ static void test_writer(void)
 int main(void)
 {
     test_refused();
+    test_null_character();
     test_depth();
     test_tree();
     test_escapes();

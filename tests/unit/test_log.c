@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/log.h"
 
 struct seen {
@@ -43,20 +44,57 @@ static void test_listener(void)
 }
 
 /* What mc_log_stderr writes. */
-static void capture(char text[8192], const char *module, const char *message)
+static void capture_by(mc_log_fn log, char text[8192], const char *module, const char *message)
 {
     int ends[2];
     int saved = dup(STDERR_FILENO);
     if (saved < 0 || pipe(ends) != 0)
         bail_out("no pipe");
     dup2(ends[1], STDERR_FILENO);
-    mc_log_stderr(NULL, MC_LOG_INFO, module, message);
+    log(NULL, MC_LOG_INFO, module, message);
     dup2(saved, STDERR_FILENO);
     close(saved);
     close(ends[1]);
     ssize_t len = read(ends[0], text, 8191);
     text[len > 0 ? len : 0] = '\0';
     close(ends[0]);
+}
+
+static void capture(char text[8192], const char *module, const char *message)
+{
+    capture_by(mc_log_stderr, text, module, message);
+}
+
+/* The members of one JSON line; ends the program when it is none. */
+static void is_json_line(const char *module, const char *message, const char *want_module,
+                         const char *want)
+{
+    char text[8192];
+    capture_by(mc_log_stderr_json, text, module, message);
+    size_t len = strlen(text);
+    ok(len > 0 && len <= 4096 && strchr(text, '\n') == text + len - 1, "one line");
+    struct mc_json *root = NULL;
+    struct mc_error err = {0};
+    if (mc_json_parse(mc_str_of(text), &root, &err))
+        bail_out("no JSON: %s: %s", err.message, text);
+    is_text(mc_json_string(mc_json_get(root, "level")), "info", "level");
+    is_text(mc_json_string(mc_json_get(root, "module")), want_module, "module");
+    if (want)
+        is_text(mc_json_string(mc_json_get(root, "msg")), want, "message");
+    ok(mc_json_string(mc_json_get(root, "ts")).len > 20, "time");
+    mc_json_free(root);
+}
+
+static void test_json(void)
+{
+    is_json_line("enrich", "said \"no\" \\ twice\nhere \x01\xFF ä", "enrich",
+                 "said \"no\" \\ twice here  \xEF\xBF\xBD ä");
+    is_json_line(NULL, "", "mindcore", "");
+    is_json_line("a\"b", "x", "a\"b", "x");
+    char quotes[8192];
+    memset(quotes, '"', sizeof(quotes) - 1);
+    quotes[sizeof(quotes) - 1] = '\0';
+    is_json_line("m", quotes, "m", NULL);
 }
 
 static void test_stderr(void)
@@ -113,6 +151,7 @@ int main(void)
 {
     test_listener();
     test_stderr();
+    test_json();
     test_threads();
     return done_testing();
 }

@@ -474,6 +474,52 @@ static void test_backup(const struct scratch *scratch, struct mc_engine *engine)
     answer_free(&s);
 }
 
+/* What is stored into a file that nothing leads to is lost at the end. */
+static void test_removed_file(void)
+{
+    struct scratch scratch;
+    scratch_make(&scratch);
+    struct mc_engine *engine = engine_open(&scratch, NULL);
+    say(engine, "m1", "The payment failed");
+    struct answer h = health(engine, true, "the file is there");
+    answer_free(&h);
+    if (rename(scratch_path(&scratch, "e.db"), scratch_path(&scratch, "moved.db")))
+        bail_out("no renaming");
+    h = health(engine, false, "the file is gone");
+    ok(strstr(h.text, "removed or replaced") != NULL, "and it is said: %s", h.text);
+    answer_free(&h);
+    if (rename(scratch_path(&scratch, "moved.db"), scratch_path(&scratch, "e.db")))
+        bail_out("no renaming");
+    h = health(engine, true, "and back");
+    answer_free(&h);
+    mc_engine_close(engine);
+    scratch_remove(&scratch);
+}
+
+/* A cache that cannot be on disk is no reason to refuse work. */
+static void test_no_cache_folder(void)
+{
+    struct scratch scratch;
+    scratch_make(&scratch);
+    FILE *file = fopen(scratch_path(&scratch, "file"), "w");
+    if (!file || fclose(file))
+        bail_out("no file");
+    struct mc_engine *engine =
+        engine_open(&scratch, OPTIONS("cache.persistent", "true", "cache.dir",
+                                      scratch_path(&scratch, "file/cache")));
+    say(engine, "m1", "The payment failed");
+    struct answer h = health(engine, true, "without the folder of the cache");
+    is_int(answer_true(&h, "checks.cache.ok"), 0, "the cache is not as configured");
+    ok(strstr(h.text, "memory only") != NULL && strstr(h.text, "cache.dir") != NULL,
+       "and it is said: %s", h.text);
+    answer_free(&h);
+    struct answer stats = ANSWER(mc_cache_stats, engine);
+    is_text(mc_json_string(json_at(stats.root, "cache.backend")), "memory", "another one is used");
+    answer_free(&stats);
+    mc_engine_close(engine);
+    scratch_remove(&scratch);
+}
+
 int main(void)
 {
     struct scratch scratch;
@@ -489,5 +535,7 @@ int main(void)
     mc_engine_close(engine);
     scratch_remove(&scratch);
     test_health();
+    test_removed_file();
+    test_no_cache_folder();
     return done_testing();
 }

@@ -484,6 +484,33 @@ static void test_disk_full(void)
     tear_down(&f);
 }
 
+/* A claim that finds nothing says nothing of a store that failed. */
+static void test_empty_claim(void)
+{
+    struct fixture f;
+    set_up(&f);
+    put(&f, "m", "The payment failed");
+    mc_auto(mc_jobs_fini) struct mc_jobs held = {0};
+    struct mc_error err = {0};
+    is_status(f.inner->ops->claim(f.inner, MC_STR("other"), MC_STAGE_FIRST, mc_time_now_us(),
+                                  60 * MC_US_PER_SECOND, 10, &held, &err),
+              MC_OK, &err, "another process has the job");
+    mc_fault_store_fail(f.store, "claim", 1, 3, MC_DISK_FULL);
+    struct mc_pool_options options = options_of(&f);
+    f.pool = start_with(&options);
+    struct mc_pool_state state;
+    ok(scratch_wait((mc_pool_read(f.pool, &state),
+                     state.last_finished_us > state.last_error_us && state.consecutive_errors >= 3),
+                    WAIT_MS),
+       "after three failures and an empty claim there are still three");
+    is_status(f.inner->ops->release(f.inner, MC_STR("other"), &err), MC_OK, &err, "given back");
+    mc_pool_wake(f.pool);
+    drained(&f, "the job");
+    ok(scratch_wait((mc_pool_read(f.pool, &state), state.consecutive_errors == 0), WAIT_MS),
+       "a batch that was written ends it");
+    tear_down(&f);
+}
+
 /* The same with a lease that is released: no attempt is counted, nothing is lost, all goes on. */
 static void test_space_returns(void)
 {
@@ -709,6 +736,7 @@ int main(void)
     test_back_off_and_death();
     test_poison();
     test_disk_full();
+    test_empty_claim();
     test_space_returns();
     test_lease_runs_out();
     test_signals();

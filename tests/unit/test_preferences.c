@@ -292,6 +292,70 @@ static void test_concurrency(struct fixture *f)
     is_int(missing, 0, "none of 48 interests of 8 threads was lost");
 }
 
+/* ---- Another process in between ---- */
+
+struct meanwhile {
+    struct fixture *f;
+    const char *user, *set; /* set NULL: the user is erased */
+    int times;
+};
+
+static void interfere(void *context, const char *op)
+{
+    struct meanwhile *m = context;
+    struct mc_store *inner = m->f->inner;
+    struct mc_error err = {0};
+    if (strcmp(op, "set_preferences") != 0 || m->times == 0)
+        return;
+    m->times--;
+    mc_str user = mc_str_of(m->user);
+    mc_auto(mc_buf_fini) struct mc_buf old;
+    mc_buf_init(&old, 1 << 20);
+    struct mc_erased erased;
+    enum mc_status status = m->set ? inner->ops->preferences(inner, user, &old, &err)
+                                   : inner->ops->erase(inner, user, &erased, &err);
+    if (!status && m->set)
+        status = inner->ops->set_preferences(inner, user, mc_buf_str(&old), mc_str_of(m->set),
+                                             false, &err);
+    is_status(status, MC_OK, &err, "meanwhile");
+}
+
+static void test_others(struct fixture *f)
+{
+    static const char first[] = "{\"language\":\"fr\"}", second[] = "{\"language\":\"it\"}";
+    struct mc_error err;
+    struct meanwhile m = {f, "oo", first, 1};
+    is_status(patch(f, "oo", "{\"language\":\"de\",\"custom\":{\"a\":1}}", &err), MC_OK, &err,
+              "set");
+    mc_fault_store_hook(f->store, interfere, &m);
+    is_status(patch(f, "oo", "{\"timezone\":\"UTC\"}", &err), MC_OK, &err, "a change between");
+    are(f, "oo",
+        "{\"language\":\"fr\",\"timezone\":\"UTC\",\"communication_style\":null,"
+        "\"preferred_name\":null,\"interests\":[],\"goals\":[],\"custom\":{}}",
+        "is not undone");
+    m = (struct meanwhile){f, "oo", NULL, 1};
+    is_status(change(f, "oo", "timezone", "\"CET\"", MC_PREFERENCE_SET, &err), MC_OK, &err,
+              "an erasure between");
+    are(f, "oo",
+        "{\"language\":null,\"timezone\":\"CET\",\"communication_style\":null,"
+        "\"preferred_name\":null,\"interests\":[],\"goals\":[],\"custom\":{}}",
+        "is not undone either");
+    const struct mc_signal signal = {MC_STR("language"), MC_STR("nl"), 9, 1000000, 9};
+    is_status(f->inner->ops->add_signals(f->inner, MC_STR("e"), &signal, 1, &err), MC_OK, &err,
+              "a signal");
+    m = (struct meanwhile){f, "e", NULL, 1};
+    mc_auto(mc_buf_fini) struct mc_buf json;
+    mc_buf_init(&json, 1 << 20);
+    is_status(mc_preferences_apply_signals(f->preferences, MC_STR("e"), &json, &err), MC_OK, &err,
+              "an erasure while signals are applied");
+    is_int(m.times, 0, "it happened");
+    are(f, "e", DEFAULTS, "brings none of them back");
+    mc_fault_store_hook(f->store, NULL, NULL);
+    mc_fault_store_fail(f->store, "set_preferences", 1, 0, MC_CONFLICT);
+    is_status(patch(f, "oo", second, &err), MC_BUSY, &err, "changed again and again");
+    mc_fault_store_heal(f->store);
+}
+
 /* ---- Signals ---- */
 
 #define SIGNAL(f, v, c, w)                                                                         \
@@ -475,6 +539,7 @@ int main(void)
     test_patch(&f);
     test_store_failures(&f);
     test_concurrency(&f);
+    test_others(&f);
     test_signals(&f);
     test_odd_signals(&f);
     test_restart(&f);

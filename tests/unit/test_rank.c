@@ -106,6 +106,40 @@ static void test_words(void)
     set_close(&s);
 }
 
+static double answers(const struct set *s, size_t item)
+{
+    return mc_rank_answers(&s->query, s->items, &s->items[item]);
+}
+
+static void test_answers(void)
+{
+    struct set s;
+    set_open(&s, "the falcon nests");
+    size_t question = add(&s, message("Where does the falcon nest?"), "falcon nest");
+    size_t answer = add(&s, message("On the tower."), "tower");
+    size_t half = add(&s, message("A falcon."), "falcon");
+    size_t next = add(&s, message("And the nest?"), "nest");
+    size_t both = add(&s, message("The falcon nests there."), "falcon nest");
+    s.items[question].after = answer;
+    s.items[answer].before = question;
+    s.items[half].after = next;
+    s.items[next].before = half;
+    rank(&s);
+    is_double(answers(&s, both), 0.8, 1e-9, "two words that agree");
+    is_double(answers(&s, question), 0.4, 1e-9, "a question is half an answer");
+    is_double(answers(&s, answer), 0.7 * 0.8, 1e-9, "what the question before it has, in part");
+    is_double(answers(&s, half), 0.5 / 1.5, 1e-9, "not what a question behind it has");
+    set_close(&s);
+
+    struct mc_message m = message("thanks");
+    m.metadata = MC_STR("{\"method\":\"trivial\"}");
+    ok(!mc_rank_is_trivial(&m), "an important message is not trivial, whatever its metadata has");
+    m.importance = 0.1;
+    ok(mc_rank_is_trivial(&m), "a trivial one");
+    m.metadata = MC_STR("{\"method\":\"builtin\"}");
+    ok(!mc_rank_is_trivial(&m), "one of no importance is not always trivial");
+}
+
 static void test_rare_words_count_more(void)
 {
     struct set s;
@@ -255,6 +289,7 @@ static void test_query(void)
 int main(void)
 {
     test_words();
+    test_answers();
     test_rare_words_count_more();
     test_neighbours();
     test_form();

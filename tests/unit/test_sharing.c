@@ -60,12 +60,17 @@ static const char *const AGENTS[] = {
     "{\"agent_id\":\"dave\",\"name\":\"D\",\"sharing_groups\":[\"ops\"],\"can_read_public\":false}",
 };
 
-static void fill(struct mc_engine *engine)
+static void register_agents(struct mc_engine *engine)
 {
     for (size_t i = 0; i < mc_countof(AGENTS); i++) {
         struct answer answer = ANSWER(mc_agent_register_json, engine, mc_str_of(AGENTS[i]));
         answer_free(&answer);
     }
+}
+
+static void fill(struct mc_engine *engine)
+{
+    register_agents(engine);
     for (size_t i = 0; i < STORED_COUNT; i++) {
         char text[128];
         snprintf(text, sizeof(text), "The harvest report number %zu speaks of %s", i,
@@ -426,6 +431,43 @@ static void test_not_enabled(void)
     scratch_remove(&scratch);
 }
 
+/* What one agent was told in private must not reach another one through the user's preferences. */
+static void test_learning(const char *mode, const char *expected)
+{
+    static const struct {
+        const char *id, *agent, *visibility, *text;
+    } SAID[] = {
+        {"l1", "alice", "private", "I love apricots"},
+        {"l2", "alice", "shared", "I love brambles"},
+        {"l3", "alice", "public", "I love damsons"},
+        {"l4", NULL, "private", "I love gooseberries"},
+        {"l5", NULL, "public", "I love hazelnuts"},
+    };
+    struct scratch scratch;
+    scratch_make(&scratch);
+    struct mc_engine *engine =
+        engine_open(&scratch, OPTIONS("multi_agent.enabled", mode ? "true" : "false",
+                                      "multi_agent.mode", mode ? mode : "shared"));
+    register_agents(engine);
+    for (size_t i = 0; i < mc_countof(SAID); i++) {
+        struct mc_message_input input = said(SAID[i].id, SAID[i].text);
+        input.agent_id = mc_str_of(SAID[i].agent);
+        input.visibility = mc_str_of(SAID[i].visibility);
+        ingest(engine, &input);
+    }
+    engine_drain(engine);
+    struct answer signals = ANSWER(mc_preferences_signals, engine, MC_STR("u"));
+    char got[128] = "";
+    static const char *const WORDS[] = {"apricots", "brambles", "damsons", "gooseberries",
+                                        "hazelnuts"};
+    for (size_t i = 0; i < mc_countof(WORDS); i++)
+        got[i] = strstr(signals.text, WORDS[i]) ? 'y' : '-';
+    is_str(got, expected, "learned in mode %s", mode ? mode : "(off)");
+    answer_free(&signals);
+    mc_engine_close(engine);
+    scratch_remove(&scratch);
+}
+
 int main(void)
 {
     for (size_t i = 0; i < mc_countof(VIEWS); i++)
@@ -434,5 +476,9 @@ int main(void)
     test_strangers();
     test_narrower();
     test_not_enabled();
+    test_learning(NULL, "yyyyy");
+    test_learning("shared", "--yyy");
+    test_learning("public", "--yyy");
+    test_learning("isolated", "---yy");
     return done_testing();
 }

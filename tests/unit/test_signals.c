@@ -54,8 +54,53 @@ static void test_names(void)
     said("my name is on the invoice", "");
     said("they recall me Bob", "");
     said("call me ", "");
+}
+
+/* What may stand behind or before "call me" and is no wish for a name. */
+static void test_no_names(void)
+{
+    said("Please call me Friday at noon", "");
+    said("Call me Back", "");
+    said("Call me Tomorrow", "");
+    said("please call me in January", "");
+    said("Call me January 5th", "");
+    said("CALL ME BACK NOW", "");
+    said("Call me I'm waiting", "");
+    said("Call me Later Please", "");
+    said("Don't call me Maria", "");
+    said("Don\xE2\x80\x99t call me Maria", "");
+    said("Do not ever call me Maria", "");
+    said("Never call me Maria again", "");
+    said("Please stop! Do not call me Maria", "");
+    said("Why do you call me Maria?", "");
+    said("If you call me Maria once more I leave", "");
+    said("No longer call me Maria", "");
+    said("My name is What?", "");
+    said("Don't call me Maria, call me Anna", "preferred_name=Anna");
+    said("Call me Friday. My name is Anna", "preferred_name=Anna");
+    said("I am not joking. Call me Anna", "preferred_name=Anna");
+    said("Can you call me Anna?", "preferred_name=Anna");
+    said("Call me Anna Friday", "preferred_name=Anna");
+    said("My name is April", "preferred_name=April");
+    said("my name is Sean O'Neil", "preferred_name=Sean O'Neil");
+}
+
+static void test_zones(void)
+{
     said("my time zone is Europe/Berlin", "timezone=Europe/Berlin");
+    said("my time zone is America/New_York, usually", "timezone=America/New_York");
     said("My timezone is UTC.", "timezone=UTC");
+    said("My timezone is UTC+2", "timezone=UTC+2");
+    said("My timezone is UTC+05:30.", "timezone=UTC+05:30");
+    said("My timezone is GMT-3", "timezone=GMT-3");
+    said("My timezone is UTC+99", "");
+    said("My timezone is UTCX", "");
+    said("My timezone is Wrong in the app", "");
+    said("My timezone is Berlin", "");
+    said("My timezone is Europe/", "");
+    said("My timezone is Nowhere/Land", "");
+    said("My timezone is ../../etc/passwd", "");
+    said("My timezone is not Europe/Berlin", "");
 }
 
 static void test_style(void)
@@ -70,6 +115,10 @@ static void test_style(void)
     said("I followed the manual step by step", "");
     said("I speak German", "");
     said("I bought a German car", "");
+    said("Please don't keep it short", "");
+    said("No short answers please", "");
+    said("Don't be brief", "");
+    said("Never answer in German please", "");
 }
 
 static void test_phrases(void)
@@ -86,6 +135,20 @@ static void test_phrases(void)
     said("My name is Ann. I enjoy chess; keep it short.",
          "preferred_name=Ann; communication_style=concise; interests=chess");
     said("I love tea. I love tea. I really like tea", "interests=tea");
+    said("I love it when you are late", "");
+    said("I love it", "");
+    said("I love this shop", "");
+    said("I love that the parcel came", "");
+    said("I love your service", "");
+    said("I love you", "");
+    said("I love when it works", "");
+    said("I love how it looks", "");
+    said("I love to wait", "");
+    said("I really like it's colour", "");
+    said("I love it. I love chess", "interests=chess");
+    said("I'm interested in what you sell", "");
+    said("I never said that I love chess", "");
+    said("Not that I love chess", "");
 }
 
 static void test_scripts(void)
@@ -103,11 +166,12 @@ static void test_scripts(void)
 
 static void test_weights(void)
 {
-    const mc_str topics[] = {MC_STR("gardening"), MC_STR("refund"), MC_STR("api")};
-    struct mc_metadata metadata = {.topics = topics, .topic_count = 3};
+    const mc_str topics[] = {MC_STR("gardening"), MC_STR("refund"), MC_STR("api"),
+                             MC_STR("beekeeping")};
+    struct mc_metadata metadata = {.topics = topics, .topic_count = 4};
     struct seen seen;
     look(&seen, MC_ROLE_USER, "I love tea", &metadata);
-    if (is_int(seen.count, 3, "what was said and two topics; a refund is no interest")) {
+    if (is_int(seen.count, 3, "what was said and two topics; what is built in is none")) {
         is_text(seen.items[0].value, "tea", "said outright");
         is_int(seen.items[0].count, 3, "counts three times");
         is_double(seen.items[0].weight, 3.0, 0, "with full weight");
@@ -116,7 +180,7 @@ static void test_weights(void)
         is_text(seen.items[1].value, "gardening", "the first topic");
         is_int(seen.items[1].count, 1, "counts once");
         is_double(seen.items[1].weight, 0.7, 1e-12, "with less weight");
-        is_text(seen.items[2].value, "api", "the last topic");
+        is_text(seen.items[2].value, "beekeeping", "the last topic");
     }
     mc_arena_fini(&seen.arena);
     look(&seen, MC_ROLE_USER, "I'm trying to log in", NULL);
@@ -174,6 +238,8 @@ static void test_bounds(void)
 int main(void)
 {
     test_names();
+    test_no_names();
+    test_zones();
     test_style();
     test_phrases();
     test_scripts();

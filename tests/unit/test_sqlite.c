@@ -8,9 +8,12 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/compiler.h"
+#include "base/error.h"
 #include "base/thread.h"
+#include "store/sqlite/sqlite.h"
 
 static struct scratch scratch;
 static const struct mc_reader everything = {.everything = true};
@@ -642,6 +645,177 @@ static void group_commit(void)
     mc_metrics_free(metrics);
 }
 
+/* ---- What is erased is not in the files any more ---- */
+
+static int words_in(const char *name, const char *word)
+{
+    FILE *file = fopen(scratch_path(&scratch, name), "rb");
+    if (!file)
+        return 0;
+    mc_auto(mc_buf_fini) struct mc_buf bytes;
+    mc_buf_init(&bytes, 1U << 30);
+    char part[65536];
+    for (size_t n; (n = fread(part, 1, sizeof(part), file)) > 0;)
+        mc_buf_append(&bytes, (mc_str){part, n});
+    fclose(file);
+    if (bytes.failed)
+        bail_out("no memory");
+    int found = 0;
+    size_t len = strlen(word);
+    for (const char *at = bytes.data; at; found++) {
+        at = memmem(at, bytes.len - (size_t)(at - bytes.data), word, len);
+        if (!at)
+            break;
+        at++;
+    }
+    return found;
+}
+
+static void complete_all(struct mc_store *store)
+{
+    struct mc_error err = {0};
+    for (;;) {
+        mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+        if (store->ops->claim(store, MC_STR("l"), MC_STAGE_FIRST, mc_time_now_us(), 1000000000, 64,
+                              &jobs, &err))
+            bail_out("claim: %s", err.message);
+        if (jobs.count == 0)
+            return;
+        struct mc_completion done[64];
+        for (size_t i = 0; i < jobs.count; i++)
+            done[i] = (struct mc_completion){
+                .row = jobs.items[i].record->row,
+                .user_id = jobs.items[i].record->m.user_id,
+                .metadata = jobs.items[i].record->m.metadata,
+                .terms = mc_str_equal(jobs.items[i].record->m.user_id, MC_STR("gone"))
+                             ? MC_STR("all indexedsecret zebra")
+                             : MC_STR("all others"),
+                .state = MC_ENRICHMENT_ENRICHED,
+            };
+        if (store->ops->complete(store, MC_STR("l"), done, jobs.count, &err))
+            bail_out("complete: %s", err.message);
+    }
+}
+
+static void erased_words(void)
+{
+    struct mc_sqlite_options options = {.path = scratch_path(&scratch, "words.db")};
+    struct mc_store *store = NULL;
+    struct mc_error err = {0};
+    is_status(mc_sqlite_store_open(&options, &store, &err), MC_OK, &err, "open");
+    for (int i = 0; i < 600; i++) {
+        char id[16], text[3000];
+        snprintf(id, sizeof(id), "m%d", i);
+        snprintf(text, sizeof(text), "a %s %0*d", i % 3 ? "STOREDSECRET" : "word", 5 + i * 4, i);
+        struct mc_put put = scratch_put(id, text);
+        put.message.user_id = i % 3 ? MC_STR("gone") : MC_STR("stays");
+        put.message.metadata = i % 3 ? MC_STR("{\"topics\":[\"METASECRET\"]}") : MC_STR("{}");
+        scratch_store_put(store, &put);
+        if (i % 50 == 49)
+            complete_all(store);
+    }
+    is_status(store->ops->set_preferences(store, MC_STR("gone"), MC_STR(""),
+                                          MC_STR("{\"a\":\"PREFSECRET\"}"), false, &err),
+              MC_OK, &err, "preferences");
+    static const char *const words[] = {"STOREDSECRET", "METASECRET", "PREFSECRET",
+                                        "indexedsecret"};
+    struct mc_erased erased;
+    is_status(store->ops->erase(store, MC_STR("gone"), &erased, &err), MC_OK, &err, "erase");
+    is_int(erased.messages, 400, "all messages");
+    ok(erased.verified && erased.wiped, "verified and wiped");
+    for (size_t i = 0; i < mc_countof(words); i++) {
+        is_int(words_in("words.db", words[i]), 0, "%s is not in the file", words[i]);
+        is_int(words_in("words.db-wal", words[i]), 0, "nor in the log");
+    }
+    ok(words_in("words.db", "word 0") > 0, "what others said is");
+
+    sqlite3 *reader = NULL;
+    struct mc_put put = scratch_put("late", "text");
+    scratch_store_put(store, &put);
+    if (sqlite3_open(scratch_path(&scratch, "words.db"), &reader) ||
+        sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM messages", NULL, NULL, NULL))
+        bail_out("reader");
+    is_status(store->ops->erase(store, put.message.user_id, &erased, &err), MC_OK, &err,
+              "while another process reads");
+    ok(erased.verified && !erased.wiped, "the log cannot be emptied, and that is told");
+    sqlite3_close(reader);
+    is_status(store->ops->erase(store, put.message.user_id, &erased, &err), MC_OK, &err, "again");
+    ok(erased.wiped, "later it can");
+    store->ops->close(store);
+}
+
+/* ---- One write of a group fails half-way ---- */
+
+struct member {
+    struct mc_sqlite *s;
+    atomic_bool *hold; /* waits for it to be cleared, first */
+    atomic_int *started;
+    mc_str user;
+    bool fails;
+    int runs;
+    enum mc_status status;
+    struct mc_error err;
+    pthread_t thread;
+};
+
+static enum mc_status apply_member(struct mc_writer *writer, void *context, struct mc_error *err)
+{
+    struct member *m = context;
+    m->runs++;
+    while (m->hold && atomic_load(m->hold))
+        usleep(1000);
+    enum mc_status status =
+        mc_conn_exec(writer->conn, "INSERT INTO preferences(user_id, preferences) VALUES(?1, '{}')",
+                     MC_BINDS(mc_bind_str(m->user)), err);
+    return status == MC_OK && m->fails ? mc_fail(err, MC_INVALID, "half-way") : status;
+}
+
+static void *write_member(void *context)
+{
+    struct member *m = context;
+    atomic_fetch_add(m->started, 1);
+    m->status = mc_sqlite_write(m->s, MC_WRITE_OTHER, 1, apply_member, m, &m->err);
+    return NULL;
+}
+
+static void group_with_failure(void)
+{
+    struct mc_sqlite_options options = {.path = scratch_path(&scratch, "failing.db")};
+    struct mc_store *store = NULL;
+    struct mc_error err = {0};
+    is_status(mc_sqlite_store_open(&options, &store, &err), MC_OK, &err, "open");
+    atomic_bool hold = true;
+    atomic_int started = 0;
+    static const char *const users[] = {"first", "a", "b", "bad", "c", "d"};
+    struct member members[mc_countof(users)];
+    for (size_t i = 0; i < mc_countof(users); i++) {
+        members[i] = (struct member){.s = mc_sqlite_of(store),
+                                     .hold = i == 0 ? &hold : NULL,
+                                     .started = &started,
+                                     .user = mc_str_of(users[i]),
+                                     .fails = strcmp(users[i], "bad") == 0};
+        if (mc_thread_start(&members[i].thread, "member", write_member, &members[i], &err))
+            bail_out("no thread");
+        while (atomic_load(&started) <= (int)i)
+            usleep(1000);
+    }
+    usleep(200000); /* they all wait behind the first */
+    atomic_store(&hold, false);
+    int most = 0;
+    for (size_t i = 0; i < mc_countof(users); i++) {
+        struct member *m = &members[i];
+        mc_thread_join(m->thread);
+        most = m->runs > most ? m->runs : most;
+        is_status(m->status, m->fails ? MC_INVALID : MC_OK, &m->err, "%s", users[i]);
+        mc_auto(mc_buf_fini) struct mc_buf json;
+        mc_buf_init(&json, 1024);
+        is_status(store->ops->preferences(store, m->user, &json, &err), MC_OK, &err, "read");
+        is_int(json.len > 0, !m->fails, "what %s wrote is there unless it failed", users[i]);
+    }
+    is_int(most, 2, "they were in one transaction first");
+    store->ops->close(store);
+}
+
 int main(void)
 {
     scratch_make(&scratch);
@@ -659,6 +833,8 @@ int main(void)
     full_disk();
     backups();
     group_commit();
+    group_with_failure();
+    erased_words();
     scratch_remove(&scratch);
     return done_testing();
 }

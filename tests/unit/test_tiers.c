@@ -13,7 +13,8 @@
 #include "support/scratch.h"
 
 #define DAY MC_US_PER_DAY
-#define NOW (INT64_C(20500) * DAY)
+/* The migrations of these tests run in 2079: by then all has been stored long ago. */
+#define NOW (INT64_C(40000) * DAY)
 
 static const struct mc_tiers_options DEFAULTS = {
     .short_us = 1 * DAY,
@@ -84,14 +85,14 @@ struct result {
     bool dry_run;
 };
 
-static struct result run(struct fixture *f, const struct mc_tiers_options *options,
-                         const char *user, bool dry_run)
+static struct result run_at(struct fixture *f, const struct mc_tiers_options *options,
+                            int64_t now_us, const char *user, bool dry_run)
 {
     mc_auto(mc_buf_fini) struct mc_buf json;
     mc_buf_init(&json, 1 << 20);
     struct mc_error err = {0};
     is_status(
-        mc_tiers_run(f->store, options, mc_str_of(user), NOW, dry_run, NULL, NULL, &json, &err),
+        mc_tiers_run(f->store, options, mc_str_of(user), now_us, dry_run, NULL, NULL, &json, &err),
         MC_OK, &err, "%s", dry_run ? "a dry run" : "a run");
     mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
     if (mc_json_parse(mc_buf_str(&json), &root, &err))
@@ -103,6 +104,12 @@ static struct result run(struct fixture *f, const struct mc_tiers_options *optio
         .errors = mc_json_count(mc_json_get(root, "errors")),
         .dry_run = mc_json_boolean(mc_json_get(root, "dry_run")),
     };
+}
+
+static struct result run(struct fixture *f, const struct mc_tiers_options *options,
+                         const char *user, bool dry_run)
+{
+    return run_at(f, options, NOW, user, dry_run);
 }
 
 static void counts(struct result r, int64_t moved, int64_t summarised, int64_t deleted,
@@ -351,6 +358,41 @@ static void test_summary_before_deletion(struct fixture *f)
     mc_arena_fini(&found.arena);
 }
 
+static void delete_one(void *context, const char *op)
+{
+    static const struct mc_reader everything = {.everything = true};
+    struct fixture *f = context;
+    if (strcmp(op, "put_summary") != 0)
+        return;
+    struct mc_record *removed = NULL;
+    int64_t version;
+    struct mc_error err = {0};
+    is_status(
+        f->inner->ops->remove(f->inner, MC_STR("race-t-1"), &everything, &removed, &version, &err),
+        MC_OK, &err, "deleted");
+    mc_record_unref(removed);
+    mc_fault_store_hook(f->store, NULL, NULL);
+}
+
+/* A message that is deleted while its thread is summarised is in no summary. */
+static void test_deleted_meanwhile(struct fixture *f)
+{
+    struct mc_tiers_options options = DEFAULTS;
+    options.summarize_after_messages = 4;
+    store_talk(f, "race", "t", 0.5);
+    mc_fault_store_hook(f->store, delete_one, f);
+    counts(run(f, &options, "race", false), 0, 0, 0, "deleted meanwhile: left for the next run");
+    struct found found;
+    find_summaries(f, "race", &found);
+    is_int(found.count, 0, "no summary");
+    mc_arena_fini(&found.arena);
+    counts(run(f, &options, "race", false), 0, 1, 0, "the next run");
+    find_summaries(f, "race", &found);
+    if (is_int(found.count, 1, "makes it"))
+        is_int(found.items[0].messages, 5, "of what is left");
+    mc_arena_fini(&found.arena);
+}
+
 /* ---- What goes wrong ---- */
 
 static bool stop_at_second(void *context, uint64_t done, uint64_t total)
@@ -433,6 +475,35 @@ static void test_importance(void)
     is_int(rises, 0, "it never rises");
 }
 
+/* A conversation of years ago that was imported today: it is old, but it has only just come. */
+static void test_imported(void)
+{
+    struct fixture f;
+    set_up(&f);
+    int64_t now_us = mc_time_now_us();
+    double age = (double)(NOW - now_us) / (double)DAY + 1500;
+    store_one(&f, &(struct stored){"thanks", NULL, NULL, NULL, age, 0.1, true});
+    store_one(&f, &(struct stored){"order", NULL, NULL, NULL, age, 0.5, false});
+    store_one(&f, &(struct stored){"dear", NULL, NULL, NULL, age, 0.9, false});
+    now_us = mc_time_now_us();
+    counts(run_at(&f, &DEFAULTS, now_us, NULL, true), 3, 0, 0, "imported today, dry");
+    counts(run_at(&f, &DEFAULTS, now_us, NULL, false), 3, 0, 0, "imported today");
+    tier_is(&f, "thanks", "archive");
+    tier_is(&f, "order", "archive");
+    tier_is(&f, "dear", "archive");
+    now_us += 8 * DAY;
+    counts(run_at(&f, &DEFAULTS, now_us, NULL, true), 0, 0, 1, "a week later, dry");
+    counts(run_at(&f, &DEFAULTS, now_us, NULL, false), 0, 0, 1, "a week later");
+    tier_is(&f, "thanks", "gone");
+    tier_is(&f, "order", "archive");
+    now_us += 723 * DAY;
+    counts(run_at(&f, &DEFAULTS, now_us, NULL, true), 0, 0, 2, "two years later, dry");
+    counts(run_at(&f, &DEFAULTS, now_us, NULL, false), 0, 0, 2, "two years later");
+    tier_is(&f, "order", "gone");
+    tier_is(&f, "dear", "gone");
+    tear_down(&f);
+}
+
 int main(void)
 {
     struct fixture f;
@@ -443,8 +514,10 @@ int main(void)
     test_many(&f);
     test_summaries(&f);
     test_summary_before_deletion(&f);
+    test_deleted_meanwhile(&f);
     test_progress(&f);
     test_failures(&f);
     tear_down(&f);
+    test_imported();
     return done_testing();
 }

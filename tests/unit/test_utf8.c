@@ -96,6 +96,8 @@ static void test_classes(void)
     ok(mc_utf8_is_blank(MC_STR(" \t\xC2\xA0\xE3\x80\x80")) && mc_utf8_is_blank(MC_STR_NONE),
        "blank");
     ok(!mc_utf8_is_blank(MC_STR("  .")) && !mc_utf8_is_blank(MC_STR("\xFF")), "not blank");
+    ok(mc_utf8_is_blank(MC_STR("\u200B\u200D \uFEFF\u2060\u00AD\u202E\u3164")), "of no width");
+    ok(!mc_utf8_is_blank(MC_STR("\u200Ba")) && !mc_utf8_is_blank(MC_STR("\u0301")), "but not all");
 }
 
 static void test_fold(void)

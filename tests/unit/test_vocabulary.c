@@ -139,6 +139,14 @@ static void test_errors(void)
     is_int(mc_vocabulary_topic_count(vocabulary), MC_VOCABULARY_TOPICS, "and it is reached");
 }
 
+static void test_builtin(void)
+{
+    ok(mc_vocabulary_is_builtin(MC_STR("refund")), "a topic of the tables");
+    ok(!mc_vocabulary_is_builtin(MC_STR("refun")), "a part of one");
+    ok(!mc_vocabulary_is_builtin(MC_STR("beekeeping")), "another");
+    ok(!mc_vocabulary_is_builtin(MC_STR("")), "none");
+}
+
 int main(void)
 {
     is_status(mc_vocabulary_new(&vocabulary, &err), MC_OK, &err, "new");
@@ -149,5 +157,6 @@ int main(void)
     test_errors();
     mc_vocabulary_free(vocabulary);
     mc_vocabulary_free(NULL);
+    test_builtin();
     return done_testing();
 }

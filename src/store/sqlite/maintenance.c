@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -150,9 +152,41 @@ enum mc_status mc_sqlite_stats(struct mc_store *store, struct mc_store_stats *st
 
 /* ---- Proof of life ---- */
 
+/* Less than this is a full disk for a transaction of a few messages. */
+#define FREE_BYTES_MIN (1U << 20)
+
+/*
+ * What SQLite does not notice by itself: that nothing leads to the open file any more, and that only the
+ * smallest of changes still fits.
+ */
+static enum mc_status check_place(struct mc_conn *conn, struct mc_error *err)
+{
+    int moved = 0;
+    if (sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+        moved)
+        return mc_fail(
+            err, MC_IO,
+            "'%s' was removed or replaced while it is in use: what is stored now goes into "
+            "a file that has no name and is lost at the end; restart this program, after "
+            "restoring a backup if the file is gone",
+            conn->path);
+    struct statvfs disk;
+    if (statvfs(conn->path, &disk) != 0 || disk.f_blocks == 0)
+        return MC_OK;
+    uint64_t bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (bytes < FREE_BYTES_MIN)
+        return mc_fail(err, MC_DISK_FULL,
+                       "the disk of '%s' is full: %" PRIu64 " bytes are free; make room",
+                       conn->path, bytes);
+    return MC_OK;
+}
+
 static enum mc_status apply_ping(struct mc_writer *writer, void *context, struct mc_error *err)
 {
     (void)context;
+    enum mc_status status = check_place(writer->conn, err);
+    if (status != MC_OK)
+        return status;
     /* A change that changes nothing still needs the lock and a page of the log. */
     return mc_conn_exec(writer->conn, "UPDATE state SET last_row = last_row", MC_NO_BINDS, err);
 }

@@ -26,23 +26,52 @@ enum mc_status mc_sqlite_preferences(struct mc_store *store, mc_str user_id, str
 }
 
 struct preferences {
-    mc_str user_id, json;
+    mc_str user_id, old, json;
+    bool learned;
 };
+
+/* *same: what the caller read is what is stored. */
+static enum mc_status compare(struct mc_conn *conn, const struct preferences *p, bool *same,
+                              struct mc_error *err)
+{
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    bool row = false;
+    int64_t has_signals = 1;
+    enum mc_status status =
+        mc_conn_start(conn, "SELECT preferences FROM preferences WHERE user_id = ?1",
+                      MC_BINDS(mc_bind_str(p->user_id)), &stmt, err);
+    if (status == MC_OK)
+        status = mc_conn_step(conn, stmt, &row, err);
+    if (status == MC_OK)
+        *same = mc_str_equal(row ? mc_column_str(stmt, 0) : MC_STR(""), p->old);
+    if (status == MC_OK && p->learned)
+        status = mc_conn_integer(conn, "SELECT EXISTS(SELECT 1 FROM signals WHERE user_id = ?1)",
+                                 MC_BINDS(mc_bind_str(p->user_id)), NULL, &has_signals, err);
+    *same = *same && has_signals;
+    return status;
+}
 
 static enum mc_status apply_preferences(struct mc_writer *writer, void *context,
                                         struct mc_error *err)
 {
     const struct preferences *p = context;
+    bool same = false;
+    enum mc_status status = compare(writer->conn, p, &same, err);
+    if (status == MC_OK && !same)
+        status = mc_fail(err, MC_CONFLICT, "the preferences of '%.*s' were changed meanwhile",
+                         MC_STR_ARG(p->user_id));
+    if (status != MC_OK)
+        return status;
     return mc_conn_exec(writer->conn,
                         "INSERT INTO preferences(user_id, preferences) VALUES(?1, ?2)"
                         " ON CONFLICT(user_id) DO UPDATE SET preferences = excluded.preferences",
                         MC_BINDS(mc_bind_str(p->user_id), mc_bind_text(p->json)), err);
 }
 
-enum mc_status mc_sqlite_set_preferences(struct mc_store *store, mc_str user_id, mc_str json,
-                                         struct mc_error *err)
+enum mc_status mc_sqlite_set_preferences(struct mc_store *store, mc_str user_id, mc_str old,
+                                         mc_str json, bool learned, struct mc_error *err)
 {
-    struct preferences p = {user_id, json};
+    struct preferences p = {user_id, old, json, learned};
     return mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, 1, apply_preferences, &p, err);
 }
 

@@ -1,6 +1,7 @@
 /* Reads of messages and threads. */
 #include "store/sqlite/sqlite.h"
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "base/str.h"
 
@@ -50,24 +51,92 @@ enum mc_status mc_sqlite_get(struct mc_store *store, mc_str message_id,
     return row ? mc_sqlite_record(reading.conn, stmt, record, err) : none_found(message_id, err);
 }
 
+/*
+ * The names of users and threads by the thread's number, so that rows of one thread need one
+ * look-up together.
+ */
+#define NAMES 32
+#define NAMES_BYTES ((size_t)16 << 20)
+struct names {
+    struct mc_conn *conn;
+    struct mc_arena arena;
+    struct name {
+        int64_t thread_no;
+        mc_str user_id, thread_id;
+    } items[NAMES]; /* by number modulo NAMES */
+};
+
+static void names_fini(struct names *names)
+{
+    mc_arena_fini(&names->arena);
+}
+
+static const char names_sql[] = "SELECT u.user_id, t.thread_id FROM threads t"
+                                " JOIN users u ON u.user_no = t.user_no WHERE t.thread_no = ?1";
+
+/* *found is NULL when there is no such thread: a message without one is shown to nobody. */
+static enum mc_status find_name(struct names *names, int64_t thread_no, const struct name **found,
+                                struct mc_error *err)
+{
+    struct name *name = &names->items[(uint64_t)thread_no % NAMES];
+    *found = name;
+    if (name->thread_no == thread_no && name->thread_id.data)
+        return MC_OK;
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    bool row = false;
+    enum mc_status status =
+        mc_conn_start(names->conn, names_sql, MC_BINDS(mc_bind_int(thread_no)), &stmt, err);
+    if (status == MC_OK)
+        status = mc_conn_step(names->conn, stmt, &row, err);
+    if (status != MC_OK)
+        return status;
+    *found = row ? name : NULL;
+    if (!row)
+        return MC_OK;
+    *name = (struct name){thread_no, mc_arena_copy(&names->arena, mc_column_str(stmt, 0)),
+                          mc_arena_copy(&names->arena, mc_column_str(stmt, 1))};
+    return name->user_id.data && name->thread_id.data ? MC_OK : mc_fail_memory(err);
+}
+
+/* The message of the present row, whose user and thread are numbers. */
+static enum mc_status add_row(struct names *names, sqlite3_stmt *stmt, struct mc_records *out,
+                              struct mc_error *err)
+{
+    const struct name *name;
+    struct mc_record *record;
+    enum mc_status status = find_name(names, mc_column_int(stmt, 3), &name, err);
+    if (status == MC_OK)
+        status =
+            mc_sqlite_record_in(names->conn, stmt, name->user_id, name->thread_id, &record, err);
+    if (status != MC_OK)
+        return status;
+    return mc_records_push(out, record) ? MC_OK : mc_fail_memory(err);
+}
+
+static const char row_sql[] = "SELECT " MC_SQL_RECORD_IN(
+    "m.user_no", "m.thread_no", "m.terms") " FROM messages m"
+                                           " WHERE m.id = ?1 AND " MC_SQL_ALLOWED;
+
 static enum mc_status read_rows(struct mc_conn *conn, const int64_t *rows, size_t count,
                                 const struct mc_allowed *allowed, struct mc_records *out,
                                 struct mc_error *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
-        enum mc_status status = mc_conn_start(conn,
-                                              "SELECT " MC_SQL_RECORD("m.terms") MC_SQL_RECORD_FROM
-                                              " WHERE m.id = ?1 AND " MC_SQL_ALLOWED,
-                                              MC_BINDS(mc_bind_int(rows[i])), &stmt, err);
-        if (status != MC_OK)
-            return status;
-        mc_allowed_bind(allowed, stmt);
-        status = mc_sqlite_records(conn, stmt, out, err);
-        if (status != MC_OK)
-            return status;
+    mc_auto(names_fini) struct names names = {.conn = conn};
+    mc_arena_init(&names.arena, NAMES_BYTES);
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    enum mc_status status = mc_conn_start(conn, row_sql, MC_NO_BINDS, &stmt, err);
+    if (status != MC_OK)
+        return status;
+    mc_allowed_bind(allowed, stmt);
+    for (size_t i = 0; status == MC_OK && i < count; i++) {
+        bool row;
+        sqlite3_reset(stmt);
+        sqlite3_bind_int64(stmt, 1, rows[i]);
+        status = mc_conn_step(conn, stmt, &row, err);
+        if (status == MC_OK && row)
+            status = add_row(&names, stmt, out, err);
     }
-    return MC_OK;
+    return status;
 }
 
 enum mc_status mc_sqlite_rows(struct mc_store *store, const int64_t *rows, size_t count,
@@ -90,20 +159,27 @@ enum mc_status mc_sqlite_rows(struct mc_store *store, const int64_t *rows, size_
 
 /* ---- In a thread ---- */
 
-/* A place in a thread's order. */
+/* A place in a thread's order. The names are borrowed. */
 struct position {
     int64_t user_no, thread_no, created_at, row;
+    mc_str user_id, thread_id;
 };
 
-static const char newest_sql[] = "SELECT " MC_SQL_RECORD("NULL") MC_SQL_RECORD_FROM
-    " WHERE m.user_no = ?1 AND m.thread_no = ?2 AND " MC_SQL_ALLOWED
-    " ORDER BY m.created_at DESC, m.id DESC LIMIT ?3";
-static const char older_sql[] = "SELECT " MC_SQL_RECORD("m.terms") MC_SQL_RECORD_FROM
-    " WHERE m.user_no = ?1 AND m.thread_no = ?2 AND (m.created_at, m.id) < (?4, ?5)"
-    " AND " MC_SQL_ALLOWED " ORDER BY m.created_at DESC, m.id DESC LIMIT ?3";
-static const char newer_sql[] = "SELECT " MC_SQL_RECORD("m.terms") MC_SQL_RECORD_FROM
-    " WHERE m.user_no = ?1 AND m.thread_no = ?2 AND (m.created_at, m.id) > (?4, ?5)"
-    " AND " MC_SQL_ALLOWED " ORDER BY m.created_at, m.id LIMIT ?3";
+#define POSITION_COLUMNS "m.user_no, m.thread_no, m.created_at, m.id, u.user_id, t.thread_id"
+
+/* Messages of a thread at ?1, ?2, named ?6, ?7. */
+#define SELECT_OF_THREAD(terms)                                                                    \
+    "SELECT " MC_SQL_RECORD_IN(                                                                    \
+        "?6", "?7", terms) " FROM messages m"                                                      \
+                           " WHERE m.user_no = ?1 AND m.thread_no = ?2 AND " MC_SQL_ALLOWED
+
+static const char newest_sql[] =
+    SELECT_OF_THREAD("NULL") " ORDER BY m.created_at DESC, m.id DESC LIMIT ?3";
+static const char older_sql[] =
+    SELECT_OF_THREAD("m.terms") " AND (m.created_at, m.id) < (?4, ?5)"
+                                " ORDER BY m.created_at DESC, m.id DESC LIMIT ?3";
+static const char newer_sql[] = SELECT_OF_THREAD("m.terms") " AND (m.created_at, m.id) > (?4, ?5)"
+                                                            " ORDER BY m.created_at, m.id LIMIT ?3";
 
 static enum mc_status read_thread(struct mc_conn *conn, const char *sql, const struct position *at,
                                   size_t limit, const struct mc_allowed *allowed,
@@ -111,32 +187,34 @@ static enum mc_status read_thread(struct mc_conn *conn, const char *sql, const s
 {
     mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
     int64_t most = limit > INT64_MAX ? INT64_MAX : (int64_t)limit;
-    enum mc_status status = mc_conn_start(
-        conn, sql,
-        MC_BINDS(mc_bind_int(at->user_no), mc_bind_int(at->thread_no), mc_bind_int(most),
-                 mc_bind_int(at->created_at), mc_bind_int(at->row)),
-        &stmt, err);
+    enum mc_status status =
+        mc_conn_start(conn, sql,
+                      MC_BINDS(mc_bind_int(at->user_no), mc_bind_int(at->thread_no),
+                               mc_bind_int(most), mc_bind_int(at->created_at), mc_bind_int(at->row),
+                               mc_bind_str(at->user_id), mc_bind_str(at->thread_id)),
+                      &stmt, err);
     if (status != MC_OK)
         return status;
     mc_allowed_bind(allowed, stmt);
     return mc_sqlite_records(conn, stmt, out, err);
 }
 
-/* One row of four numbers: user, thread, time, row. */
+/* One row: the numbers of user and thread, time, row, the names. These last as long as *stmt. */
 static enum mc_status read_position(struct mc_conn *conn, const char *sql,
                                     const struct mc_bind *binds, const struct mc_allowed *allowed,
-                                    struct position *at, bool *found, struct mc_error *err)
+                                    struct position *at, bool *found, sqlite3_stmt **stmt,
+                                    struct mc_error *err)
 {
-    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
-    enum mc_status status = mc_conn_start(conn, sql, binds, &stmt, err);
+    enum mc_status status = mc_conn_start(conn, sql, binds, stmt, err);
     *found = false;
     if (status == MC_OK && allowed)
-        mc_allowed_bind(allowed, stmt);
+        mc_allowed_bind(allowed, *stmt);
     if (status == MC_OK)
-        status = mc_conn_step(conn, stmt, found, err);
+        status = mc_conn_step(conn, *stmt, found, err);
     if (status == MC_OK && *found)
-        *at = (struct position){mc_column_int(stmt, 0), mc_column_int(stmt, 1),
-                                mc_column_int(stmt, 2), mc_column_int(stmt, 3)};
+        *at = (struct position){mc_column_int(*stmt, 0), mc_column_int(*stmt, 1),
+                                mc_column_int(*stmt, 2), mc_column_int(*stmt, 3),
+                                mc_column_str(*stmt, 4), mc_column_str(*stmt, 5)};
     return status;
 }
 
@@ -146,25 +224,26 @@ static enum mc_status read_recent(struct mc_conn *conn, const struct mc_recent_r
 {
     struct position at = {0};
     bool found;
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
     if (!mc_str_given(read->before)) {
         enum mc_status status =
             read_position(conn,
-                          "SELECT t.user_no, t.thread_no, 0, 0 FROM threads t JOIN users u ON "
-                          "u.user_no = t.user_no"
+                          "SELECT t.user_no, t.thread_no, 0, 0, u.user_id, t.thread_id"
+                          " FROM threads t JOIN users u ON u.user_no = t.user_no"
                           " WHERE u.user_id = ?1 AND t.thread_id = ?2",
                           MC_BINDS(mc_bind_str(read->user_id), mc_bind_str(read->thread_id)), NULL,
-                          &at, &found, err);
+                          &at, &found, &stmt, err);
         if (status != MC_OK || !found)
             return status;
         return read_thread(conn, newest_sql, &at, read->limit, allowed, out, err);
     }
     enum mc_status status = read_position(
         conn,
-        "SELECT m.user_no, m.thread_no, m.created_at, m.id" MC_SQL_RECORD_FROM
+        "SELECT " POSITION_COLUMNS MC_SQL_RECORD_FROM
         " WHERE m.message_id = ?1 AND u.user_id = ?2 AND t.thread_id = ?3 AND " MC_SQL_ALLOWED,
         MC_BINDS(mc_bind_str(read->before), mc_bind_str(read->user_id),
                  mc_bind_str(read->thread_id)),
-        allowed, &at, &found, err);
+        allowed, &at, &found, &stmt, err);
     if (status != MC_OK)
         return status;
     if (!found)
@@ -196,10 +275,10 @@ static enum mc_status read_around(struct mc_conn *conn, int64_t row, size_t befo
 {
     struct position at;
     bool found;
-    enum mc_status status = read_position(conn,
-                                          "SELECT m.user_no, m.thread_no, m.created_at, m.id"
-                                          " FROM messages m WHERE m.id = ?1 AND " MC_SQL_ALLOWED,
-                                          MC_BINDS(mc_bind_int(row)), allowed, &at, &found, err);
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    enum mc_status status = read_position(
+        conn, "SELECT " POSITION_COLUMNS MC_SQL_RECORD_FROM " WHERE m.id = ?1 AND " MC_SQL_ALLOWED,
+        MC_BINDS(mc_bind_int(row)), allowed, &at, &found, &stmt, err);
     if (status != MC_OK || !found)
         return status;
     status = read_thread(conn, older_sql, &at, before, allowed, out, err);

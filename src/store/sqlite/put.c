@@ -13,7 +13,8 @@
 
 /* One message of a put: prepared before, filled in by the transaction. */
 struct placed {
-    struct mc_record *record; /* to become the result; replaced by the stored one for a repeat */
+    struct mc_record *record; /* to become the result */
+    struct mc_record *stored; /* for a repeat: the result instead */
     struct mc_buf groups;     /* JSON, empty for none */
     int64_t version, messages;
     const char *differs;
@@ -62,14 +63,10 @@ static enum mc_status look_for_repeat(struct mc_conn *conn, const struct mc_mess
         status = mc_conn_step(conn, stmt, found, err);
     if (status != MC_OK || !*found)
         return status;
-    struct mc_record *stored;
-    status = mc_sqlite_record(conn, stmt, &stored, err);
-    if (status != MC_OK)
-        return status;
-    placed->differs = difference(&stored->m, m);
-    mc_record_unref(placed->record);
-    placed->record = stored;
-    return MC_OK;
+    status = mc_sqlite_record(conn, stmt, &placed->stored, err);
+    if (status == MC_OK)
+        placed->differs = difference(&placed->stored->m, m);
+    return status;
 }
 
 /* ---- Inserting ---- */
@@ -117,7 +114,8 @@ static enum mc_status make_place(struct mc_conn *conn, const struct mc_message *
     place->version = mc_time_now_us();
     status = mc_conn_exec(conn,
                           "INSERT INTO threads(user_no, thread_id, version, messages, last_at,"
-                          " summarised, summarised_until) VALUES(?1, ?2, ?3, 0, ?4, 0, ?4)",
+                          " summarised, summarised_until, withdrawn)"
+                          " VALUES(?1, ?2, ?3, 0, ?4, 0, ?4, ?3)",
                           MC_BINDS(mc_bind_int(place->user_no), mc_bind_str(m->thread_id),
                                    mc_bind_int(place->version), mc_bind_int(INT64_MIN)),
                           err);
@@ -127,14 +125,15 @@ static enum mc_status make_place(struct mc_conn *conn, const struct mc_message *
 
 static enum mc_status insert_message(struct mc_conn *conn, const struct mc_message *m,
                                      const struct place *place, mc_str groups, int64_t row,
-                                     struct mc_error *err)
+                                     int64_t now_us, struct mc_error *err)
 {
     return mc_conn_exec(
         conn,
         "INSERT INTO messages(id, message_id, user_no, thread_no, created_at, role, visibility, "
         "tier,"
-        " state, trivial, importance, session_id, agent_id, sharing_groups, metadata, text)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12, ?13, ?14, ?15)"
+        " state, trivial, importance, session_id, agent_id, sharing_groups, metadata, text,"
+        " stored_at)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
         " ON CONFLICT(message_id) DO NOTHING",
         MC_BINDS(mc_bind_int(row), mc_bind_str(m->message_id), mc_bind_int(place->user_no),
                  mc_bind_int(place->thread_no), mc_bind_int(m->created_at_us), mc_bind_int(m->role),
@@ -142,7 +141,7 @@ static enum mc_status insert_message(struct mc_conn *conn, const struct mc_messa
                  mc_bind_double(m->importance), mc_bind_text(m->session_id),
                  mc_bind_text(m->agent_id), mc_bind_str(groups),
                  mc_bind_str(m->metadata.len > 0 ? m->metadata : MC_STR("{}")),
-                 mc_bind_text(m->text)),
+                 mc_bind_text(m->text), mc_bind_int(now_us)),
         err);
 }
 
@@ -185,7 +184,7 @@ static enum mc_status put_one(struct mc_writer *writer, const struct mc_message 
     int64_t row;
     status = mc_writer_new_row(writer, &row, err);
     if (status == MC_OK)
-        status = insert_message(conn, m, &place, mc_str_of(placed->groups.data), row, err);
+        status = insert_message(conn, m, &place, mc_str_of(placed->groups.data), row, now_us, err);
     if (status != MC_OK)
         return status;
     if (mc_conn_changes(conn) == 0) {
@@ -199,11 +198,19 @@ static enum mc_status put_one(struct mc_writer *writer, const struct mc_message 
     return account(conn, m, &place, row, now_us, err);
 }
 
+/* What a transaction that was rolled back left. */
+static void reset(struct placed *placed)
+{
+    mc_record_unref(placed->stored);
+    *placed = (struct placed){.record = placed->record, .groups = placed->groups};
+}
+
 static enum mc_status apply(struct mc_writer *writer, void *context, struct mc_error *err)
 {
     struct put *put = context;
     int64_t now_us = mc_time_now_us();
     for (size_t i = 0; i < put->count; i++) {
+        reset(&put->placed[i]);
         enum mc_status status =
             put_one(writer, &put->items[i].message, &put->placed[i], now_us, err);
         if (status != MC_OK)
@@ -231,7 +238,10 @@ static void deliver(struct mc_put *item, struct placed *placed)
     item->status = placed->differs ? MC_CONFLICT : MC_OK;
     item->differs = placed->differs;
     item->created = placed->created;
-    item->record = placed->differs ? NULL : mc_steal(placed->record);
+    if (placed->differs)
+        item->record = NULL;
+    else
+        item->record = placed->stored ? mc_steal(placed->stored) : mc_steal(placed->record);
     item->thread_version = placed->version;
     item->thread_messages = placed->messages;
 }
@@ -258,6 +268,7 @@ enum mc_status mc_sqlite_put(struct mc_store *store, struct mc_put *items, size_
         if (status == MC_OK)
             deliver(&items[i], &placed[i]);
         mc_record_unref(placed[i].record);
+        mc_record_unref(placed[i].stored);
         mc_buf_fini(&placed[i].groups);
     }
     if (placed != &single)

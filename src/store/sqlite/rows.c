@@ -52,8 +52,24 @@ static bool in_range(sqlite3_stmt *stmt, int column, int64_t limit)
     return value >= 0 && value < limit;
 }
 
+/* A text column that is copied at once: without the NUL behind it, for which SQLite would copy it
+ * first. Empty for NULL. */
+static mc_str borrowed(sqlite3_stmt *stmt, int column)
+{
+    const char *data = sqlite3_column_blob(stmt, column);
+    return data ? (mc_str){data, (size_t)sqlite3_column_bytes(stmt, column)} : MC_STR("");
+}
+
 enum mc_status mc_sqlite_record(struct mc_conn *conn, sqlite3_stmt *stmt, struct mc_record **record,
                                 struct mc_error *err)
+{
+    return mc_sqlite_record_in(conn, stmt, borrowed(stmt, COL_USER), borrowed(stmt, COL_THREAD),
+                               record, err);
+}
+
+enum mc_status mc_sqlite_record_in(struct mc_conn *conn, sqlite3_stmt *stmt, mc_str user_id,
+                                   mc_str thread_id, struct mc_record **record,
+                                   struct mc_error *err)
 {
     if (!in_range(stmt, COL_ROLE, MC_ROLE_COUNT) ||
         !in_range(stmt, COL_VISIBILITY, MC_VISIBILITY_COUNT) ||
@@ -63,13 +79,13 @@ enum mc_status mc_sqlite_record(struct mc_conn *conn, sqlite3_stmt *stmt, struct
                        " has a value out of range; restore a backup",
                        conn->path, mc_column_int(stmt, COL_ROW));
     struct mc_message m = {
-        .message_id = mc_column_str(stmt, COL_MESSAGE),
-        .user_id = mc_column_str(stmt, COL_USER),
-        .thread_id = mc_column_str(stmt, COL_THREAD),
-        .session_id = mc_column_str(stmt, COL_SESSION),
-        .agent_id = mc_column_str(stmt, COL_AGENT),
-        .text = mc_column_str(stmt, COL_TEXT),
-        .metadata = mc_column_str(stmt, COL_METADATA),
+        .message_id = borrowed(stmt, COL_MESSAGE),
+        .user_id = user_id,
+        .thread_id = thread_id,
+        .session_id = borrowed(stmt, COL_SESSION),
+        .agent_id = borrowed(stmt, COL_AGENT),
+        .text = borrowed(stmt, COL_TEXT),
+        .metadata = borrowed(stmt, COL_METADATA),
         .created_at_us = mc_column_int(stmt, COL_CREATED),
         .importance = sqlite3_column_double(stmt, COL_IMPORTANCE),
         .role = (enum mc_role)mc_column_int(stmt, COL_ROLE),
@@ -77,21 +93,20 @@ enum mc_status mc_sqlite_record(struct mc_conn *conn, sqlite3_stmt *stmt, struct
         .tier = (enum mc_tier)mc_column_int(stmt, COL_TIER),
         .enrichment_state = (enum mc_enrichment)mc_column_int(stmt, COL_STATE),
     };
-    /* A NULL where the schema allows none means that a conversion ran out of memory. */
-    if (!m.message_id.data || !m.user_id.data || !m.thread_id.data || !m.text.data ||
-        !m.metadata.data)
+    /* Nothing where the schema has something means that a conversion ran out of memory. */
+    if (m.message_id.len == 0 || m.user_id.len == 0 || m.thread_id.len == 0 || m.text.len == 0 ||
+        m.metadata.len == 0)
         return mc_fail_memory(err);
     mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
     mc_str groups[GROUPS_MAX];
-    mc_str json = mc_column_str(stmt, COL_GROUPS);
+    mc_str json = borrowed(stmt, COL_GROUPS);
     if (json.len > 0) {
         enum mc_status status = read_groups(conn, json, &root, groups, &m.sharing_group_count, err);
         if (status != MC_OK)
             return status;
         m.sharing_groups = groups;
     }
-    return mc_record_new(&m, mc_column_int(stmt, COL_ROW), mc_column_str(stmt, COL_TERMS), record,
-                         err);
+    return mc_record_new(&m, mc_column_int(stmt, COL_ROW), borrowed(stmt, COL_TERMS), record, err);
 }
 
 enum mc_status mc_sqlite_records(struct mc_conn *conn, sqlite3_stmt *stmt, struct mc_records *out,

@@ -46,6 +46,8 @@ static const char version_1[] =
     " last_at INTEGER NOT NULL,"          /* created_at of the newest message */
     " summarised INTEGER NOT NULL,"       /* messages that its newest summary covers */
     " summarised_until INTEGER NOT NULL," /* created_at of the last of them */
+    " withdrawn INTEGER NOT NULL," /* version of the last removal by request: an older summary is
+                                      refused */
     " UNIQUE(user_no, thread_id));"
 
     "CREATE TABLE messages("
@@ -54,6 +56,7 @@ static const char version_1[] =
     " user_no INTEGER NOT NULL,"
     " thread_no INTEGER NOT NULL,"
     " created_at INTEGER NOT NULL,"
+    " stored_at INTEGER NOT NULL," /* when it arrived here; created_at may be years before */
     " role INTEGER NOT NULL,"
     " visibility INTEGER NOT NULL,"
     " tier INTEGER NOT NULL,"
@@ -68,7 +71,8 @@ static const char version_1[] =
     " text TEXT NOT NULL);"
     "CREATE INDEX messages_thread ON messages(user_no, thread_no, created_at);"
     "CREATE INDEX messages_tier ON messages(tier, created_at);"
-    "CREATE INDEX messages_trivial ON messages(created_at) WHERE trivial;"
+    "CREATE INDEX messages_trivial ON messages(stored_at) WHERE trivial;"
+    "CREATE INDEX messages_archived ON messages(stored_at) WHERE tier = 3;"
     "CREATE INDEX messages_failed ON messages(id) WHERE state = 2;"
 
     "CREATE TABLE jobs("

@@ -36,8 +36,11 @@ MC_MUST_CHECK enum mc_status mc_sqlite_write(
 
 /* The columns of a record in the order of mc_record_column; m is the message, t and u its thread
  * and user. */
-#define MC_SQL_RECORD(terms)                                                                       \
-    "m.id, m.message_id, u.user_id, t.thread_id, m.session_id, m.agent_id, m.role, m.visibility,"  \
+#define MC_SQL_RECORD(terms) MC_SQL_RECORD_IN("u.user_id", "t.thread_id", terms)
+/* The same where the names of user and thread are known, or are looked up by their numbers. */
+#define MC_SQL_RECORD_IN(user, thread, terms)                                                      \
+    "m.id, m.message_id, " user ", " thread                                                        \
+    ", m.session_id, m.agent_id, m.role, m.visibility,"                                            \
     " m.tier, m.state, m.importance, m.created_at, m.sharing_groups, m.metadata, m.text, " terms
 #define MC_SQL_RECORD_FROM                                                                         \
     " FROM messages m JOIN threads t ON t.thread_no = m.thread_no"                                 \
@@ -47,6 +50,10 @@ MC_MUST_CHECK enum mc_status mc_sqlite_write(
  */
 MC_MUST_CHECK enum mc_status mc_sqlite_record(struct mc_conn *conn, sqlite3_stmt *stmt,
                                               struct mc_record **record, struct mc_error *err);
+/* The same, with the names of user and thread instead of what the statement has. */
+MC_MUST_CHECK enum mc_status mc_sqlite_record_in(struct mc_conn *conn, sqlite3_stmt *stmt,
+                                                 mc_str user_id, mc_str thread_id,
+                                                 struct mc_record **record, struct mc_error *err);
 /* Steps to the end and adds each row's record. */
 MC_MUST_CHECK enum mc_status mc_sqlite_records(struct mc_conn *conn, sqlite3_stmt *stmt,
                                                struct mc_records *out, struct mc_error *err);
@@ -90,11 +97,12 @@ MC_MUST_CHECK enum mc_status mc_fts_change(struct mc_conn *conn, bool add, int64
 /* ---- Removing messages (remove.c) ---- */
 
 /*
- * Removes a message, its job and index entry, and counts it off; inside a transaction. *had_job may
- * be NULL. *version: the thread's new version.
+ * Removes a message, its job and index entry, and counts it off; inside a transaction. Requested:
+ * the thread's summaries that may tell of it go too. *had_job and *version, the thread's new one,
+ * may be NULL.
  */
-MC_MUST_CHECK enum mc_status mc_sqlite_drop(struct mc_conn *conn, int64_t row, bool *had_job,
-                                            int64_t *version, struct mc_error *err);
+MC_MUST_CHECK enum mc_status mc_sqlite_drop(struct mc_conn *conn, int64_t row, bool requested,
+                                            bool *had_job, int64_t *version, struct mc_error *err);
 /* Before messages are deleted: remembers the highest row, so that none is used again. */
 MC_MUST_CHECK enum mc_status mc_sqlite_keep_row(struct mc_conn *conn, struct mc_error *err);
 
@@ -153,8 +161,8 @@ enum mc_status mc_sqlite_purge(struct mc_store *store, uint64_t *count, struct m
 /* memory.c */
 enum mc_status mc_sqlite_preferences(struct mc_store *store, mc_str user_id, struct mc_buf *json,
                                      struct mc_error *err);
-enum mc_status mc_sqlite_set_preferences(struct mc_store *store, mc_str user_id, mc_str json,
-                                         struct mc_error *err);
+enum mc_status mc_sqlite_set_preferences(struct mc_store *store, mc_str user_id, mc_str old,
+                                         mc_str json, bool learned, struct mc_error *err);
 enum mc_status mc_sqlite_add_signals(struct mc_store *store, mc_str user_id,
                                      const struct mc_signal *signals, size_t count,
                                      struct mc_error *err);

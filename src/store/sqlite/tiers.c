@@ -49,6 +49,7 @@ enum mc_status mc_sqlite_unsummarised(struct mc_store *store, mc_str user_id, in
 
 struct place {
     int64_t user_no, thread_no;
+    int64_t withdrawn;
 };
 
 static enum mc_status find_thread(struct mc_conn *conn, const struct mc_summary *s,
@@ -58,7 +59,7 @@ static enum mc_status find_thread(struct mc_conn *conn, const struct mc_summary 
     bool row = false;
     enum mc_status status =
         mc_conn_start(conn,
-                      "SELECT t.user_no, t.thread_no FROM threads t JOIN users u"
+                      "SELECT t.user_no, t.thread_no, t.withdrawn FROM threads t JOIN users u"
                       " ON u.user_no = t.user_no WHERE u.user_id = ?1 AND t.thread_id = ?2",
                       MC_BINDS(mc_bind_str(s->user_id), mc_bind_str(s->thread_id)), &stmt, err);
     if (status == MC_OK)
@@ -68,7 +69,7 @@ static enum mc_status find_thread(struct mc_conn *conn, const struct mc_summary 
     if (!row)
         return mc_fail_field(err, MC_NOT_FOUND, "thread_id", "there is no thread '%.*s'",
                              MC_STR_ARG(s->thread_id));
-    *place = (struct place){mc_column_int(stmt, 0), mc_column_int(stmt, 1)};
+    *place = (struct place){mc_column_int(stmt, 0), mc_column_int(stmt, 1), mc_column_int(stmt, 2)};
     return MC_OK;
 }
 
@@ -78,6 +79,10 @@ static enum mc_status apply_summary(struct mc_writer *writer, void *context, str
     struct mc_conn *conn = writer->conn;
     struct place place = {0};
     enum mc_status status = find_thread(conn, s, &place, err);
+    if (status == MC_OK && s->thread_version < place.withdrawn)
+        return mc_fail(err, MC_CONFLICT,
+                       "a message of thread '%.*s' was deleted while it was summarised",
+                       MC_STR_ARG(s->thread_id));
     if (status != MC_OK)
         return status;
     status = mc_conn_exec(
@@ -222,7 +227,7 @@ static enum mc_status delete_due(struct mc_conn *conn, struct due *due, const ch
     }
     mc_stmt_done(&stmt);
     for (size_t i = 0; status == MC_OK && i < count; i++)
-        status = mc_sqlite_drop(conn, due->rows[i], NULL, NULL, err);
+        status = mc_sqlite_drop(conn, due->rows[i], false, NULL, NULL, err);
     due->step.deleted += (int64_t)count;
     return status;
 }
@@ -272,10 +277,16 @@ static enum mc_status move_due(struct mc_conn *conn, struct due *due, int tier,
     return status;
 }
 
-static const char trivial_sql[] = "SELECT id FROM messages WHERE trivial AND created_at < ?1"
-                                  " AND (?2 = 0 OR user_no = ?2) LIMIT ?3";
-static const char archived_sql[] = "SELECT id FROM messages WHERE tier = 3 AND created_at < ?1"
-                                   " AND (?2 = 0 OR user_no = ?2) LIMIT ?3";
+/*
+ * A message is deleted when both what it tells and its place here are older than the time: what was
+ * imported from years ago has only come, and stays as long as anything else. "+": by the index of stored_at.
+ */
+#define OLDER_THAN(time) " AND stored_at < " time " AND +created_at < " time
+static const char trivial_sql[] = "SELECT id FROM messages WHERE trivial" OLDER_THAN(
+    "?1") " AND (?2 = 0 OR user_no = ?2) LIMIT ?3";
+static const char archived_sql[] =
+    "SELECT id FROM messages INDEXED BY messages_archived WHERE tier = 3" OLDER_THAN(
+        "?1") " AND (?2 = 0 OR user_no = ?2) LIMIT ?3";
 
 static enum mc_status apply_migrate(struct mc_writer *writer, void *context, struct mc_error *err)
 {
@@ -302,21 +313,22 @@ static enum mc_status count_due(struct mc_conn *conn, struct due *due, struct mc
     int64_t n = 0;
     struct mc_bind user = mc_bind_int(due->user_no), trivial = mc_bind_int(due->trivial_delete),
                    archive = mc_bind_int(due->archive_delete);
-    enum mc_status status = mc_conn_integer(conn,
-                                            "SELECT count(*) FROM messages WHERE trivial AND "
-                                            "created_at < ?1 AND (?2 = 0 OR user_no = ?2)",
-                                            MC_BINDS(trivial, user), NULL, &due->step.deleted, err);
+    enum mc_status status =
+        mc_conn_integer(conn,
+                        "SELECT count(*) FROM messages WHERE trivial" OLDER_THAN(
+                            "?1") " AND (?2 = 0 OR user_no = ?2)",
+                        MC_BINDS(trivial, user), NULL, &due->step.deleted, err);
     if (status == MC_OK)
-        status =
-            mc_conn_integer(conn,
-                            "SELECT count(*) FROM messages WHERE tier = 3 AND created_at < ?1"
-                            " AND (?2 = 0 OR user_no = ?2) AND NOT (trivial AND created_at < ?3)",
-                            MC_BINDS(archive, user, trivial), NULL, &n, err);
+        status = mc_conn_integer(
+            conn,
+            "SELECT count(*) FROM messages WHERE tier = 3" OLDER_THAN(
+                "?1") " AND (?2 = 0 OR user_no = ?2) AND NOT (trivial" OLDER_THAN("?3") ")",
+            MC_BINDS(archive, user, trivial), NULL, &n, err);
     due->step.deleted += n;
     for (int tier = 0; status == MC_OK && tier < MC_TIER_ARCHIVE; tier++) {
         struct mc_bind keep = mc_bind_double(due->rule->keep_importance);
         status = mc_conn_integer(
-            conn, "SELECT count(*)" DUE_TO_LEAVE " AND NOT (trivial AND created_at < ?6)",
+            conn, "SELECT count(*)" DUE_TO_LEAVE " AND NOT (trivial" OLDER_THAN("?6") ")",
             MC_BINDS(mc_bind_int(tier), mc_bind_int(due->leaves[tier]), keep,
                      mc_bind_int(due->leaves_kept[tier]), user, trivial),
             NULL, &n, err);
@@ -324,9 +336,9 @@ static enum mc_status count_due(struct mc_conn *conn, struct due *due, struct mc
         if (status == MC_OK)
             status = mc_conn_integer(
                 conn,
-                "SELECT count(*)" DUE_TO_LEAVE " AND NOT (trivial AND created_at < ?6)"
-                " AND created_at < ?7 AND ((importance < ?3 AND created_at < ?8) OR created_at < "
-                "?9)",
+                "SELECT count(*)" DUE_TO_LEAVE " AND NOT (trivial" OLDER_THAN("?6") ")" OLDER_THAN(
+                    "?7") " AND ((importance < ?3 AND created_at < ?8) OR created_at < "
+                          "?9)",
                 MC_BINDS(mc_bind_int(tier), mc_bind_int(due->leaves[tier]), keep,
                          mc_bind_int(due->leaves_kept[tier]), user, trivial, archive,
                          mc_bind_int(due->leaves[MC_TIER_LONG]),

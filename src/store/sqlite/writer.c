@@ -69,20 +69,54 @@ static void roll_back(struct mc_writer *writer)
     writer->next_row = 0;
 }
 
-static enum mc_status apply_all(struct mc_writer *writer, struct mc_list *group,
+/* Fails when the write takes the transaction with it. */
+static enum mc_status apply_one(struct mc_writer *writer, struct mc_write *write,
                                 struct mc_error *err)
 {
+    int64_t changes = sqlite3_total_changes64(writer->conn->db);
+    write->status = write->apply(writer, write->context, &write->error);
+    bool half_done = sqlite3_total_changes64(writer->conn->db) != changes;
+    if (write->status == MC_OK || !(writer->conn->broken || half_done))
+        return MC_OK;
+    *err = write->error;
+    return write->status;
+}
+
+/* Makes what was applied durable, unless that failed. */
+static enum mc_status end(struct mc_writer *writer, enum mc_status status, size_t count,
+                          struct mc_error *err)
+{
+    if (status == MC_OK)
+        status = mc_conn_exec(writer->conn, "COMMIT", MC_NO_BINDS, err);
+    if (status != MC_OK) {
+        roll_back(writer);
+    } else if (writer->metrics) {
+        mc_metrics_add(writer->metrics, MC_COUNT_COMMITS, 1);
+        mc_metrics_add(writer->metrics, MC_COUNT_COMMIT_MEMBERS, count);
+    }
+    return status;
+}
+
+/* Carries out each of a group's writes in a transaction of its own. */
+static void one_by_one(struct mc_writer *writer, struct mc_list *group)
+{
+    struct mc_error err;
+    enum mc_status begun = MC_OK;
     for (struct mc_list *node = group->next; node != group; node = node->next) {
         struct mc_write *write = mc_container_of(node, struct mc_write, node);
-        int64_t changes = sqlite3_total_changes64(writer->conn->db);
-        write->status = write->apply(writer, write->context, &write->error);
-        bool half_done = sqlite3_total_changes64(writer->conn->db) != changes;
-        if (write->status != MC_OK && (writer->conn->broken || half_done)) {
-            *err = write->error;
-            return write->status;
+        /* Who cannot begin has waited long: the rest do not wait as long again. */
+        if (begun == MC_OK)
+            begun = begin(writer, &err);
+        enum mc_status status = begun;
+        if (begun == MC_OK)
+            status = end(writer, apply_one(writer, write, &err), 1, &err);
+        else
+            roll_back(writer);
+        if (status != MC_OK) {
+            write->status = status;
+            write->error = err;
         }
     }
-    return mc_conn_exec(writer->conn, "COMMIT", MC_NO_BINDS, err);
 }
 
 /* Carries out a group that is not empty; afterwards each member has its status. */
@@ -94,21 +128,24 @@ static void carry_out(struct mc_writer *writer, struct mc_list *group, size_t co
         return;
     }
     struct mc_error err;
-    enum mc_status status = begin(writer, &err);
-    if (status == MC_OK)
-        status = apply_all(writer, group, &err);
-    if (status != MC_OK) {
+    enum mc_status begun = begin(writer, &err), status = begun;
+    struct mc_list *node = group->next;
+    for (; status == MC_OK && node != group; node = node->next)
+        status = apply_one(writer, mc_container_of(node, struct mc_write, node), &err);
+    if (begun == MC_OK)
+        status = end(writer, status, count, &err);
+    else
         roll_back(writer);
-        for (struct mc_list *node = group->next; node != group; node = node->next) {
-            struct mc_write *write = mc_container_of(node, struct mc_write, node);
-            write->status = status;
-            write->error = err;
-        }
+    if (status == MC_OK)
+        return;
+    if (begun == MC_OK && count > 1) {
+        one_by_one(writer, group);
         return;
     }
-    if (writer->metrics) {
-        mc_metrics_add(writer->metrics, MC_COUNT_COMMITS, 1);
-        mc_metrics_add(writer->metrics, MC_COUNT_COMMIT_MEMBERS, count);
+    for (node = group->next; node != group; node = node->next) {
+        struct mc_write *write = mc_container_of(node, struct mc_write, node);
+        write->status = status;
+        write->error = err;
     }
 }
 

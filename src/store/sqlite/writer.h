@@ -7,8 +7,9 @@
  * transaction.
  *
  * A write's function runs on some caller's thread. One that fails before it has changed anything
- * does not hinder the others; one that fails half-way, or because the database did, takes the whole
- * transaction with it: it is rolled back and all its writes fail.
+ * does not hinder the others. When one fails half-way, or the database does, the transaction is
+ * rolled back and each of its writes is carried out again in one of its own, so that only those at
+ * fault fail: a write's function may run twice and begins anew.
  */
 #ifndef MC_STORE_SQLITE_WRITER_H
 #define MC_STORE_SQLITE_WRITER_H
