@@ -246,7 +246,9 @@ static enum mc_status find(struct mc_assembly *a, struct mc_error *err)
         .reader = &a->reader,
         .text = a->query->query,
         .matches = MATCHES_PER_TERM,
-        .read = read < READ_MIN ? READ_MIN : read > READ_MAX ? READ_MAX : read,
+        .read = read < READ_MIN   ? READ_MIN
+                : read > READ_MAX ? READ_MAX
+                                  : read,
         .around = AROUND,
         .now_us = a->now_us,
     };

@@ -35,7 +35,7 @@ static void put_decimals(struct mc_json_writer *w, const char *key, double value
 static void write_share(struct mc_json_writer *w, const char *feature, double share)
 {
     char text[96];
-    int percent = share > 0 && share <= 1 ? (int)(share * 100 + 0.5) : 0;
+    int percent = share > 0 && share < 9 ? (int)(share * 100 + 0.5) : 0;
     char *at = stpcpy(stpcpy(stpcpy(text, "{\"feature\":\""), feature), "\",\"share\":");
     const char number[] = {(char)('0' + percent / 100), '.', (char)('0' + percent / 10 % 10),
                            (char)('0' + percent % 10), '}'};
