@@ -115,6 +115,8 @@ enum mc_status mc_assembly_explain(const struct mc_assembly *a, size_t tokens, m
     mc_json_member_integer(&w, "max_messages", (int64_t)a->max_messages);
     mc_json_member_text(&w, "method", "deterministic");
     mc_json_member_text(&w, "mode", mc_context_mode_name(a->query->mode));
+    if (a->query->mode == MC_CONTEXT_LLM)
+        mc_json_member_text(&w, "fallback", "no model in this build");
     mc_json_member_integer(&w, "candidates", (int64_t)a->found.matched);
     write_items(a, &w);
     int64_t elapsed_us = mc_time_monotonic_us() - a->started_us;

@@ -153,7 +153,7 @@ struct mc_store_stats {
 struct mc_erased {
     int64_t messages, threads, jobs, summaries, preferences, signals;
     bool verified; /* a scan after the commit found nothing left */
-    bool wiped;    /* deleted words are overwritten in the file too, the index and the log included */
+    bool wiped; /* deleted words are overwritten in the file too, the index and the log included */
 };
 
 struct mc_summary {

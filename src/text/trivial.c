@@ -131,7 +131,7 @@ static enum mc_status compile(struct pattern *pattern, mc_str text, size_t index
         PCRE2_UCHAR reason[120];
         pcre2_get_error_message(code, reason, sizeof(reason));
         return mc_fail_field(err, MC_CONFIG, "pattern",
-                             "trivial pattern %zu \"%.*s\" is wrong at offset %zu: %s", index + 1,
+                             "trivial.patterns %zu \"%.*s\" is wrong at offset %zu: %s", index + 1,
                              text.len > 120 ? 120 : (int)text.len, text.data, (size_t)offset,
                              (const char *)reason);
     }
@@ -148,20 +148,20 @@ static enum mc_status read_pattern(const struct mc_json *node, size_t index,
     if (mc_json_type(node) != MC_JSON_OBJECT || mc_json_type(category) != MC_JSON_STRING ||
         mc_json_type(text) != MC_JSON_STRING || mc_json_count(node) != 2)
         return mc_fail_field(err, MC_CONFIG, "pattern",
-                             "trivial pattern %zu must be an object with exactly \"category\" and "
+                             "trivial.patterns %zu must be an object with exactly \"category\" and "
                              "\"pattern\", both text",
                              index + 1);
     mc_str name = mc_json_string(category);
     if (!mc_trivial_parse(name, &pattern->category))
         return mc_fail_field(
             err, MC_CONFIG, "category",
-            "trivial pattern %zu: no category \"%.*s\"; use greeting, farewell, "
+            "trivial.patterns %zu: no category \"%.*s\"; use greeting, farewell, "
             "confirmation, thanks, filler, question_word, acknowledgment or apology",
             index + 1, name.len > 60 ? 60 : (int)name.len, name.data);
     mc_str source = mc_json_string(text);
     if (source.len == 0 || source.len > PATTERN_BYTES)
         return mc_fail_field(err, MC_CONFIG, "pattern",
-                             "trivial pattern %zu has %zu bytes; 1 to %d are allowed", index + 1,
+                             "trivial.patterns %zu has %zu bytes; 1 to %d are allowed", index + 1,
                              source.len, PATTERN_BYTES);
     return compile(pattern, source, index, err);
 }
@@ -172,10 +172,10 @@ static enum mc_status add_patterns(struct mc_trivial_detector *detector, mc_str 
     mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
     enum mc_status status = mc_json_parse(json, &root, err);
     if (status != MC_OK)
-        return mc_fail_prefix(err, status, "the trivial patterns are not JSON");
+        return mc_fail_prefix(err, status, "trivial.patterns is not JSON");
     if (mc_json_type(root) != MC_JSON_ARRAY)
         return mc_fail_field(err, MC_CONFIG, "patterns",
-                             "the trivial patterns must be a JSON array of objects, not %s",
+                             "trivial.patterns must be a JSON array of objects, not %s",
                              mc_json_type_name(mc_json_type(root)));
     size_t count = mc_json_count(root);
     if (count > MC_TRIVIAL_PATTERNS)

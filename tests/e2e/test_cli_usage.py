@@ -137,8 +137,8 @@ def test_configuration_errors_say_where(cli, tmp_path):
 
 
 @pytest.mark.parametrize("text, said", [
-    ("trivial:\n  patterns:\n    - {category: greeting, pattern: '(moin'}\n", "trivial pattern 1"),
-    ("trivial:\n  patterns:\n    - {category: nonsense, pattern: moin}\n", "trivial pattern 1"),
+    ("trivial:\n  patterns:\n    - {category: greeting, pattern: '(moin'}\n", "trivial.patterns 1"),
+    ("trivial:\n  patterns:\n    - {category: nonsense, pattern: moin}\n", "trivial.patterns 1"),
     ("server:\n  listen: 0.0.0.0:8000\n", "server.api_keys"),
     ("server:\n  api_keys: [short]\n", "server.api_keys"),
     ("server:\n  metrics_listen: 0.0.0.0:9000\n", "server.api_keys"),

@@ -100,9 +100,9 @@ static void test_patterns(void)
     } bad[] = {
         {"[{\"category\":\"greeting\",\"pattern\":\"moin(\"}]", MC_CONFIG, "offset 5"},
         {"[{\"category\":\"hello\",\"pattern\":\"x\"}]", MC_CONFIG, "no category \"hello\""},
-        {"[{\"category\":\"greeting\"}]", MC_CONFIG, "pattern 1 must be an object"},
+        {"[{\"category\":\"greeting\"}]", MC_CONFIG, "patterns 1 must be an object"},
         {"[{\"category\":\"greeting\",\"pattern\":\"\"}]", MC_CONFIG, "0 bytes"},
-        {"[3]", MC_CONFIG, "pattern 1"},
+        {"[3]", MC_CONFIG, "patterns 1"},
         {"{}", MC_CONFIG, "must be a JSON array"},
         {"[", MC_INVALID, "not JSON"},
         {"[{\"category\":\"greeting\",\"pattern\":\"a\\\\Cb\"}]", MC_CONFIG, "offset"},

@@ -39,8 +39,7 @@ MC_MUST_CHECK enum mc_status mc_sqlite_write(
 #define MC_SQL_RECORD(terms) MC_SQL_RECORD_IN("u.user_id", "t.thread_id", terms)
 /* The same where the names of user and thread are known, or are looked up by their numbers. */
 #define MC_SQL_RECORD_IN(user, thread, terms)                                                      \
-    "m.id, m.message_id, " user ", " thread                                                        \
-    ", m.session_id, m.agent_id, m.role, m.visibility,"                                            \
+    "m.id, m.message_id, " user ", " thread ", m.session_id, m.agent_id, m.role, m.visibility,"    \
     " m.tier, m.state, m.importance, m.created_at, m.sharing_groups, m.metadata, m.text, " terms
 #define MC_SQL_RECORD_FROM                                                                         \
     " FROM messages m JOIN threads t ON t.thread_no = m.thread_no"                                 \
