@@ -8,16 +8,14 @@
 #include "base/thread.h"
 
 /* Every operation that can fail. */
-#define OPS(X)                                                                                     \
-    X(put)                                                                                         \
-    X(get)                                                                                         \
-    X(rows)                                                                                        \
-    X(recent)                                                                                      \
-    X(around)                                                                                      \
-    X(match) X(thread) X(remove) X(claim) X(complete) X(fail) X(release) X(queue) X(dead_jobs)     \
-        X(retry) X(purge) X(preferences) X(set_preferences) X(add_signals) X(signals) X(put_agent) \
-            X(remove_agent) X(agents) X(agent_counts) X(unsummarised) X(put_summary) X(summaries)  \
-                X(migrate) X(erase) X(export_user) X(users) X(stats) X(ping) X(check) X(backup)
+/* clang-format off */
+#define OPS(X) \
+    X(put) X(get) X(rows) X(recent) X(around) X(match) X(thread) X(remove) X(claim) X(complete) \
+    X(fail) X(release) X(queue) X(dead_jobs) X(retry) X(purge) X(preferences) X(set_preferences) \
+    X(add_signals) X(signals) X(put_agent) X(remove_agent) X(agents) X(agent_counts) \
+    X(unsummarised) X(put_summary) X(summaries) X(migrate) X(erase) X(export_user) X(users) \
+    X(stats) X(ping) X(check) X(backup)
+/* clang-format on */
 
 enum op {
 #define OP_ENUM(name) OP_##name,
