@@ -147,7 +147,7 @@ int mc_schema_version(void)
     return (int)mc_countof(migrations);
 }
 
-/* What the file says of itself. */
+/* What the file says of itself; read in one transaction, as another process may be making it. */
 struct identity {
     int64_t application, version, tables;
 };
@@ -230,7 +230,11 @@ static enum mc_status migrate(struct mc_conn *conn, struct mc_error *err)
 enum mc_status mc_schema_prepare(struct mc_conn *conn, struct mc_error *err)
 {
     struct identity is = {0};
-    enum mc_status status = identify(conn, &is, err);
+    enum mc_status status = mc_conn_script(conn, "BEGIN", err);
+    if (status == MC_OK)
+        status = identify(conn, &is, err);
+    if (status == MC_OK)
+        status = mc_conn_script(conn, "COMMIT", err);
     if (status == MC_OK)
         status = judge(conn, &is, err);
     if (status == MC_OK)
