@@ -225,6 +225,22 @@ static void take_word(struct mc_tokenizer *tokenizer, struct word *word)
     tokenizer->at = at;
 }
 
+/* The folding of one letter may bring what is no part of a word: U+037A gives a space and an iota. */
+static size_t keep_word(char *text, size_t len)
+{
+    size_t kept = 0, at = 0;
+    while (at < len) {
+        size_t start = at;
+        int32_t code = mc_utf8_next((mc_str){text, len}, &at);
+        if (code != '\'' && !mc_utf8_is_letter(code) && !mc_utf8_is_digit(code) &&
+            !mc_utf8_is_mark(code))
+            continue;
+        memmove(text + kept, text + start, at - start);
+        kept += at - start;
+    }
+    return kept;
+}
+
 /* Replaces the collected word by its full folding; false when out of memory. */
 static bool fold_word(struct mc_tokenizer *tokenizer, struct word *word)
 {
@@ -235,7 +251,8 @@ static bool fold_word(struct mc_tokenizer *tokenizer, struct word *word)
         tokenizer->failed = true;
         return false;
     }
-    mc_str cut = mc_utf8_cut(mc_buf_str(&folded), MC_TOKEN_BYTES);
+    size_t kept = folded.data ? keep_word(folded.data, folded.len) : 0;
+    mc_str cut = mc_utf8_cut((mc_str){folded.data, kept}, MC_TOKEN_BYTES);
     if (cut.len > 0) {
         memcpy(tokenizer->word, cut.data, cut.len);
         word->len = cut.len;

@@ -59,6 +59,12 @@ static void test_terms(void)
     is_str(terms("and/or end.Next"), "end next", "words are not joined by . and /");
 }
 
+/* Letters whose folding brings a space or a sign with it: a term must stay one word. */
+static void test_folding(void)
+{
+    is_str(terms("\xCD\xBAn"), "\xCE\xB9n", "U+037A folds to a space and an iota");
+}
+
 static void test_finding(void)
 {
     ok(finds("ORD-12345", "Where is ord12345?"), "code and joined code");
@@ -102,6 +108,7 @@ int main(void)
 {
     mc_arena_init(&arena, (size_t)32 * 1024 * 1024);
     test_terms();
+    test_folding();
     test_finding();
     test_limits();
     mc_arena_fini(&arena);
