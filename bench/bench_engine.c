@@ -231,6 +231,7 @@ int main(int argc, char **argv)
     copy_file(ours, theirs);
     compare_all(ours, theirs, false, true);
     compare_all(ours, theirs, true, true);
+    drain(ours); /* what was held, so that the workers only have what comes */
     compare_all(ours, theirs, false, false);
     compare_all(ours, theirs, true, false);
     drain(ours);

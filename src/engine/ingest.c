@@ -16,6 +16,12 @@
  * order.
  */
 
+/*
+ * From this many messages on a batch is not shown to the cache one by one: what is cached is compared
+ * with the store before it is used again, which costs an import nothing and a later read one query.
+ */
+#define LARGE_BATCH 32
+
 struct ingest {
     struct mc_engine *engine;
     struct mc_arena *arena;
@@ -94,8 +100,9 @@ static void settle(struct ingest *ingest, struct mc_put *put, struct mc_ingest_r
     if (!put->created)
         return;
     mc_metrics_add(engine->metrics, MC_COUNT_INGESTED, 1);
-    engine->cache->ops->append(engine->cache, put->record, put->thread_version,
-                               put->thread_messages, ingest->now_us);
+    if (ingest->put_count < LARGE_BATCH)
+        engine->cache->ops->append(engine->cache, put->record, put->thread_version,
+                                   put->thread_messages, ingest->now_us);
 }
 
 /* Keeps account of failures in a row, for health: a store that takes no messages is no store. */
@@ -149,6 +156,8 @@ static enum mc_status store_all(struct ingest *ingest, struct mc_message_list *s
         else
             mc_record_unref(mc_steal(put->record));
     }
+    if (created && ingest->put_count >= LARGE_BATCH)
+        engine->cache->ops->doubt(engine->cache);
     if (created)
         mc_pool_wake(engine->pool);
     int64_t each_us = (mc_time_monotonic_us() - started_us) / (int64_t)ingest->put_count;

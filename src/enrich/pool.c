@@ -30,6 +30,11 @@
 #define STORE_RETRY_US (500 * MC_US_PER_MS)
 /* How often a caller who waits for an empty queue looks for jobs that another process finished. */
 #define DRAIN_LOOK_US (50 * MC_US_PER_MS)
+/*
+ * How long a worker that had less than a full batch lets messages come together: a transaction costs
+ * about as much for one as for thirty, and takes turns with those of ingest.
+ */
+#define GATHER_US (3 * MC_US_PER_MS)
 /* The longest sleep: a safety net for jobs that another process put back with a later due time. */
 #define SLEEP_MAX_US (60 * MC_US_PER_SECOND)
 
@@ -351,17 +356,36 @@ static int64_t next_look_us(struct worker *worker)
     return monotonic + (wait < SLEEP_MAX_US ? wait : SLEEP_MAX_US);
 }
 
-/* Sleeps until there may be work; false when the pool is stopping. */
-static bool wait_for_work(struct worker *worker, int64_t until_us)
+/* Sleeps until there may be work or the time has come; under the mutex. */
+static void await_work(struct mc_pool *pool, int64_t until_us)
 {
-    struct mc_pool *pool = worker->pool;
-    mc_mutex_lock(&pool->mutex);
     bool in_time = true;
     while (!pool->stopping && (pool->paused || (in_time && !atomic_load(&pool->pending)))) {
         if (pool->paused)
             mc_cond_wait(&pool->work, &pool->mutex);
         else
             in_time = mc_cond_wait_until(&pool->work, &pool->mutex, until_us);
+    }
+}
+
+/* Sleeps while more work comes together; under the mutex. */
+static void gather_work(struct mc_pool *pool)
+{
+    int64_t until_us = mc_time_monotonic_us() + GATHER_US;
+    bool in_time = true;
+    while (!pool->stopping && in_time)
+        in_time = mc_cond_wait_until(&pool->work, &pool->mutex, until_us);
+}
+
+/* Returns when there may be work; false when the pool is stopping. */
+static bool wait_for_work(struct worker *worker, int64_t until_us, bool gather)
+{
+    struct mc_pool *pool = worker->pool;
+    mc_mutex_lock(&pool->mutex);
+    await_work(pool, until_us);
+    if (gather) {
+        gather_work(pool);
+        await_work(pool, 0); /* it may have been paused meanwhile */
     }
     bool go_on = !pool->stopping;
     if (go_on) {
@@ -373,7 +397,6 @@ static bool wait_for_work(struct worker *worker, int64_t until_us)
     return go_on;
 }
 
-/* failed: the store did. A claim that found nothing has proved nothing, and clears no errors. */
 static void go_idle(struct worker *worker, bool failed, size_t found)
 {
     struct mc_pool *pool = worker->pool;
@@ -393,7 +416,8 @@ static void *worker_run(void *context)
 {
     struct worker *worker = context;
     int64_t until_us = 0; /* look at once: there may be jobs of an earlier process */
-    while (wait_for_work(worker, until_us)) {
+    bool gather = false;
+    while (wait_for_work(worker, until_us, gather)) {
         struct mc_error error;
         size_t found = 0;
         enum mc_status status = work_once(worker, &found, &error);
@@ -407,6 +431,7 @@ static void *worker_run(void *context)
         } else {
             until_us = next_look_us(worker);
         }
+        gather = found < worker->pool->options.claim_batch;
     }
     struct mc_pool *pool = worker->pool;
     mc_mutex_lock(&pool->mutex);
