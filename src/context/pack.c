@@ -14,20 +14,10 @@ struct mc_pack_block {
 };
 
 static const mc_str headers[] = {
-#define SECTION_HEADER(name, text, header) {header "\n", sizeof(header)},
+#define SECTION_HEADER(name, header) {header "\n", sizeof(header)},
     MC_SECTION_MAP(SECTION_HEADER)
 #undef SECTION_HEADER
 };
-
-const char *mc_section_name(enum mc_section section)
-{
-    static const char *const names[] = {
-#define SECTION_NAME(name, text, header) text,
-        MC_SECTION_MAP(SECTION_NAME)
-#undef SECTION_NAME
-    };
-    return (unsigned)section < MC_SECTION_COUNT ? names[section] : "";
-}
 
 void mc_pack_init(struct mc_pack *pack, size_t max_tokens, size_t max_messages,
                   struct mc_arena *arena)

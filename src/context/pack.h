@@ -12,19 +12,18 @@
 
 /* In the order of the text, with the line that opens each. */
 #define MC_SECTION_MAP(X)                                                                          \
-    X(ADDITIONAL, "additional", "## Additional context")                                           \
-    X(PREFERENCES, "preferences", "## User preferences")                                           \
-    X(SUMMARIES, "summaries", "## Summaries of earlier conversations")                             \
-    X(RELEVANT, "relevant", "## Relevant messages")                                                \
-    X(BACKGROUND, "background", "## From other conversations")                                     \
-    X(RECENT, "recent", "## Recent messages")
+    X(ADDITIONAL, "## Additional context")                                                         \
+    X(PREFERENCES, "## User preferences")                                                          \
+    X(SUMMARIES, "## Summaries of earlier conversations")                                          \
+    X(RELEVANT, "## Relevant messages")                                                            \
+    X(BACKGROUND, "## From other conversations")                                                   \
+    X(RECENT, "## Recent messages")
 enum mc_section {
-#define MC_SECTION_ENUM(name, text, header) MC_SECTION_##name,
+#define MC_SECTION_ENUM(name, header) MC_SECTION_##name,
     MC_SECTION_MAP(MC_SECTION_ENUM)
 #undef MC_SECTION_ENUM
         MC_SECTION_COUNT
 };
-const char *mc_section_name(enum mc_section section);
 
 struct mc_pack_block;
 struct mc_pack {

@@ -1,6 +1,7 @@
 #include <mindcore/operate.h>
 
 #include "base/compiler.h"
+#include "base/error.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "engine/snapshot.h"
@@ -14,29 +15,26 @@
  */
 #define COST_OF_A_CALL_USD ((600 * 0.15 + 120 * 0.60) / 1e6)
 
-struct issue_list {
-    struct mc_json_writer *w;
-};
-
 static void put_issue(void *context, const char *text)
 {
-    struct issue_list *list = context;
-    mc_json_put_text(list->w, text);
+    mc_json_put_text(context, text);
 }
 
-static void no_issue(void *context, const char *text)
+/* What is wrong, as a JSON array; the number of entries. */
+static int list_issues(const struct mc_engine *engine, const struct mc_snapshot *s,
+                       struct mc_buf *array)
 {
-    (void)context;
-    (void)text;
+    struct mc_json_writer w = mc_json_writer(array);
+    mc_json_begin(&w, '[');
+    int count = mc_snapshot_issues(engine, s, put_issue, &w);
+    mc_json_end(&w, ']');
+    return count;
 }
 
-static void write_issues(struct mc_json_writer *w, const struct mc_engine *engine,
-                         const struct mc_snapshot *s)
+static void write_issues(struct mc_json_writer *w, const struct mc_buf *array)
 {
     mc_json_key(w, "issues");
-    mc_json_begin(w, '[');
-    mc_snapshot_issues(engine, s, put_issue, &(struct issue_list){w});
-    mc_json_end(w, ']');
+    mc_json_put_raw(w, mc_buf_str(array));
 }
 
 static void write_enrichment(struct mc_json_writer *w, const struct mc_snapshot *s)
@@ -70,13 +68,17 @@ enum mc_status mc_workers_health(struct mc_engine *engine, char **json, struct m
 {
     struct mc_snapshot s;
     mc_snapshot_take(engine, &s);
-    bool healthy = mc_snapshot_issues(engine, &s, no_issue, NULL) == 0;
+    mc_auto(mc_buf_fini) struct mc_buf issues;
     mc_auto(mc_buf_fini) struct mc_buf buf;
+    mc_buf_init(&issues, MC_RESULT_MAX);
     mc_buf_init(&buf, MC_RESULT_MAX);
+    bool healthy = list_issues(engine, &s, &issues) == 0;
+    if (issues.failed)
+        return mc_fail_memory(err);
     struct mc_json_writer writer = mc_json_writer(&buf), *w = &writer;
     mc_json_begin(w, '{');
     mc_json_member_boolean(w, "healthy", healthy);
-    write_issues(w, engine, &s);
+    write_issues(w, &issues);
     mc_json_key(w, "timestamp");
     mc_json_put_time(w, s.now_us);
     mc_json_member_integer(w, "worker_pool_size", engine->settings.pool.workers);
@@ -90,7 +92,7 @@ enum mc_status mc_workers_health(struct mc_engine *engine, char **json, struct m
                         s.pool.alive == 0 ? "stopped"
                         : s.pool.paused   ? "paused"
                                           : state);
-    write_issues(w, engine, &s);
+    write_issues(w, &issues);
     mc_json_member_integer(w, "alive", s.pool.alive);
     mc_json_member_integer(w, "busy", s.pool.busy);
     mc_json_key(w, "metrics");
