@@ -350,7 +350,8 @@ static int64_t next_look_us(struct worker *worker)
         return monotonic + STORE_RETRY_US;
     if (stats.ready + stats.leased == 0)
         forget_errors(worker->pool);
-    int64_t wait = stats.next_due_us ? stats.next_due_us - now : SLEEP_MAX_US;
+    int64_t due_us = stats.stage[MC_STAGE_FIRST].next_due_us;
+    int64_t wait = due_us ? due_us - now : SLEEP_MAX_US;
     if (wait < 0)
         wait = 0;
     return monotonic + (wait < SLEEP_MAX_US ? wait : SLEEP_MAX_US);

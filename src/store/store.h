@@ -117,15 +117,20 @@ struct mc_completion {
     enum mc_stage next_stage; /* 0: the job is removed; else it becomes ready for that stage */
     const struct mc_signal *signals; /* learned from the message, added in the same transaction */
     size_t signal_count;
+    /* MC_CONTENT_HASH_BYTES: `twin` finds this metadata by it from now on; absent: it does not. */
+    mc_str content_hash;
     /* outputs */
     bool applied;
     int64_t thread_version;
 };
 
+#define MC_CONTENT_HASH_BYTES 32
+
 /* A job that failed. */
 struct mc_failure {
     int64_t row;
     int64_t retry_at_us; /* 0: dead */
+    bool no_attempt;     /* nothing was tried: the attempt is not counted */
     mc_str error;        /* kept with the job, one line */
     mc_str
         metadata; /* for a dead job: the message's metadata with enrichment_failed; else absent */
@@ -135,13 +140,25 @@ struct mc_queue_stats {
     int64_t ready; /* due or waiting for a later time */
     int64_t leased;
     int64_t dead;
-    int64_t oldest_us;   /* enqueue time of the oldest job not dead, 0 when none */
-    int64_t next_due_us; /* earliest due time of a job not dead, 0 when none */
+    int64_t oldest_us; /* enqueue time of the oldest job not dead, 0 when none */
+    struct mc_stage_stats {
+        int64_t ready, leased;
+        int64_t next_due_us; /* earliest due time of a job not dead, 0 when none */
+    } stage[MC_STAGE_MODEL + 1]; /* by enum mc_stage; the sums are above */
 };
 typedef bool (*mc_dead_job_fn)(void *context, mc_str message_id, mc_str user_id, int attempts,
                                int64_t enqueued_us, int64_t died_us, mc_str error);
 
 /* ---- The rest ---- */
+
+/* What models were asked on a day (UTC, counted from 1970-01-01), for what, by whom. */
+struct mc_usage_row {
+    int64_t day;
+    mc_str operation, provider, model;
+    int64_t calls, failures, tokens_in, tokens_cached, tokens_out, took_us;
+    double cost_usd;
+};
+typedef bool (*mc_usage_fn)(void *context, const struct mc_usage_row *row);
 
 struct mc_store_stats {
     int64_t users, threads, messages, bytes;
@@ -237,6 +254,15 @@ struct mc_store_ops {
                                size_t count, struct mc_error *err);
     enum mc_status (*fail)(struct mc_store *store, mc_str lease, const struct mc_failure *items,
                            size_t count, struct mc_error *err);
+    /* The jobs that are leased to `lease` stay so until then. MC_NOT_FOUND when none is any more. */
+    enum mc_status (*renew)(struct mc_store *store, mc_str lease, int64_t until_us,
+                            struct mc_error *err);
+    /*
+     * Appends the metadata of a stored message that was completed with this content hash: the newest one.
+     * MC_NOT_FOUND when there is none, or it was deleted.
+     */
+    enum mc_status (*twin)(struct mc_store *store, mc_str content_hash, struct mc_buf *metadata,
+                           struct mc_error *err);
     /* Makes every job leased to `lease` ready again, without counting the attempt. */
     enum mc_status (*release)(struct mc_store *store, mc_str lease, struct mc_error *err);
     enum mc_status (*queue)(struct mc_store *store, int64_t now_us, struct mc_queue_stats *stats,
@@ -263,6 +289,13 @@ struct mc_store_ops {
                                   struct mc_error *err);
     enum mc_status (*signals)(struct mc_store *store, mc_str user_id, mc_signal_fn each,
                               void *context, struct mc_error *err);
+
+    /* Adds to what is there for the same day, operation, provider and model; all or nothing. */
+    enum mc_status (*add_usage)(struct mc_store *store, const struct mc_usage_row *rows,
+                                size_t count, struct mc_error *err);
+    /* Of these days, both included, in order of day, operation, provider, model. */
+    enum mc_status (*usage)(struct mc_store *store, int64_t first_day, int64_t last_day,
+                            mc_usage_fn each, void *context, struct mc_error *err);
 
     enum mc_status (*put_agent)(struct mc_store *store, const struct mc_agent_row *agent,
                                 struct mc_error *err);

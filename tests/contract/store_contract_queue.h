@@ -21,7 +21,7 @@ static inline void claim_order(struct mc_store *store)
     is_int(stats.leased, 3, "three are leased");
     is_int(stats.ready, 0, "none is ready");
     is_int(stats.oldest_us, jobs.items[0].enqueued_us, "the oldest");
-    is_int(stats.next_due_us, now + MINUTE, "next due when a lease ends");
+    is_int(stats.stage[MC_STAGE_FIRST].next_due_us, now + MINUTE, "next due when a lease ends");
     is_status(store->ops->queue(store, now + MINUTE + 1, &stats, &err), MC_OK, &err,
               "queue, later");
     is_int(stats.leased, 0, "no lease holds any more");
@@ -136,7 +136,7 @@ static inline void failures(struct mc_store *store)
            "a dead job is not claimed");
     struct mc_queue_stats stats = scratch_queue(store);
     ok(stats.dead == 1 && stats.ready == 0 && stats.leased == 0, "it counts as dead");
-    ok(stats.oldest_us == 0 && stats.next_due_us == 0, "and not as waiting");
+    ok(stats.oldest_us == 0 && stats.stage[MC_STAGE_FIRST].next_due_us == 0, "and not as waiting");
     struct mc_record *got = scratch_get(store, "m1");
     is_int(got->m.enrichment_state, MC_ENRICHMENT_FAILED, "its message says so");
     is_text(got->m.metadata, "{\"enrichment_failed\":true}", "with the reason");

@@ -10,31 +10,45 @@ enum mc_status mc_sqlite_queue(struct mc_store *store, int64_t now_us, struct mc
     mc_auto(mc_reading_end) struct mc_reading reading = {0};
     mc_auto(mc_snapshot_end) struct mc_snapshot snapshot = {0};
     struct mc_queue_stats got = {0};
-    int64_t all = 0;
+    struct mc_stage_stats *first = &got.stage[MC_STAGE_FIRST];
+    struct mc_stage_stats *model = &got.stage[MC_STAGE_MODEL];
+    int64_t all[MC_STAGE_MODEL + 1] = {0};
     struct {
         const char *sql;
         int64_t *value;
+        enum mc_stage stage;
     } questions[] = {
-        {"SELECT count(*) FROM jobs", &all},
-        {"SELECT count(*) FROM jobs WHERE died_at IS NOT NULL", &got.dead},
-        {"SELECT count(*) FROM jobs WHERE stage IN (1, 2) AND due_at > ?1 AND lease IS NOT NULL",
-         &got.leased},
+        {"SELECT count(*) FROM jobs WHERE stage = ?2 AND due_at IS NOT NULL",
+         &all[MC_STAGE_FIRST], MC_STAGE_FIRST},
+        {"SELECT count(*) FROM jobs WHERE stage = ?2 AND due_at IS NOT NULL",
+         &all[MC_STAGE_MODEL], MC_STAGE_MODEL},
+        {"SELECT count(*) FROM jobs WHERE stage = ?2 AND due_at > ?1 AND lease IS NOT NULL",
+         &first->leased, MC_STAGE_FIRST},
+        {"SELECT count(*) FROM jobs WHERE stage = ?2 AND due_at > ?1 AND lease IS NOT NULL",
+         &model->leased, MC_STAGE_MODEL},
+        {"SELECT coalesce(min(due_at), 0) FROM jobs WHERE stage = ?2", &first->next_due_us,
+         MC_STAGE_FIRST},
+        {"SELECT coalesce(min(due_at), 0) FROM jobs WHERE stage = ?2", &model->next_due_us,
+         MC_STAGE_MODEL},
+        {"SELECT count(*) FROM jobs WHERE died_at IS NOT NULL", &got.dead, 0},
         {"SELECT enqueued_at FROM jobs WHERE due_at IS NOT NULL ORDER BY id LIMIT 1",
-         &got.oldest_us},
-        {"SELECT coalesce(min(due_at), 0) FROM (SELECT min(due_at) AS due_at FROM jobs WHERE stage "
-         "= 1"
-         " UNION ALL SELECT min(due_at) FROM jobs WHERE stage = 2)",
-         &got.next_due_us},
+         &got.oldest_us, 0},
     };
     enum mc_status status = mc_reading_begin(&reading, &mc_sqlite_of(store)->readers, err);
     if (status == MC_OK)
         status = mc_snapshot_begin(&snapshot, reading.conn, err);
     for (size_t i = 0; status == MC_OK && i < mc_countof(questions); i++)
-        status = mc_conn_integer(reading.conn, questions[i].sql, MC_BINDS(mc_bind_int(now_us)),
-                                 NULL, questions[i].value, err);
+        status = mc_conn_integer(
+            reading.conn, questions[i].sql,
+            MC_BINDS(mc_bind_int(now_us), mc_bind_int((int64_t)questions[i].stage)), NULL,
+            questions[i].value, err);
     if (status != MC_OK)
         return status;
-    got.ready = all - got.dead - got.leased;
+    for (enum mc_stage stage = MC_STAGE_FIRST; stage <= MC_STAGE_MODEL; stage++) {
+        got.stage[stage].ready = all[stage] - got.stage[stage].leased;
+        got.ready += got.stage[stage].ready;
+        got.leased += got.stage[stage].leased;
+    }
     *stats = got;
     return MC_OK;
 }

@@ -1,0 +1,34 @@
+/*
+ * The local model: libllama in this process (its only home is src/llm). A build without it opens none
+ * and says so.
+ *
+ * One thread owns the context and evaluates all running sequences in one batch; calls queue in front of
+ * it. The state of a `system` text is evaluated once, kept, and shared by every sequence that begins with
+ * it. The answer's fixed text is appended without sampling, its choices are read from the logits of
+ * the allowed continuations, free text is sampled and checked against the shape.
+ */
+#ifndef MC_LLM_LOCAL_H
+#define MC_LLM_LOCAL_H
+
+#include "llm/llm.h"
+
+struct mc_local_options {
+    const char *model_path;
+    uint32_t n_ctx;    /* tokens of all sequences together */
+    int n_threads;     /* 0: cores - 2, at least 1 */
+    int n_gpu_layers;  /* -1: all */
+    bool verbose;      /* llama.cpp's own reports go to the log */
+    size_t sequences;  /* running at once, 1..64, 0: 4 */
+};
+
+/*
+ * Loads the model. MC_CONFIG names llm.llama_cpp.model_path: no such file, no GGUF file, cut short, or
+ * of a kind that libllama cannot run. MC_UNSUPPORTED: this build has no llama.cpp. MC_NO_MEMORY.
+ */
+MC_MUST_CHECK enum mc_status mc_local_open(const struct mc_local_options *options,
+                                           struct mc_llm **llm, struct mc_error *err);
+
+/* Whether this build has it, and the version of libllama; "" when it has not. */
+const char *mc_local_version(void);
+
+#endif
