@@ -126,7 +126,9 @@ static void open_circuit(struct mc_breaker *breaker, int64_t now_us, const struc
     breaker->open = true;
     breaker->strain = 0;
     breaker->epoch++;
-    mc_utf8_line(mc_str_of(mc_breaker_reason(verdict->last)), breaker->why, sizeof(breaker->why));
+    if (verdict->last)
+        mc_utf8_line(mc_str_of(mc_breaker_reason(verdict->last)), breaker->why,
+                     sizeof(breaker->why));
 }
 
 static void close_circuit(struct mc_breaker *breaker)

@@ -1,4 +1,5 @@
 /* Schemas that can be only one of some texts: enum, const, boolean, a range of integers. */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/compiler.h"
@@ -149,8 +150,7 @@ enum mc_status mc_compile_integer(struct mc_compiler *c, const struct mc_shape_p
         return mc_shape_fail(path, c->err, "an integer may have at most %d values", INTEGERS_MAX);
     struct mc_entry entries[INTEGERS_MAX] = {0};
     for (size_t i = 0; i <= steps; i++) {
-        entries[i].value =
-            mc_arena_printf(&c->schema->arena, "%lld", (long long)(first + (int64_t)i));
+        entries[i].value = mc_arena_printf(&c->schema->arena, "%" PRId64, first + (int64_t)i);
         if (!mc_str_given(entries[i].value))
             return mc_fail_memory(c->err);
     }

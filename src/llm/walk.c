@@ -137,11 +137,13 @@ static void leave_set(struct mc_walk *walk, size_t value)
 
 static void leave_glue(struct mc_walk *walk)
 {
-    const struct mc_walk_frame *frame = walk->depth > 0 ? top(walk) : NULL;
     if (walk->glue.data == quotation_mark.data) {
         walk->place = PLACE_TEXT;
         memset(&walk->text, 0, sizeof(walk->text));
-    } else if (frame->shape->kind == MC_SHAPE_OBJECT) {
+        return;
+    }
+    const struct mc_walk_frame *frame = top(walk);
+    if (frame->shape->kind == MC_SHAPE_OBJECT) {
         if (frame->step < frame->shape->count)
             enter(walk, frame->shape->members[frame->step]);
         else
@@ -262,7 +264,7 @@ static bool may_begin(const struct mc_walk *walk, unsigned char byte)
 
 enum outcome { NOT, WITHIN_TEXT, BEYOND };
 
-/* Where the bytes lead: *text while they stay inside of a string, else *copy, which is not written before. */
+/* Where the bytes lead: *text while they stay inside of a string, else *copy. */
 static inline enum outcome advance(const struct mc_walk *walk, mc_str bytes,
                                    struct mc_walk_text *text, struct mc_walk *copy)
 {
