@@ -70,9 +70,9 @@ const char *mc_breaker_reason(const struct mc_llm_call *call)
     return call->error.message[0] ? call->error.message : mc_status_text(call->status);
 }
 
-static int strain_of(const struct mc_breaker *breaker, const struct mc_llm_call *call)
+static int strain_of(const struct mc_breaker *breaker, const struct mc_llm_call *call, bool late)
 {
-    if (call->no_attempt)
+    if (call->no_attempt || (late && call->status == MC_TIMEOUT))
         return 0;
     switch (call->status) {
     case MC_UNAUTHENTICATED:
@@ -90,19 +90,19 @@ static int strain_of(const struct mc_breaker *breaker, const struct mc_llm_call 
     }
 }
 
-static struct verdict judge(const struct mc_breaker *breaker, const struct mc_llm_call *calls,
-                            size_t count)
+static struct verdict judge(const struct mc_breaker *breaker,
+                            const struct mc_admission *admission, const struct mc_llm_call *calls)
 {
     struct verdict verdict = {0};
     int shared = 0; /* of calls that went along in another one's request */
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < admission->count; i++) {
         const struct mc_llm_call *call = &calls[i];
         if (call->status == MC_OK) {
             verdict.succeeded = true;
             verdict.strain = shared = 0;
             continue;
         }
-        int strain = strain_of(breaker, call);
+        int strain = strain_of(breaker, call, admission->late);
         if (strain == 0)
             continue;
         if (call->usage.calls == 0)
@@ -142,7 +142,7 @@ enum mc_breaker_change mc_breaker_settle(struct mc_breaker *breaker, int64_t now
                                          const struct mc_admission *admission,
                                          const struct mc_llm_call *calls)
 {
-    struct verdict verdict = judge(breaker, calls, admission->count);
+    struct verdict verdict = judge(breaker, admission, calls);
     mc_mutex_lock(&breaker->mutex);
     bool was_open = breaker->open;
     if (admission->probe) {

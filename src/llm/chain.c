@@ -220,6 +220,7 @@ static void ask(struct round *round, struct link *link)
         }
         size_t count = gather(round, &from, admission.count);
         link->model->ops->generate(link->model, round->batch, count, round->wait, round->arena);
+        admission.late = is_late(round);
         settle(chain, link, &admission, round->batch);
         for (size_t i = 0; i < count; i++)
             take_outcome(round, link, round->members[i], &round->batch[i]);

@@ -7,7 +7,8 @@
  * To blame is a provider for MC_TIMEOUT, MC_UNAVAILABLE, MC_RATE_LIMITED, MC_CONFIG and MC_INTERNAL;
  * MC_UNAUTHENTICATED opens the circuit at once, MC_INVALID (no usable answer) counts half. Nothing else
  * counts, nor what was not attempted. Calls of one generate that went in one request (usage.calls 0 but
- * for one) count once. What was asked before the circuit opened or closed last no longer counts. After a
+ * for one) count once. A time-out counts only when the provider's own time was up, not the
+ * deadline of the caller. What was asked before the circuit opened or closed last no longer counts. After a
  * failed request that says when to come again the cooldown is at least that long, up to cooldown_max.
  *
  * A probe that is neither answered nor blames the provider (cancelled, too large) is given back: the next

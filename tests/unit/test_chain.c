@@ -309,6 +309,11 @@ static void test_ends(void)
     wait = (struct mc_llm_wait){.deadline_us = read_clock() + 2 * SECOND};
     is_status(generate(&f, 1, &wait)[0].status, MC_TIMEOUT, NULL, "too late");
     is_int(f.fakes[1].batches, 0, "for another one");
+    for (int i = 0; i < 5; i++) {
+        wait.deadline_us = read_clock() + 2 * SECOND;
+        (void)generate(&f, 1, &wait);
+    }
+    is_int(f.told.opened, 0, "a caller in a hurry blames nobody");
     wait.deadline_us = read_clock() + 30 * SECOND;
     is_status(generate(&f, 1, &wait)[0].status, MC_OK, NULL, "in time");
     is_str(f.calls[0].provider, "second", "for the other one");
