@@ -106,6 +106,8 @@ static void write_absent(struct mc_json_writer *w, const struct mc_engine *engin
         e.detail = "a build with llama.cpp serves local models (docs/models.md)";
     else if (engine->settings.models.explicit_provider)
         e.detail = "llm.provider names another";
+    else if (engine->settings.models.builtin_only)
+        e.detail = "llm.provider is builtin";
     else if (local)
         e.detail = "set llm.llama_cpp.model_path to a model file in GGUF format";
     else
@@ -190,7 +192,8 @@ static enum mc_status read_day(const char *field, mc_str text, int64_t *day, str
     int64_t time_us;
     snprintf(time, sizeof(time), "%.*sT00:00:00Z", (int)(text.len < 16 ? text.len : 16), text.data);
     if (text.len != strlen("2026-11-22") || !mc_time_parse(mc_str_of(time), &time_us))
-        return mc_fail_field(err, MC_INVALID, field, "%s must be a day like 2026-11-22", field);
+        return mc_fail_field(err, MC_INVALID, field, "'%.*s' is not a day like 2026-11-22",
+                             (int)(text.len < 32 ? text.len : 32), text.data);
     *day = mc_ledger_day(time_us);
     return MC_OK;
 }
@@ -254,8 +257,7 @@ enum mc_status mc_usage(struct mc_engine *engine, const struct mc_usage_query *q
     if (!status && query && mc_str_given(query->first_day))
         status = read_day("first_day", query->first_day, &first, err);
     if (!status && first > last)
-        status =
-            mc_fail_field(err, MC_INVALID, "first_day", "first_day must not be after last_day");
+        status = mc_fail_field(err, MC_INVALID, "first_day", "the first day is after the last one");
     if (!status && engine->models)
         status = mc_ledger_flush(mc_models_ledger(engine->models), err);
     if (status)
