@@ -50,6 +50,7 @@ static void succeed(struct mc_openai_run *run, struct mc_openai_item *item, mc_s
     }
     call->status = MC_OK;
     call->provider = "openai";
+    call->no_attempt = false;
 }
 
 /* An equal share for each of `count`; what is left over goes to the first ones. */
