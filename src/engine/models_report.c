@@ -6,6 +6,7 @@
 
 #include "base/compiler.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "engine/models.h"
@@ -158,6 +159,10 @@ static void write_caps(struct mc_json_writer *w, struct mc_engine *engine)
 
 enum mc_status mc_models_list(struct mc_engine *engine, char **json, struct mc_error *err)
 {
+    /* Brings in what other processes asked today. When that fails, what is known is shown. */
+    struct mc_error ignored;
+    if (engine->models && mc_ledger_flush(mc_models_ledger(engine->models), &ignored))
+        mc_log(MC_LOG_DEBUG, "ledger", "%s", ignored.message);
     struct mc_snapshot s;
     mc_snapshot_take(engine, &s);
     mc_auto(mc_buf_fini) struct mc_buf buf;
