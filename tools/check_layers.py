@@ -48,7 +48,9 @@ HOMES = {
     "microhttpd.h": ["src/http/"],
     "curl/": ["src/net/"],
     "zstd.h": ["src/store/"],
-    "llama.h": ["src/llm/"],
+    "llama.h": ["src/llm/", "bench/"],
+    "ggml.h": ["tests/support/"],
+    "gguf.h": ["tests/support/"],
 }
 
 STANDARD = {

@@ -1,9 +1,13 @@
-"""A checker of values against the part of JSON Schema that /openapi.json uses. An unknown keyword is an error."""
+"""
+A checker of values against the parts of JSON Schema that /openapi.json and requests to models use. An unknown
+keyword is an error.
+"""
 
 import re
 
 KNOWN = {"type", "properties", "required", "items", "enum", "format", "minimum", "maximum", "description", "$ref",
-         "oneOf", "additionalProperties", "minLength", "maxLength", "pattern"}
+         "oneOf", "anyOf", "const", "title", "additionalProperties", "minLength", "maxLength", "pattern", "minItems",
+         "maxItems", "uniqueItems"}
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
 
 
@@ -28,6 +32,10 @@ def check(value, schema, document, where="$"):
                 failures.append(str(error))
         assert len(failures) == len(schema["oneOf"]) - 1, f"{where}: fits not exactly one schema: {failures}"
         return None
+    if "anyOf" in schema:
+        check_any(value, schema["anyOf"], document, where)
+    if "const" in schema:
+        assert value == schema["const"], f"{where}: {value!r} is not {schema['const']!r}"
     if "type" in schema:
         types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         assert any(_is(value, name) for name in types), f"{where}: {value!r} is not of type {types}"
@@ -43,10 +51,30 @@ def check(value, schema, document, where="$"):
         for name, member in schema.get("properties", {}).items():
             if name in value:
                 check(value[name], member, document, f"{where}.{name}")
+        if schema.get("additionalProperties") is False:
+            assert not set(value) - set(schema["properties"]), f"{where}: more members than {sorted(schema['properties'])}"
+    if isinstance(value, str):
+        assert schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)), \
+            f"{where}: {len(value)} characters"
+    if isinstance(value, list):
+        assert schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)), \
+            f"{where}: {len(value)} items"
+        assert not schema.get("uniqueItems") or all(value.count(item) == 1 for item in value), \
+            f"{where}: an item twice"
     if isinstance(value, list) and "items" in schema:
         for index, item in enumerate(value):
             check(item, schema["items"], document, f"{where}[{index}]")
     return None
+
+
+def check_any(value, choices, document, where):
+    failures = []
+    for choice in choices:
+        try:
+            return check(value, choice, document, where)
+        except AssertionError as error:
+            failures.append(str(error))
+    raise AssertionError(f"{where}: fits no schema: {failures}")
 
 
 def resolve(ref, document):
