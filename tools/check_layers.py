@@ -49,6 +49,7 @@ HOMES = {
     "curl/": ["src/net/"],
     "zstd.h": ["src/store/"],
     "llama.h": ["src/llm/"],
+    "sodium.h": ["src/base/hash.c"],
 }
 
 STANDARD = {
