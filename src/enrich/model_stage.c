@@ -148,6 +148,7 @@ static enum mc_status add_call(struct batch *batch, struct item *item, struct mc
         .turns = turn,
         .turn_count = 1,
         .schema = prompt->schema,
+        .max_tokens = MC_PROMPT_ANSWER_TOKENS,
         .joinable = true,
         .accept = mc_answer_accept,
         .confidence = -1,
@@ -277,6 +278,22 @@ static void ask(struct batch *batch)
         llm->ops->generate(llm, batch->calls, batch->call_count, &wait, batch->work->arena);
 }
 
+/* When no provider could be asked, the next batch would fare no better until one may be. */
+static void rest(const struct batch *batch)
+{
+    int64_t until_us = 0;
+    for (size_t i = 0; i < batch->call_count; i++) {
+        const struct mc_llm_call *call = &batch->calls[i];
+        if (!call->status || !call->no_attempt || !call->retry_at_us)
+            return;
+        if (until_us == 0 || call->retry_at_us < until_us)
+            until_us = call->retry_at_us;
+    }
+    int64_t latest_us = mc_time_monotonic_us() + MC_MODEL_PATIENCE_US;
+    if (!batch->stage->options.fallback_builtin)
+        batch->work->rest_until_us = until_us < latest_us ? until_us : latest_us;
+}
+
 enum mc_status mc_model_stage_handle(void *stage, struct mc_work *work, struct mc_error *err)
 {
     struct batch batch = {
@@ -307,6 +324,7 @@ enum mc_status mc_model_stage_handle(void *stage, struct mc_work *work, struct m
         if (batch.items[i].leader)
             follow(&batch, &batch.items[i]);
     }
+    rest(&batch);
     return MC_OK;
 }
 
