@@ -44,6 +44,7 @@ struct batch {
     struct mc_llm_call *calls;
     struct mc_llm_turn *turns; /* one a call */
     size_t call_count;
+    bool stopped; /* while the model was asked */
 };
 
 /* ---- Outcomes of one item ---- */
@@ -222,8 +223,8 @@ static int64_t patience_until(int64_t retry_at_us)
 static void judge_failure(struct batch *batch, struct item *item)
 {
     const struct mc_llm_call *call = item->call;
-    if (call->status == MC_CANCELLED) {
-        item->settled = true; /* the outcome is MC_JOB_RELEASED as it was */
+    if (batch->stopped || call->status == MC_CANCELLED) {
+        item->settled = true; /* says nothing of the message: MC_JOB_RELEASED as it was */
     } else if (batch->stage->options.fallback_builtin ||
                (call->no_attempt && call->retry_at_us == 0)) {
         settle_builtin(batch, item, call->error.message);
@@ -269,11 +270,18 @@ static void follow(struct batch *batch, struct item *item)
 
 /* ---- The batch ---- */
 
+static bool keep(void *context)
+{
+    struct batch *batch = context;
+    bool go_on = batch->work->keep(batch->work->keep_context);
+    batch->stopped = batch->stopped || !go_on;
+    return go_on;
+}
+
 static void ask(struct batch *batch)
 {
     struct mc_llm *llm = batch->stage->options.llm;
-    const struct mc_llm_wait wait = {.tick = batch->work->keep,
-                                     .context = batch->work->keep_context};
+    const struct mc_llm_wait wait = {.tick = keep, .context = batch};
     if (batch->call_count > 0)
         llm->ops->generate(llm, batch->calls, batch->call_count, &wait, batch->work->arena);
 }

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/compiler.h"
+#include "base/error.h"
 #include "base/metrics.h"
 #include "base/str.h"
 #include "enrich/enricher.h"
@@ -589,6 +590,52 @@ static void test_stop_while_hanging(void)
     tear_down(&f);
 }
 
+static atomic_bool hanging;
+
+/* Waits until it is told to stop, and then blames the provider, as a chain may. */
+static void hang(struct mc_llm *llm, struct mc_llm_call *calls, size_t count,
+                 const struct mc_llm_wait *wait, struct mc_arena *arena)
+{
+    (void)llm;
+    (void)arena;
+    while (wait->tick(wait->context)) {
+        atomic_store(&hanging, true);
+        scratch_pause_ms(5);
+    }
+    for (size_t i = 0; i < count; i++) {
+        calls[i].status = mc_fail(&calls[i].error, MC_UNAVAILABLE, "nobody answered");
+        calls[i].no_attempt = i == 0;
+    }
+}
+
+/* What a provider says of a call that was broken off is not held against the message. */
+static void test_stop_is_no_failure(void)
+{
+    for (int fallback = 0; fallback < 2; fallback++) {
+        struct fixture f;
+        set_up(&f, 2);
+        struct mc_llm *llm = mc_fake_llm(f.fake);
+        const struct mc_llm_ops *fake_ops = llm->ops;
+        struct mc_llm_ops ops = *fake_ops;
+        ops.generate = hang;
+        llm->ops = &ops;
+        f.fallback = fallback;
+        f.options.max_attempts = 1;
+        atomic_store(&hanging, false);
+        put(&f, "a", "The parcel is late");
+        put(&f, "b", "The invoice is wrong");
+        start(&f);
+        ok(scratch_wait(atomic_load(&hanging), WAIT_MS), "the model is asked");
+        stop(&f);
+        is_stored(&f, "a", MC_ENRICHMENT_PENDING, "\"method\":\"builtin\"", NULL);
+        is_stored(&f, "b", MC_ENRICHMENT_PENDING, "\"method\":\"builtin\"", NULL);
+        is_int(scratch_queue(f.inner).stage[MC_STAGE_MODEL].ready, 2, "both wait");
+        is_int(count_of(&f, MC_COUNT_ERROR_ENRICHMENT), 0, "no error is counted");
+        llm->ops = fake_ops;
+        tear_down(&f);
+    }
+}
+
 /* The store fails after the answers came: nothing is lost, nothing is counted against the jobs. */
 static void test_store_fails(void)
 {
@@ -793,6 +840,7 @@ int main(void)
     test_lease_renewed();
     test_lease_lost();
     test_stop_while_hanging();
+    test_stop_is_no_failure();
     test_store_fails();
     test_killed();
     test_duplicates();
