@@ -14,7 +14,7 @@
 #include "engine/models.h"
 #include "engine/schedule.h"
 #include "engine/settings.h"
-#include "enrich/pool.h"
+#include "enrich/enricher.h"
 #include "memory/agents.h"
 #include "memory/preferences.h"
 
@@ -40,7 +40,7 @@ struct mc_engine {
     struct mc_agents *agents;
     struct mc_preferences *preferences;
     struct mc_lookups *lookups; /* of external sources */
-    _Atomic(struct mc_pool *) pool;
+    _Atomic(struct mc_enricher *) enricher;
     struct mc_schedule *schedule;   /* of tier migration; NULL when retention.schedule is off */
     struct mc_retrieval retrieval;  /* borrows from the above */
     int64_t opened_us;              /* monotonic */
