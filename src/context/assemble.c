@@ -16,7 +16,8 @@
  *   1. the caller's own text, at most three quarters of the budget;
  *   1b. what a model chose, if one was asked, at most two fifths;
  *   2. the newest turns of the thread, at most two fifths of what is left and of the messages;
- *   3. preferences (an eighth) and summaries (a sixth);
+ *   3. preferences (an eighth), what external sources know (at most a quarter of the budget), and summaries
+ *      (a sixth);
  *   4. relevant messages, best first, then the turns around the best of them;
  *   5. when these answer little, what the user said of himself, at most a fifth of the messages;
  *   6. more of the thread's turns, as far as they fit;
@@ -40,6 +41,7 @@
 
 static void assembly_fini(struct mc_assembly *a)
 {
+    mc_external_fini(a);
     mc_buf_fini(&a->line);
     mc_records_fini(&a->recent);
     mc_candidates_fini(&a->found);
@@ -294,6 +296,8 @@ static enum mc_status assemble(struct mc_assembly *a, struct mc_error *err)
     if (!status)
         status = find(a, err);
     if (!status)
+        status = mc_external_show(a, err);
+    if (!status)
         status = mc_assembly_summaries(a, err);
     if (!status)
         status = mc_assembly_hits(a, err);
@@ -332,7 +336,9 @@ static enum mc_status assemble_all(struct mc_assembly *a, struct mc_error *err)
     if (!a->shown)
         return mc_fail_memory(err);
     begin(a);
-    enum mc_status status = assemble(a, err);
+    enum mc_status status = mc_external_begin(a, err);
+    if (!status)
+        status = assemble(a, err);
     if (status || !mc_guide_wanted(a))
         return status;
     mc_guide_ask(a);

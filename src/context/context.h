@@ -38,13 +38,13 @@ struct mc_retrieval {
     struct mc_cache *cache;
     const struct mc_vocabulary *vocabulary;
     struct mc_metrics *metrics;
-    size_t cache_max_size; /* messages of a thread that the cache can hold */
+    struct mc_lookups *lookups; /* external sources; NULL: none */
+    size_t cache_max_size;      /* messages of a thread that the cache can hold */
     int64_t half_life_us;
     size_t default_max_messages; /* context.max_messages */
     size_t default_max_tokens;   /* context.max_tokens */
     struct mc_llm *llm;          /* chooses in mode llm, and counts tokens if it can; NULL: none */
     int64_t deadline_us;         /* of all that a model is asked for one context; 0: 10 s */
-    struct mc_lookups *lookups;  /* external sources; NULL: none */
     struct mc_preference_access preferences;
 };
 

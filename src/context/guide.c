@@ -155,6 +155,19 @@ static enum mc_status show_kind(struct guide *g, enum mc_shown_as as, size_t mos
     return MC_OK;
 }
 
+static enum mc_status show_pieces(struct guide *g, size_t max_units, struct mc_error *err)
+{
+    const struct mc_lookup_result *result = &g->a->external.result;
+    enum mc_status status = MC_OK;
+    bool shown = true;
+    for (size_t i = 0; !status && shown && i < result->count; i++) {
+        size_t used = mc_tokens_units(mc_buf_str(&g->text));
+        size_t left = used < max_units ? max_units - used : 0;
+        status = mc_tools_piece(&g->box, &result->pieces[i], left, &g->text, &shown, err);
+    }
+    return status;
+}
+
 /* The question, and what was found for it: half of it relevant, then what is new, then the rest. */
 static enum mc_status first_turn(struct guide *g, struct mc_error *err)
 {
@@ -174,6 +187,8 @@ static enum mc_status first_turn(struct guide *g, struct mc_error *err)
         status = show_kind(g, MC_SHOWN_RECENT, FIRST_MESSAGES * 3 / 4, half, err);
     for (int as = 0; !status && as < MC_SHOWN_KINDS; as++)
         status = show_kind(g, (enum mc_shown_as)as, FIRST_MESSAGES, half, err);
+    if (!status)
+        status = show_pieces(g, half, err);
     if (status)
         return status;
     mc_buf_printf(&g->text, "END DATA\nRound 1 of %d.", MC_GUIDE_ROUNDS);
@@ -380,6 +395,8 @@ void mc_guide_ask(struct mc_assembly *a)
     mc_buf_init(&g.system, BUF_MAX);
     mc_buf_init(&g.text, BUF_MAX);
     enum mc_status status = converse(&g, &err);
+    if (!status && g.box.piece_count > 0)
+        status = mc_external_add(a, g.box.pieces, g.box.piece_count, &err);
     out->took_us = mc_time_monotonic_us() - started_us;
     out->done = status == MC_OK;
     if (!out->done) {
@@ -388,8 +405,7 @@ void mc_guide_ask(struct mc_assembly *a)
         mc_records_fini(&out->chosen);
         out->point_count = 0;
     }
-    out->pieces = g.box.pieces;
-    out->piece_count = g.box.piece_count;
     a->preferences_json = g.box.preferences;
-    out->changes = out->chosen.count > 0 || out->piece_count > 0 || g.box.preferences_changed;
+    out->changes =
+        out->chosen.count > 0 || (out->done && g.box.piece_count > 0) || g.box.preferences_changed;
 }

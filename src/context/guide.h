@@ -18,8 +18,6 @@ struct mc_guided {
     struct mc_records chosen; /* what it marked, best first */
     mc_str points[MC_TOOL_POINTS];
     size_t point_count;
-    struct mc_lookup_piece *pieces; /* what external sources answered it */
-    size_t piece_count;
     /* For the metadata. Strings live in the arena. */
     size_t rounds; /* questions to the model */
     struct mc_tool_use uses[MC_TOOL_CALLS * (MC_GUIDE_ROUNDS - 1)];

@@ -140,6 +140,20 @@ void mc_render_message(struct mc_buf *out, struct mc_measure *measure,
     finish(out, measure, text, max_units);
 }
 
+void mc_render_piece(struct mc_buf *out, struct mc_measure *measure, mc_str source, mc_str title,
+                     mc_str text, size_t max_units)
+{
+    mc_buf_reset(out);
+    mc_buf_text(out, "- [");
+    mc_render_quote(out, source);
+    if (title.len > 0) {
+        mc_buf_text(out, ": ");
+        mc_render_quote(out, title);
+    }
+    mc_buf_text(out, "] ");
+    finish(out, measure, text, max_units);
+}
+
 void mc_render_indented(struct mc_buf *out, struct mc_measure *measure, mc_str text,
                         size_t max_units)
 {

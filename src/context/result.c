@@ -40,6 +40,8 @@ static void forget_block(struct mc_assembly *a, enum mc_section section, size_t 
         a->preferences--;
     else if (section == MC_SECTION_SUMMARIES)
         a->summaries--;
+    else if (section == MC_SECTION_EXTERNAL)
+        mc_external_forget(&a->external);
 }
 
 /* Drops blocks of at least so many units; false when there is none. */
@@ -81,7 +83,7 @@ enum mc_status mc_assembly_finish(struct mc_assembly *a, struct mc_context *cont
     enum mc_status status = write_text(a, &context->assembled_context, &context->tokens, err);
     if (status)
         return status;
-    a->confidence = a->shown_count + a->preferences + a->summaries > 0
+    a->confidence = a->shown_count + a->preferences + a->summaries + a->external.count > 0
                         ? round(100 * fmax(a->answer, LEAST_CONFIDENCE)) / 100
                         : 0;
     status = collect_points(a, err);

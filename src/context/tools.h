@@ -75,6 +75,11 @@ MC_MUST_CHECK enum mc_status mc_tools_show(struct mc_toolbox *box, struct mc_rec
                                            size_t max_units, struct mc_buf *text, bool *shown,
                                            struct mc_error *err);
 
+/* Shows what an external source said; *shown is false when nothing of it fits. */
+MC_MUST_CHECK enum mc_status mc_tools_piece(struct mc_toolbox *box,
+                                            const struct mc_lookup_piece *piece, size_t max_units,
+                                            struct mc_buf *text, bool *shown, struct mc_error *err);
+
 /* ---- Between tools.c, the table, and tools_run.c, the functions ---- */
 
 struct mc_tool_value {

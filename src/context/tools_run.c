@@ -377,37 +377,28 @@ static enum mc_status keep_piece(struct mc_toolbox *box, const struct mc_lookup_
 {
     if (!box->pieces)
         box->pieces = mc_arena_array(box->arena, PIECES_MAX, sizeof(*box->pieces));
-    if (!box->pieces || !mc_ground_add(&box->ground, piece->text))
+    if (!box->pieces)
         return mc_fail_memory(err);
-    for (size_t i = 0; i < box->piece_count; i++) {
-        if (mc_str_equal(box->pieces[i].source, piece->source) &&
-            mc_str_equal(box->pieces[i].text, piece->text))
-            return MC_OK;
-    }
     if (box->piece_count < PIECES_MAX)
         box->pieces[box->piece_count++] = *piece;
     return MC_OK;
 }
 
-static enum mc_status show_piece(struct mc_tool_run *run, const struct mc_lookup_piece *piece,
-                                 struct mc_error *err)
+enum mc_status mc_tools_piece(struct mc_toolbox *box, const struct mc_lookup_piece *piece,
+                              size_t max_units, struct mc_buf *text, bool *shown,
+                              struct mc_error *err)
 {
-    size_t left = units_left(run);
-    mc_auto(mc_buf_fini) struct mc_buf text;
-    mc_buf_init(&text, PREFERENCES_MAX);
-    mc_render_indented(&text, NULL, piece->text, left < ENTRY_UNITS ? left : ENTRY_UNITS);
-    if (text.len == 0)
-        return text.failed ? mc_fail_memory(err) : MC_OK;
-    mc_buf_text(&run->text, "from ");
-    mc_render_quote(&run->text, piece->source);
-    if (piece->title.len > 0) {
-        mc_buf_text(&run->text, ", ");
-        mc_render_quote(&run->text, piece->title);
-    }
-    mc_buf_text(&run->text, ":\n");
-    mc_buf_append(&run->text, mc_buf_str(&text));
-    run->results++;
-    return keep_piece(run->box, piece, err);
+    mc_auto(mc_buf_fini) struct mc_buf line;
+    mc_buf_init(&line, PREFERENCES_MAX);
+    mc_render_piece(&line, NULL, piece->source, piece->title, piece->text,
+                    max_units < ENTRY_UNITS ? max_units : ENTRY_UNITS);
+    *shown = line.len > 0;
+    if (line.failed)
+        return mc_fail_memory(err);
+    if (!*shown)
+        return MC_OK;
+    mc_buf_append(text, mc_buf_str(&line));
+    return mc_ground_add(&box->ground, piece->text) ? MC_OK : mc_fail_memory(err);
 }
 
 enum mc_status mc_tool_lookup(struct mc_tool_run *run, struct mc_error *err)
@@ -427,8 +418,13 @@ enum mc_status mc_tool_lookup(struct mc_tool_run *run, struct mc_error *err)
     struct mc_lookup_result result = {0};
     enum mc_status status =
         mc_lookups_ask(box->r->lookups, &query, box->deadline_us, box->arena, &result, err);
-    for (size_t i = 0; !status && i < result.count; i++)
-        status = show_piece(run, &result.pieces[i], err);
+    for (size_t i = 0; !status && i < result.count; i++) {
+        bool shown;
+        status = mc_tools_piece(box, &result.pieces[i], units_left(run), &run->text, &shown, err);
+        run->results += !status && shown;
+        if (!status && shown)
+            status = keep_piece(box, &result.pieces[i], err);
+    }
     for (size_t i = 0; !status && i < result.failure_count; i++) {
         mc_render_quote(&run->text, result.failures[i].source);
         mc_buf_text(&run->text, " did not answer\n");
