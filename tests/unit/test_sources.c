@@ -228,7 +228,7 @@ static void test_failures(struct mc_engine *engine, struct shop *shop)
               "removed when it is done");
     is_status(mc_source_remove(engine, MC_STR("slow"), &err), MC_NOT_FOUND, &err, "but once");
     char *text = NULL;
-    if (mc_metrics_prometheus(engine, &text, NULL, &err))
+    if (mc_metrics_prometheus(engine, &text, &err))
         bail_out("no metrics");
     ok(prometheus_value(text, "mindcore_source_lookups_total{result=\"failed\"}") >= 1, "counted");
     ok(prometheus_value(text, "mindcore_source_lookups_total{result=\"timeout\"}") >= 1, "both");
