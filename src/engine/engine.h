@@ -35,6 +35,7 @@ struct mc_engine {
     struct mc_cache *cache;
     struct mc_agents *agents;
     struct mc_preferences *preferences;
+    struct mc_llm *llm; /* NULL: none */
     struct mc_lookups *lookups; /* of external sources */
     _Atomic(struct mc_pool *) pool;
     struct mc_schedule *schedule;   /* of tier migration; NULL when retention.schedule is off */
