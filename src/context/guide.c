@@ -52,7 +52,7 @@ struct guide {
     struct mc_toolbox box;
     struct mc_buf system;
     struct mc_buf text; /* of the turn being written */
-    struct mc_llm_turn turns[2 * MC_GUIDE_ROUNDS - 1];
+    struct mc_llm_turn turns[2 * MC_GUIDE_ROUNDS];
     size_t turn_count;
     size_t units_left; /* for what is shown, in this and further rounds */
 };
