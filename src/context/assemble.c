@@ -14,14 +14,14 @@
 /*
  * DESIGN. What is worth most goes into the budget first, whatever its place in the text:
  *   1. the caller's own text, at most three quarters of the budget;
- *   1b. what a model chose, if one was asked, at most two fifths;
- *   2. the newest turns of the thread, at most two fifths of what is left and of the messages;
- *   3. preferences (an eighth), what external sources know (at most a quarter of the budget), and summaries
- *      (a sixth);
- *   4. relevant messages, best first, then the turns around the best of them;
- *   5. when these answer little, what the user said of himself, at most a fifth of the messages;
- *   6. more of the thread's turns, as far as they fit;
- *   7. when 4 answers little, the end of the last conversation in another thread.
+ *   2. what a model chose, if one was asked, at most two fifths;
+ *   3. the newest turns of the thread, at most two fifths of what is left and of the messages;
+ *   4. preferences (an eighth), what external sources know (at most a quarter of the budget), and
+ *      summaries (a sixth);
+ *   5. relevant messages, best first, then the turns around the best of them;
+ *   6. when these answer little, what the user said of himself, at most a fifth of the messages;
+ *   7. more of the thread's turns, as far as they fit;
+ *   8. when 5 answers little, the end of the last conversation in another thread.
  * docs/context.md says the same to users.
  */
 

@@ -103,7 +103,7 @@ static int number_of(int call, const char *text)
     const char *turn = mc_fake_llm_turn(fake, call), *at = strstr(turn, text);
     while (at && at > turn && !(at[-1] == '\n' && at[0] == '#'))
         at--;
-    return at && at[0] == '#' ? atoi(at + 1) : 0;
+    return at && at[0] == '#' ? (int)strtol(at + 1, NULL, 10) : 0;
 }
 
 /* ---- Tests ---- */
