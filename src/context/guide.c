@@ -145,7 +145,9 @@ static enum mc_status show_kind(struct guide *g, enum mc_shown_as as, size_t mos
         size_t used = mc_tokens_units(mc_buf_str(&g->text));
         struct mc_record *record = mc_record_of(&a->shown[i].record->m);
         bool shown = true;
-        if (a->shown[i].as != as || used >= max_units)
+        /* The question itself is often the newest message. */
+        if (a->shown[i].as != as || used >= max_units ||
+            mc_str_equal(record->m.text, a->query->query))
             continue;
         enum mc_status status =
             mc_tools_show(&g->box, record, max_units - used, &g->text, &shown, err);

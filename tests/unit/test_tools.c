@@ -547,6 +547,52 @@ static void test_odd(void)
     fixture_close(&f);
 }
 
+/* Bytes of good calls changed at random: whatever is still JSON is carried out or refused, and no more. */
+static void test_random(void)
+{
+    static const char *const GOOD[] = {
+        "{\"tool\":\"search_history\",\"query\":\"order lamp\",\"topics\":[\"refund\"],"
+        "\"categories\":[\"billing\"],\"intent\":\"any\",\"search_current_thread_only\":true,"
+        "\"limit\":3}",
+        "{\"tool\":\"get_recent_messages\",\"limit\":12}",
+        "{\"tool\":\"get_historical_summaries\",\"topics\":[\"order\"],\"limit\":2}",
+        "{\"tool\":\"update_user_preference\",\"field\":\"language\",\"value\":\"Frisian\","
+        "\"action\":\"set\"}",
+    };
+    struct fixture f;
+    struct box b;
+    uint64_t state = 88172645463325252ULL;
+    int parsed = 0;
+    fixture_open(&f, 50);
+    fill(&f);
+    box_open(&b, &f, &everyone, "Where is the order?");
+    for (int i = 0; i < 4000; i++) {
+        char json[512];
+        struct mc_json *root = NULL;
+        struct mc_error err;
+        size_t len = (size_t)snprintf(json, sizeof(json), "%s", GOOD[i % (int)mc_countof(GOOD)]);
+        for (int k = 0; k < 1 + i % 3; k++) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            json[state % len] = "0123456789-.eE[]{}\",:ax\\\x80 "[(state >> 32) % 26];
+        }
+        if (mc_json_parse((mc_str){json, len}, &root, &err))
+            continue;
+        parsed++;
+        struct mc_tool_use use = {0};
+        bool known;
+        mc_auto(mc_buf_fini) struct mc_buf text;
+        mc_buf_init(&text, 4 << 20);
+        must(mc_tools_call(&b.tools, root, UNITS, &text, &use, &known, &err), &err);
+        mc_json_free(root);
+    }
+    ok(parsed > 500, "%d calls", parsed);
+    is_int(b.changes.count, 0, "nothing was changed");
+    box_close(&b);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     test_messages();
@@ -557,5 +603,6 @@ int main(void)
     test_lookup();
     test_schema();
     test_odd();
+    test_random();
     return done_testing();
 }
