@@ -593,6 +593,78 @@ static void test_random(void)
     fixture_close(&f);
 }
 
+/* An answer as a local model without a mind would give it: led through the shape, by chance. */
+static mc_str walk(const struct mc_schema *schema, struct mc_walk_scratch *scratch, uint64_t *state,
+                   struct mc_buf *out)
+{
+    struct mc_walk place;
+    struct mc_next next;
+    mc_walk_start(&place, schema);
+    for (mc_walk_next(&place, scratch, &next); next.kind != MC_NEXT_DONE;
+         mc_walk_next(&place, scratch, &next)) {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        char close[16];
+        mc_str bytes = MC_STR("order ");
+        if (next.kind == MC_NEXT_FIXED)
+            bytes = next.fixed;
+        else if (next.kind == MC_NEXT_CHOICE)
+            bytes = next.choices[(*state >> 20) % next.choice_count];
+        else if (next.text_left < bytes.len || *state % 3 == 0)
+            bytes = (mc_str){close, mc_walk_close_text(&place, close)};
+        mc_buf_append(out, bytes);
+        if (!mc_walk_feed(&place, bytes))
+            bail_out("the shape does not take what it offers");
+    }
+    return mc_buf_str(out);
+}
+
+static void test_walked(void)
+{
+    struct fixture f;
+    struct box b;
+    struct mc_error err;
+    uint64_t state = 2463534242U;
+    int calls = 0, unknown = 0, unfit = 0;
+    fixture_open(&f, 50);
+    fill(&f);
+    box_open(&b, &f, &everyone, "Where is the order?");
+    call(&b, "{\"tool\":\"get_recent_messages\",\"limit\":20}", NULL);
+    mc_auto(mc_buf_fini) struct mc_buf json;
+    mc_buf_init(&json, 1 << 20);
+    mc_tools_schema(&b.tools, true, &json);
+    struct mc_schema *schema = NULL;
+    must(mc_schema_new(mc_buf_str(&json), &schema, &err), &err);
+    struct mc_walk_scratch *scratch = mc_walk_scratch_new();
+    for (int i = 0; i < 400; i++) {
+        mc_auto(mc_buf_fini) struct mc_buf text;
+        mc_buf_init(&text, 1 << 20);
+        struct mc_json *root = NULL;
+        must(mc_json_parse(walk(schema, scratch, &state, &text), &root, &err), &err);
+        unfit += mc_schema_check(schema, mc_buf_str(&text), &err) != MC_OK;
+        const struct mc_json *list = mc_json_get(root, "calls");
+        for (size_t k = 0; k < mc_json_count(list); k++) {
+            struct mc_tool_use use = {0};
+            bool known;
+            mc_auto(mc_buf_fini) struct mc_buf found;
+            mc_buf_init(&found, 4 << 20);
+            must(mc_tools_call(&b.tools, mc_json_at(list, k), UNITS, &found, &use, &known, &err),
+                 &err);
+            calls++;
+            unknown += !known;
+        }
+        mc_json_free(root);
+    }
+    ok(calls > 100, "%d calls", calls);
+    is_int(unknown, 0, "each is one that is offered");
+    is_int(unfit, 0, "each answer has the shape");
+    mc_walk_scratch_free(scratch);
+    mc_schema_free(schema);
+    box_close(&b);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     test_messages();
@@ -604,5 +676,6 @@ int main(void)
     test_schema();
     test_odd();
     test_random();
+    test_walked();
     return done_testing();
 }
