@@ -18,7 +18,7 @@
  */
 
 #define PARTS ((size_t)6)
-#define PARTS_MAX (2 * PARTS) /* of full ones; more are not asked for */
+#define PARTS_MAX (2 * PARTS)   /* of full ones; more are not asked for */
 #define LINE_FRAME ((size_t)16) /* bytes around its text */
 #define LINE_LEAST ((size_t)96) /* bytes of a message, however many there are */
 #define ANSWER_TOKENS 1000
