@@ -561,9 +561,11 @@ static void test_timeout(void)
     struct mc_source_query query = question("ann", "q");
     char text[TOLD_SIZE];
     uint64_t timeouts = counted(MC_COUNT_SOURCE_TIMEOUT);
-    is_str(ask(lookups, &query, text), "slow failed: no answer within 2 ms", "no longer");
+    struct flight flight;
+    flight_begin(&flight, lookups, &query);
+    script_await_call(&script); /* else nobody might wait for it when its turn comes */
+    is_str(flight_collect(&flight, text), "slow failed: no answer within 2 ms", "no longer");
     is_int(counted(MC_COUNT_SOURCE_TIMEOUT) - timeouts, 1, "counted");
-    script_await_call(&script);
     is_str(ask(lookups, &query, text), "slow failed: no answer within 2 ms", "it still runs");
     script_hold(&script, false);
     int64_t until_us = mc_time_monotonic_us() + PATIENCE_US;
@@ -666,6 +668,8 @@ static void test_busy(void)
 
 struct removal {
     struct mc_lookups *lookups;
+    struct script *script;
+    bool too_early;
     const char *name;
     enum mc_status status;
 };
@@ -674,6 +678,9 @@ static void *remove_it(void *context)
 {
     struct removal *removal = context;
     removal->status = mc_lookups_remove(removal->lookups, mc_str_of(removal->name), NULL);
+    mc_mutex_lock(&removal->script->mutex);
+    removal->too_early = removal->script->in_call;
+    mc_mutex_unlock(&removal->script->mutex);
     return NULL;
 }
 
@@ -691,7 +698,8 @@ static void test_removal(void)
     script_await_call(&script);
     flight_begin(&waiting, lookups, &second);
 
-    struct removal removal = {.lookups = lookups, .name = "crm", .status = MC_INTERNAL};
+    struct removal removal = {
+        .lookups = lookups, .script = &script, .name = "crm", .status = MC_INTERNAL};
     pthread_t thread;
     struct mc_error err;
     must(mc_thread_start(&thread, "remover", remove_it, &removal, &err), &err);
@@ -704,7 +712,8 @@ static void test_removal(void)
     is_str(flight_collect(&running, text), "crm: Title: ann/t/ asks first",
            "what runs is answered");
     mc_thread_join(thread);
-    is_int(removal.status, MC_OK, "and was waited for");
+    is_int(removal.status, MC_OK, "and removed");
+    ok(!removal.too_early, "after it was waited for");
     is_str(ask(lookups, &first, text), "crm: Title: ann/t/ asks first",
            "the new source shares no answers with the old one");
     is_status(mc_lookups_remove(lookups, MC_STR("crm"), &err), MC_OK, &err, "removed when idle");
@@ -714,6 +723,34 @@ static void test_removal(void)
     flight_abandon(&running);
     mc_lookups_abandon(NULL);
     mc_lookups_free(lookups);
+}
+
+static void *let_go(void *context)
+{
+    struct script *script = context;
+    script_await_call(script);
+    script_hold(script, false);
+    return NULL;
+}
+
+static void test_free_waits(void)
+{
+    struct script script;
+    script_make(&script);
+    script.hold = true;
+    struct mc_source_options options = source_of("crm", play, &script);
+    struct mc_lookups *lookups = lookups_with(&options);
+    struct mc_source_query query = question("ann", "q");
+    struct flight flight;
+    struct mc_error err;
+    pthread_t thread;
+    flight_begin(&flight, lookups, &query);
+    script_await_call(&script);
+    flight_abandon(&flight);
+    must(mc_thread_start(&thread, "releaser", let_go, &script, &err), &err);
+    mc_lookups_free(lookups);
+    ok(!script.in_call, "freeing waits for what runs");
+    mc_thread_join(thread);
 }
 
 static enum mc_status remove_self(void *context, const struct mc_source_query *query,
@@ -937,6 +974,7 @@ int main(void)
     test_shared();
     test_busy();
     test_removal();
+    test_free_waits();
     test_removal_of_itself();
     test_forget();
     test_cache();
