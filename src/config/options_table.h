@@ -125,8 +125,8 @@
 
 #define MC_OPTION_MEMORY_MAP(X)                                                                    \
     X("context.mode", "MINDCORE_CONTEXT_MODE", CHOICE, "auto", "auto|fast|llm", "",                \
-      "How a context is assembled: fast never calls a model, llm lets the model choose with "      \
-      "tools, auto decides by what is configured.")                                                \
+      "How a context is assembled: fast never calls a model, llm lets a model choose with tools, " \
+      "auto does so when a model is ready and what was found without it answers little.")          \
     X("context.max_messages", "MINDCORE_CONTEXT_MAX_MESSAGES", INTEGER, "50", "1..1000",           \
       "messages", "Messages in a context when the request does not say.")                          \
     X("context.max_tokens", "MINDCORE_CONTEXT_MAX_TOKENS", INTEGER, "8000", "1..1000000",          \

@@ -1,6 +1,5 @@
 #include "context/assemble.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/compiler.h"
@@ -15,13 +14,14 @@
 /*
  * DESIGN. What is worth most goes into the budget first, whatever its place in the text:
  *   1. the caller's own text, at most three quarters of the budget;
- *   2. the newest turns of the thread, at most two fifths of what is left and of the messages;
- *   3. preferences (an eighth), what external sources know (at most a quarter of the budget), and summaries
- *      (a sixth);
- *   4. relevant messages, best first, then the turns around the best of them;
- *   5. when these answer little, what the user said of himself, at most a fifth of the messages;
- *   6. more of the thread's turns, as far as they fit;
- *   7. when 4 answers little, the end of the last conversation in another thread.
+ *   2. what a model chose, if one was asked, at most two fifths;
+ *   3. the newest turns of the thread, at most two fifths of what is left and of the messages;
+ *   4. preferences (an eighth), what external sources know (at most a quarter of the budget), and
+ *      summaries (a sixth);
+ *   5. relevant messages, best first, then the turns around the best of them;
+ *   6. when these answer little, what the user said of himself, at most a fifth of the messages;
+ *   7. more of the thread's turns, as far as they fit;
+ *   8. when 5 answers little, the end of the last conversation in another thread.
  * docs/context.md says the same to users.
  */
 
@@ -36,13 +36,6 @@
 #define READ_MAX 256
 #define AROUND 6
 
-#define RELEVANT_LEAST 0.25 /* of the best score */
-#define WITH_TURNS 6        /* relevant messages that are shown with the turns around them */
-#define LITTLE 0.5          /* an answer below this calls for more than what the query found */
-#define LEAST_CONFIDENCE 0.1
-#define POINTS_FROM 5 /* relevant messages that key points are taken from */
-#define ENTRY_LEAST                                                                                \
-    ((size_t)100 * MC_TOKEN_UNITS) /* no entry is cut below this for fairness alone */
 /* At least what stands before the text of an entry: time, role, agent. */
 #define HEAD_UNITS ((size_t)30 * MC_TOKEN_UNITS)
 
@@ -54,6 +47,7 @@ static void assembly_fini(struct mc_assembly *a)
     mc_candidates_fini(&a->found);
     mc_records_fini(&a->important);
     mc_records_fini(&a->elsewhere);
+    mc_guided_fini(&a->guided);
 }
 
 /* ---- Checks ---- */
@@ -124,8 +118,8 @@ bool mc_assembly_is_shown(const struct mc_assembly *a, const struct mc_record *r
     return false;
 }
 
-static const struct mc_rank_item *item_of(const struct mc_assembly *a,
-                                          const struct mc_record *record)
+const struct mc_rank_item *mc_assembly_item(const struct mc_assembly *a,
+                                            const struct mc_record *record)
 {
     for (size_t i = 0; i < a->found.count; i++) {
         if (a->found.items[i].record->row == record->row)
@@ -150,7 +144,8 @@ enum mc_status mc_assembly_show(struct mc_assembly *a, struct mc_shown shown, mc
     *added = false;
     if (a->pack.messages_used == a->max_messages || room == 0)
         return MC_OK;
-    mc_render_message(&a->line, &shown.record->m, mark, text, max_units < room ? max_units : room);
+    mc_render_message(&a->line, &a->measure, &shown.record->m, mark, text,
+                      max_units < room ? max_units : room);
     enum mc_status status = mc_assembly_put(a, section, place, 1, added, err);
     if (!status && *added) {
         a->shown[a->shown_count++] = shown;
@@ -160,6 +155,11 @@ enum mc_status mc_assembly_show(struct mc_assembly *a, struct mc_shown shown, mc
 }
 
 /* ---- Recent turns ---- */
+
+static size_t units_of(struct mc_assembly *a, const struct mc_record *record)
+{
+    return mc_measure_units(&a->measure, record->m.text) + HEAD_UNITS;
+}
 
 /*
  * The newest turns within a share; the newest is cut when it is longer than that, others when they
@@ -171,11 +171,12 @@ static enum mc_status show_newest(struct mc_assembly *a, size_t max_units, size_
     for (size_t i = 0; i < a->recent.count && i < max_messages; i++) {
         size_t used = a->pack.section_units[MC_SECTION_RECENT];
         size_t left = used < max_units ? max_units - used : 0;
-        size_t fair = max_units / 3 > ENTRY_LEAST ? max_units / 3 : ENTRY_LEAST;
+        size_t fair = max_units / 3 > MC_ENTRY_LEAST ? max_units / 3 : MC_ENTRY_LEAST;
         size_t most = i == 0 || left < fair ? left : fair;
         struct mc_shown shown = {.record = a->recent.items[i], .as = MC_SHOWN_RECENT};
-        bool fits =
-            i == 0 || most == fair || mc_tokens_units(shown.record->m.text) + HEAD_UNITS <= left;
+        if (mc_assembly_is_shown(a, shown.record))
+            continue;
+        bool fits = i == 0 || most == fair || units_of(a, shown.record) <= left;
         bool added = false;
         enum mc_status status = MC_OK;
         if (fits)
@@ -195,12 +196,15 @@ static enum mc_status show_recent(struct mc_assembly *a, struct mc_error *err)
         .limit = a->max_messages,
         .reader = &a->reader,
     };
-    enum mc_status status = mc_retrieve_recent(a->r, &read, a->now_us, &a->recent, err);
+    enum mc_status status = MC_OK;
+    if (!a->recent_read)
+        status = mc_retrieve_recent(a->r, &read, a->now_us, &a->recent, err);
     if (status)
         return status;
+    a->recent_read = true;
     size_t messages = a->max_messages * 2 / 5;
     size_t room = mc_pack_room(&a->pack, MC_SECTION_RECENT);
-    size_t least = room < ENTRY_LEAST ? room : ENTRY_LEAST;
+    size_t least = room < MC_ENTRY_LEAST ? room : MC_ENTRY_LEAST;
     size_t share = room / 5 * 2;
     return show_newest(a, share > least ? share : least, messages > 0 ? messages : 1, err);
 }
@@ -215,7 +219,7 @@ static enum mc_status show_more_recent(struct mc_assembly *a, struct mc_error *e
         size_t room = mc_pack_room(&a->pack, MC_SECTION_RECENT);
         bool added = false;
         enum mc_status status = MC_OK;
-        if (mc_tokens_units(shown.record->m.text) + HEAD_UNITS <= room)
+        if (units_of(a, shown.record) <= room)
             status =
                 mc_assembly_show(a, shown, shown.record->m.text, -(int64_t)i, room, &added, err);
         if (status || !added)
@@ -224,24 +228,12 @@ static enum mc_status show_more_recent(struct mc_assembly *a, struct mc_error *e
     return MC_OK;
 }
 
-/* ---- Relevant messages ---- */
-
-/* How well the message shown that answers best does it. */
-static double best_answer(const struct mc_assembly *a)
-{
-    double best = 0;
-    for (size_t i = 0; i < a->shown_count; i++) {
-        const struct mc_shown *shown = &a->shown[i];
-        const struct mc_rank_item *item = shown->item ? shown->item : item_of(a, shown->record);
-        /* The query itself is often the newest message. */
-        if (item && !mc_str_equal(shown->record->m.text, a->query->query))
-            best = fmax(best, mc_rank_answers(&a->found.query, a->found.items, item));
-    }
-    return best;
-}
+/* ---- Assembly ---- */
 
 static enum mc_status find(struct mc_assembly *a, struct mc_error *err)
 {
+    if (a->found_read)
+        return MC_OK;
     size_t read = a->max_messages * 4 / 5;
     struct mc_candidate_query query = {
         .user_id = a->query->user_id,
@@ -254,75 +246,9 @@ static enum mc_status find(struct mc_assembly *a, struct mc_error *err)
         .around = AROUND,
         .now_us = a->now_us,
     };
-    return mc_candidates_find(a->r, &query, a->arena, &a->found, err);
-}
-
-/* Each relevant message has three places: the turn before it, itself, the turn after. */
-#define PLACES 3
-
-static enum mc_status show_hit(struct mc_assembly *a, const struct mc_rank_item *item, bool *added,
-                               struct mc_error *err)
-{
-    size_t room = mc_pack_room(&a->pack, MC_SECTION_RELEVANT);
-    size_t most = room / 4 > ENTRY_LEAST ? room / 4 : ENTRY_LEAST;
-    mc_str text;
-    enum mc_status status =
-        mc_render_excerpt(&a->found.query, item->record->m.text, most, a->arena, &text, err);
-    if (status)
-        return status;
-    struct mc_shown shown = {.record = item->record, .item = item, .as = MC_SHOWN_RELEVANT};
-    int64_t place = (int64_t)a->kinds[MC_SHOWN_RELEVANT] * PLACES + 1;
-    return mc_assembly_show(a, shown, text, place, most, added, err);
-}
-
-static enum mc_status show_hits(struct mc_assembly *a, struct mc_error *err)
-{
-    size_t left = a->max_messages - a->pack.messages_used;
-    size_t most = a->max_messages * 2 / 5;
-    most = most > 0 ? most : 1;
-    most = most < left ? most : left;
-    double least = a->found.count > 0 ? RELEVANT_LEAST * a->found.items[0].score : 0;
-    for (size_t i = 0; i < a->found.count && a->kinds[MC_SHOWN_RELEVANT] < most; i++) {
-        const struct mc_rank_item *item = &a->found.items[i];
-        bool added;
-        if (item->score < least)
-            break;
-        /* A trivial turn is no answer of its own: it may stand next to one. */
-        if ((item->trivial && item->own <= 0) || mc_assembly_is_shown(a, item->record))
-            continue;
-        enum mc_status status = show_hit(a, item, &added, err);
-        if (status)
-            return status;
-    }
-    return MC_OK;
-}
-
-/* The turns before and after the best hits. */
-static enum mc_status show_turns(struct mc_assembly *a, struct mc_error *err)
-{
-    size_t hits = 0, count = a->shown_count;
-    for (size_t i = 0; i < count && hits < WITH_TURNS; i++) {
-        const struct mc_rank_item *item = a->shown[i].item;
-        if (a->shown[i].as != MC_SHOWN_RELEVANT)
-            continue;
-        int64_t place = (int64_t)hits++ * PLACES;
-        size_t turns[2] = {item->before, item->after};
-        for (int side = 0; side < 2; side++) {
-            if (turns[side] == MC_RANK_NONE)
-                continue;
-            const struct mc_rank_item *turn = &a->found.items[turns[side]];
-            bool added;
-            if (mc_assembly_is_shown(a, turn->record))
-                continue;
-            struct mc_shown shown = {
-                .record = turn->record, .item = turn, .as = MC_SHOWN_NEIGHBOUR};
-            enum mc_status status = mc_assembly_show(a, shown, turn->record->m.text,
-                                                     place + 2 * side, ENTRY_LEAST, &added, err);
-            if (status)
-                return status;
-        }
-    }
-    return MC_OK;
+    enum mc_status status = mc_candidates_find(a->r, &query, a->arena, &a->found, err);
+    a->found_read = !status;
+    return status;
 }
 
 /* ---- The result ---- */
@@ -353,71 +279,20 @@ static enum mc_status show_additional(struct mc_assembly *a, struct mc_error *er
     if (text.len == 0 || mc_utf8_is_blank(text))
         return MC_OK;
     size_t room = mc_pack_room(&a->pack, MC_SECTION_ADDITIONAL);
-    mc_render_indented(&a->line, text, room - room / 4);
+    mc_render_indented(&a->line, &a->measure, text, room - room / 4);
     return mc_assembly_put(a, MC_SECTION_ADDITIONAL, 0, 0, &a->additional, err);
 }
 
-static enum mc_status collect_points(struct mc_assembly *a, struct mc_error *err)
+/* One pass over all; what was read stays for a second one. */
+static enum mc_status assemble(struct mc_assembly *a, struct mc_error *err)
 {
-    size_t hits = 0;
-    for (size_t i = 0; i < a->shown_count && hits < POINTS_FROM; i++) {
-        if (a->shown[i].as != MC_SHOWN_RELEVANT)
-            continue;
-        hits++;
-        enum mc_status status =
-            mc_points_add(&a->points, &a->found.query, &a->shown[i].record->m, a->arena, err);
-        if (status)
-            return status;
-    }
-    return MC_OK;
-}
-
-static enum mc_status finish(struct mc_assembly *a, struct mc_context *context,
-                             struct mc_error *err)
-{
-    a->confidence = a->shown_count + a->preferences + a->summaries + a->external.count > 0
-                        ? round(100 * fmax(a->answer, LEAST_CONFIDENCE)) / 100
-                        : 0;
-    enum mc_status status = collect_points(a, err);
+    enum mc_status status = show_additional(a, err);
     if (!status)
-        status = mc_pack_write(&a->pack, &context->assembled_context, err);
-    if (status)
-        return status;
-    mc_str *ids = mc_arena_array(a->arena, a->kinds[MC_SHOWN_RELEVANT], sizeof(*ids));
-    mc_str *points = mc_arena_array(a->arena, a->points.count, sizeof(*points));
-    if (!ids || !points)
-        return mc_fail_memory(err);
-    for (size_t i = 0; i < a->points.count; i++)
-        points[i] = a->points.items[i];
-    size_t count = 0;
-    for (size_t i = 0; i < a->shown_count; i++) {
-        if (a->shown[i].as != MC_SHOWN_RELEVANT)
-            continue;
-        ids[count] = mc_arena_copy(a->arena, a->shown[i].record->m.message_id);
-        if (!ids[count++].data)
-            return mc_fail_memory(err);
-    }
-    context->key_points = points;
-    context->key_point_count = a->points.count;
-    context->relevant_message_ids = ids;
-    context->relevant_message_id_count = count;
-    context->tokens = (mc_pack_units(&a->pack) + MC_TOKEN_UNITS - 1) / MC_TOKEN_UNITS;
-    context->confidence = a->confidence;
-    return mc_assembly_explain(a, context->tokens, &context->metadata, err);
-}
-
-static enum mc_status assemble(struct mc_assembly *a, mc_str preferences, struct mc_error *err)
-{
-    a->shown = mc_arena_array(a->arena, a->max_messages, sizeof(*a->shown));
-    if (!a->shown)
-        return mc_fail_memory(err);
-    enum mc_status status = mc_external_begin(a, err);
-    if (!status)
-        status = show_additional(a, err);
+        status = mc_assembly_chosen(a, err);
     if (!status)
         status = show_recent(a, err);
     if (!status)
-        status = mc_assembly_preferences(a, preferences, err);
+        status = mc_assembly_preferences(a, a->preferences_json, err);
     if (!status)
         status = find(a, err);
     if (!status)
@@ -425,13 +300,13 @@ static enum mc_status assemble(struct mc_assembly *a, mc_str preferences, struct
     if (!status)
         status = mc_assembly_summaries(a, err);
     if (!status)
-        status = show_hits(a, err);
+        status = mc_assembly_hits(a, err);
     if (!status)
-        status = show_turns(a, err);
+        status = mc_assembly_turns(a, err);
     if (status)
         return status;
-    a->answer = best_answer(a);
-    bool little = a->answer < LITTLE;
+    a->answer = mc_assembly_answer(a);
+    bool little = a->answer < MC_ANSWER_LITTLE;
     if (little)
         status = mc_assembly_important(a, err);
     if (!status)
@@ -439,6 +314,38 @@ static enum mc_status assemble(struct mc_assembly *a, mc_str preferences, struct
     if (!status && little && a->pack.messages_used < a->max_messages)
         status = mc_assembly_last_session(a, err);
     return status;
+}
+
+static void begin(struct mc_assembly *a)
+{
+    mc_records_fini(&a->important);
+    mc_records_fini(&a->elsewhere);
+    mc_pack_init(&a->pack, a->max_tokens, a->max_messages, a->arena);
+    a->pack.measure = &a->measure;
+    a->shown_count = 0;
+    memset(a->kinds, 0, sizeof(a->kinds));
+    a->additional = false;
+    a->preferences = a->summaries = 0;
+    a->answer = 0;
+}
+
+/* Where a model chose, its choices come first in a second pass over what was read. */
+static enum mc_status assemble_all(struct mc_assembly *a, struct mc_error *err)
+{
+    a->shown = mc_arena_array(a->arena, a->max_messages, sizeof(*a->shown));
+    if (!a->shown)
+        return mc_fail_memory(err);
+    begin(a);
+    enum mc_status status = mc_external_begin(a, err);
+    if (!status)
+        status = assemble(a, err);
+    if (status || !mc_guide_wanted(a))
+        return status;
+    mc_guide_ask(a);
+    if (!a->guided.changes)
+        return MC_OK;
+    begin(a);
+    return assemble(a, err);
 }
 
 enum mc_status mc_retrieve_context(const struct mc_retrieval *r,
@@ -459,6 +366,7 @@ enum mc_status mc_retrieve_context(const struct mc_retrieval *r,
         .r = r,
         .query = query,
         .reader = narrowed(reader, query),
+        .preferences_json = preferences,
         .now_us = now_us,
         .started_us = started_us,
         .max_messages = query->max_messages ? query->max_messages : r->default_max_messages,
@@ -466,10 +374,10 @@ enum mc_status mc_retrieve_context(const struct mc_retrieval *r,
         .arena = &owned->arena,
     };
     mc_buf_init(&a.line, LINE_MAX);
-    mc_pack_init(&a.pack, a.max_tokens, a.max_messages, a.arena);
-    status = assemble(&a, preferences, err);
+    mc_measure_init(&a.measure, r->llm, a.arena);
+    status = assemble_all(&a, err);
     if (!status)
-        status = finish(&a, &owned->context, err);
+        status = mc_assembly_finish(&a, &owned->context, err);
     if (!status)
         *context = &mc_steal(owned)->context;
     return status;

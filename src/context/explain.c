@@ -49,7 +49,9 @@ static void write_why(struct mc_json_writer *w, const struct mc_shown *shown)
 {
     mc_json_key(w, "why");
     mc_json_begin(w, '[');
-    if (shown->as == MC_SHOWN_RECENT) {
+    if (shown->chosen) {
+        write_share(w, "chosen_by_model", 1);
+    } else if (shown->as == MC_SHOWN_RECENT) {
         write_share(w, "newest_of_thread", 1);
     } else if (shown->as == MC_SHOWN_NEIGHBOUR) {
         write_share(w, "next_to_relevant", 1);
@@ -102,6 +104,37 @@ static void write_sources(const struct mc_assembly *a, struct mc_json_writer *w)
     mc_json_end(w, '}');
 }
 
+/* What a model did: why it did not choose, or what it was asked and what that took. */
+static void write_guided(const struct mc_guided *guided, struct mc_json_writer *w)
+{
+    if (guided->fallback.len > 0)
+        mc_json_member_string(w, "fallback", guided->fallback);
+    if (guided->rounds == 0)
+        return;
+    mc_json_member_integer(w, "rounds", (int64_t)guided->rounds);
+    if (guided->provider)
+        mc_json_member_text(w, "provider", guided->provider);
+    if (guided->model.len > 0)
+        mc_json_member_string(w, "model", guided->model);
+    mc_json_member_integer(w, "tokens_in", guided->usage.tokens_in);
+    mc_json_member_integer(w, "tokens_out", guided->usage.tokens_out);
+    mc_json_member_fixed(w, "model_ms", (double)guided->took_us / (double)MC_US_PER_MS, 3);
+    mc_json_key(w, "tools");
+    mc_json_begin(w, '[');
+    for (size_t i = 0; i < guided->use_count; i++) {
+        const struct mc_tool_use *use = &guided->uses[i];
+        mc_json_begin(w, '{');
+        mc_json_member_text(w, "tool", use->tool);
+        mc_json_key(w, "arguments");
+        mc_json_put_raw(w, use->arguments);
+        mc_json_member_integer(w, "results", (int64_t)use->results);
+        if (use->refused.len > 0)
+            mc_json_member_string(w, "refused", use->refused);
+        mc_json_end(w, '}');
+    }
+    mc_json_end(w, ']');
+}
+
 enum mc_status mc_assembly_explain(const struct mc_assembly *a, size_t tokens, mc_str *json,
                                    struct mc_error *err)
 {
@@ -115,10 +148,10 @@ enum mc_status mc_assembly_explain(const struct mc_assembly *a, size_t tokens, m
     mc_json_member_integer(&w, "max_tokens", (int64_t)a->max_tokens);
     mc_json_member_integer(&w, "messages", (int64_t)a->pack.messages_used);
     mc_json_member_integer(&w, "max_messages", (int64_t)a->max_messages);
-    mc_json_member_text(&w, "method", "deterministic");
+    mc_json_member_text(&w, "tokens_by", a->measure.name);
+    mc_json_member_text(&w, "method", a->guided.done ? "llm" : "deterministic");
     mc_json_member_text(&w, "mode", mc_context_mode_name(a->query->mode));
-    if (a->query->mode == MC_CONTEXT_LLM)
-        mc_json_member_text(&w, "fallback", "no model in this build");
+    write_guided(&a->guided, &w);
     mc_json_member_integer(&w, "candidates", (int64_t)a->found.matched);
     write_items(a, &w);
     mc_external_write_failures(&a->external, &w);

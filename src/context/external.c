@@ -70,7 +70,7 @@ void mc_external_fini(struct mc_assembly *a)
 
 static void render(struct mc_assembly *a, const struct mc_lookup_piece *piece, size_t max_units)
 {
-    mc_render_piece(&a->line, piece->source, piece->title, piece->text, max_units);
+    mc_render_piece(&a->line, &a->measure, piece->source, piece->title, piece->text, max_units);
 }
 
 /* Units that may be used for the section's lines, its opening not counted. */
@@ -89,7 +89,7 @@ static bool all_fit(struct mc_assembly *a, size_t most)
     size_t units = 0;
     for (size_t i = 0; i < a->external.result.count && units <= most; i++) {
         render(a, &a->external.result.pieces[i], SIZE_MAX);
-        units += mc_tokens_units(mc_buf_str(&a->line));
+        units += mc_measure_units(&a->measure, mc_buf_str(&a->line));
     }
     return units <= most;
 }
@@ -105,7 +105,7 @@ static enum mc_status show_pieces(struct mc_assembly *a, struct mc_error *err)
     for (size_t i = 0; !status && i < count && left > 0; i++) {
         size_t fair = left / (count - i) > PIECE_LEAST ? left / (count - i) : PIECE_LEAST;
         render(a, &external->result.pieces[i], whole || left < fair ? left : fair);
-        size_t units = mc_tokens_units(mc_buf_str(&a->line));
+        size_t units = mc_measure_units(&a->measure, mc_buf_str(&a->line));
         status = mc_assembly_put(a, MC_SECTION_EXTERNAL, (int64_t)i, 0, &external->shown[i], err);
         if (!status && external->shown[i]) {
             left -= units;
@@ -115,18 +115,55 @@ static enum mc_status show_pieces(struct mc_assembly *a, struct mc_error *err)
     return status;
 }
 
+static enum mc_status collect(struct mc_external *external, struct mc_error *err)
+{
+    struct mc_lookup_round *round = external->round;
+    external->round = NULL; /* collecting ends it, however that goes */
+    return mc_lookups_collect(round, &external->result, err);
+}
+
 enum mc_status mc_external_show(struct mc_assembly *a, struct mc_error *err)
 {
     struct mc_external *external = &a->external;
-    if (!external->round)
-        return MC_OK;
-    struct mc_lookup_round *round = external->round;
-    external->round = NULL; /* collecting ends it, however that goes */
-    enum mc_status status = mc_lookups_collect(round, &external->result, err);
-    if (status)
+    enum mc_status status = external->round ? collect(external, err) : MC_OK;
+    if (status || !external->asked)
         return status;
+    external->count = 0;
     external->shown = mc_arena_array(a->arena, external->result.count, sizeof(*external->shown));
     return external->shown ? show_pieces(a, err) : mc_fail_memory(err);
+}
+
+enum mc_status mc_external_add(struct mc_assembly *a, const struct mc_lookup_piece *pieces,
+                               size_t count, struct mc_error *err)
+{
+    struct mc_lookup_result *result = &a->external.result;
+    struct mc_lookup_piece *all = mc_arena_array(a->arena, result->count + count, sizeof(*all));
+    if (!all)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < result->count; i++)
+        all[i] = result->pieces[i];
+    result->pieces = all;
+    for (size_t i = 0; i < count; i++) {
+        size_t k = 0;
+        while (k < result->count && !(mc_str_equal(all[k].source, pieces[i].source) &&
+                                      mc_str_equal(all[k].text, pieces[i].text)))
+            k++;
+        if (k == result->count)
+            all[result->count++] = pieces[i];
+    }
+    a->external.asked = true;
+    return MC_OK;
+}
+
+void mc_external_forget(struct mc_external *external)
+{
+    for (size_t i = external->result.count; i > 0; i--) {
+        if (external->shown[i - 1]) {
+            external->shown[i - 1] = false;
+            external->count--;
+            return;
+        }
+    }
 }
 
 /* ---- Metadata ---- */

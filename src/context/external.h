@@ -21,8 +21,18 @@ struct mc_external {
 /* Asks the sources of the topics that the query's words lead to; costs nothing when there is none. */
 MC_MUST_CHECK enum mc_status mc_external_begin(struct mc_assembly *a, struct mc_error *err);
 
-/* Waits and shows what came: at most a quarter of the budget and a half of what is left of it. */
+/*
+ * Waits, the first time, and shows what came: at most a quarter of the budget and a half of what is left of
+ * it. A second pass shows it again.
+ */
 MC_MUST_CHECK enum mc_status mc_external_show(struct mc_assembly *a, struct mc_error *err);
+
+/* Adds what a model looked up, for the next pass; what is there already is not added. Strings in the arena. */
+MC_MUST_CHECK enum mc_status mc_external_add(struct mc_assembly *a,
+                                             const struct mc_lookup_piece *pieces, size_t count,
+                                             struct mc_error *err);
+/* The piece shown last was taken out of the text again. */
+void mc_external_forget(struct mc_external *external);
 
 /* Abandons what was begun and not shown. */
 void mc_external_fini(struct mc_assembly *a);

@@ -11,6 +11,9 @@ struct mc_pack_block {
     mc_str text;
     int64_t place;
     size_t number; /* in the order of adding */
+    size_t order;  /* the same over all sections */
+    size_t units;  /* with what it opened */
+    size_t messages;
 };
 
 static const mc_str headers[] = {
@@ -35,7 +38,8 @@ static size_t opening_units(const struct mc_pack *pack, enum mc_section section)
 {
     if (pack->block_count[section] > 0)
         return 0;
-    return mc_tokens_units(headers[section]) + mc_tokens_units(MC_STR("\n"));
+    return mc_measure_units(pack->measure, headers[section]) +
+           mc_measure_units(pack->measure, MC_STR("\n"));
 }
 
 size_t mc_pack_room(const struct mc_pack *pack, enum mc_section section)
@@ -48,7 +52,7 @@ enum mc_status mc_pack_add(struct mc_pack *pack, enum mc_section section, int64_
                            mc_str block, size_t messages, bool *added, struct mc_error *err)
 {
     *added = false;
-    size_t units = mc_tokens_units(block);
+    size_t units = mc_measure_units(pack->measure, block);
     if (block.len == 0 || units > mc_pack_room(pack, section) ||
         messages > pack->messages_max - pack->messages_used)
         return MC_OK;
@@ -62,6 +66,9 @@ enum mc_status mc_pack_add(struct mc_pack *pack, enum mc_section section, int64_
         .text = text,
         .place = place,
         .number = pack->block_count[section],
+        .order = pack->added++,
+        .units = units,
+        .messages = messages,
     };
     pack->blocks[section] = made;
     pack->block_count[section]++;
@@ -70,6 +77,27 @@ enum mc_status mc_pack_add(struct mc_pack *pack, enum mc_section section, int64_
     pack->messages_used += messages;
     *added = true;
     return MC_OK;
+}
+
+bool mc_pack_drop(struct mc_pack *pack, enum mc_section *section, size_t *messages)
+{
+    size_t last = MC_SECTION_COUNT;
+    for (size_t s = 0; s < MC_SECTION_COUNT; s++) {
+        if (pack->blocks[s] &&
+            (last == MC_SECTION_COUNT || pack->blocks[s]->order > pack->blocks[last]->order))
+            last = s;
+    }
+    if (last == MC_SECTION_COUNT)
+        return false;
+    const struct mc_pack_block *block = pack->blocks[last];
+    pack->blocks[last] = block->next;
+    pack->block_count[last]--;
+    pack->section_units[last] -= block->units;
+    pack->units_used -= block->units;
+    pack->messages_used -= block->messages;
+    *section = (enum mc_section)last;
+    *messages = block->messages;
+    return true;
 }
 
 size_t mc_pack_units(const struct mc_pack *pack)

@@ -9,6 +9,7 @@
 #define MC_CONTEXT_PACK_H
 
 #include "base/arena.h"
+#include "context/measure.h"
 
 /* In the order of the text, with the line that opens each. */
 #define MC_SECTION_MAP(X)                                                                          \
@@ -29,6 +30,7 @@ enum mc_section {
 struct mc_pack_block;
 struct mc_pack {
     struct mc_arena *arena;
+    struct mc_measure *measure; /* borrowed; NULL, as after mc_pack_init: the estimate */
     size_t units_max;
     size_t units_used;
     size_t messages_max;
@@ -36,6 +38,7 @@ struct mc_pack {
     size_t section_units[MC_SECTION_COUNT]; /* headers included */
     struct mc_pack_block *blocks[MC_SECTION_COUNT];
     size_t block_count[MC_SECTION_COUNT];
+    size_t added; /* blocks, those dropped again included */
 };
 
 void mc_pack_init(struct mc_pack *pack, size_t max_tokens, size_t max_messages,
@@ -53,7 +56,13 @@ MC_MUST_CHECK enum mc_status mc_pack_add(struct mc_pack *pack, enum mc_section s
                                          int64_t place, mc_str block, size_t messages, bool *added,
                                          struct mc_error *err);
 
-/* The units of the text of all. */
+/*
+ * Takes back the block that was added last, which is worth least. False when there is none. For a measure whose
+ * counts do not add up: the text of all may be longer than its blocks.
+ */
+bool mc_pack_drop(struct mc_pack *pack, enum mc_section *section, size_t *messages);
+
+/* The sum of the units: by the estimate that of the text of all. */
 size_t mc_pack_units(const struct mc_pack *pack);
 
 /* The text of all, in the arena, without a line break at its end. */

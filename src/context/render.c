@@ -11,6 +11,7 @@
 
 #define INDENT "  "
 #define LONG_WORD 32 /* bytes */
+#define CUTS 4       /* a line that is too long after it was cut is cut again so many times */
 
 static bool is_break(int32_t code)
 {
@@ -79,34 +80,48 @@ void mc_render_time(int64_t time_us, char text[MC_RENDER_TIME_SIZE])
     *at = '\0';
 }
 
-/* Quotes the text behind what out holds and ends the line, in at most max_units altogether. */
-static void finish(struct mc_buf *out, mc_str text, size_t max_units)
+/* Cuts what out holds behind its head so that with the mark and a line break it has max_units. */
+static void cut_line(struct mc_buf *out, struct mc_measure *measure, size_t head, size_t max_units)
 {
-    size_t head = out->len;
-    size_t bytes_max = max_units < SIZE_MAX / 2 ? max_units * 2 : SIZE_MAX;
-    /* No text has two bytes a unit: what lies behind cannot fit. */
-    mc_render_quote(out, text.len > bytes_max ? mc_utf8_cut(text, bytes_max) : text);
-    size_t line_end = mc_tokens_units(MC_STR("\n"));
-    size_t room = max_units > line_end ? max_units - line_end : 0;
-    mc_str fits = mc_tokens_prefix(mc_buf_str(out), room);
-    if (fits.len < out->len || text.len > bytes_max) {
-        room = room > MC_TOKENS_CUT_UNITS ? room - MC_TOKENS_CUT_UNITS : 0;
-        fits = mc_tokens_prefix(mc_buf_str(out), room);
+    size_t end_units = mc_measure_units(measure, MC_STR("\n")) + MC_TOKENS_CUT_UNITS;
+    size_t room = max_units > end_units ? max_units - end_units : 0;
+    for (int i = 0; i < CUTS && room > 0; i++) {
+        mc_str fits = mc_measure_prefix(measure, mc_buf_str(out), room);
         while (fits.len > head &&
                (fits.data[fits.len - 1] == ' ' || fits.data[fits.len - 1] == '\n'))
             fits.len--;
-        if (fits.len <= head) {
-            mc_buf_reset(out);
-            return;
-        }
+        if (fits.len <= head)
+            break;
         out->len = fits.len;
-        mc_buf_text(out, MC_TOKENS_CUT_MARK);
+        mc_buf_text(out, MC_TOKENS_CUT_MARK "\n");
+        if (!measure || !measure->llm)
+            return; /* parts add up */
+        size_t units = mc_measure_units(measure, mc_buf_str(out));
+        if (units <= max_units)
+            return;
+        out->len = fits.len;
+        room = room > units - max_units ? room - (units - max_units) : 0;
+    }
+    mc_buf_reset(out);
+}
+
+/* Quotes the text behind what out holds and ends the line, in at most max_units altogether. */
+static void finish(struct mc_buf *out, struct mc_measure *measure, mc_str text, size_t max_units)
+{
+    size_t head = out->len;
+    size_t bytes_max = mc_measure_bytes(measure, max_units);
+    mc_render_quote(out, text.len > bytes_max ? mc_utf8_cut(text, bytes_max) : text);
+    size_t line_end = mc_measure_units(measure, MC_STR("\n"));
+    size_t room = max_units > line_end ? max_units - line_end : 0;
+    if (text.len > bytes_max || mc_measure_prefix(measure, mc_buf_str(out), room).len < out->len) {
+        cut_line(out, measure, head, max_units);
+        return;
     }
     mc_buf_char(out, '\n');
 }
 
-void mc_render_message(struct mc_buf *out, const struct mc_message *message, mc_str mark,
-                       mc_str text, size_t max_units)
+void mc_render_message(struct mc_buf *out, struct mc_measure *measure,
+                       const struct mc_message *message, mc_str mark, mc_str text, size_t max_units)
 {
     char time[MC_RENDER_TIME_SIZE];
     mc_render_time(message->created_at_us, time);
@@ -122,10 +137,11 @@ void mc_render_message(struct mc_buf *out, const struct mc_message *message, mc_
         mc_buf_char(out, ')');
     }
     mc_buf_text(out, ": ");
-    finish(out, text, max_units);
+    finish(out, measure, text, max_units);
 }
 
-void mc_render_piece(struct mc_buf *out, mc_str source, mc_str title, mc_str text, size_t max_units)
+void mc_render_piece(struct mc_buf *out, struct mc_measure *measure, mc_str source, mc_str title,
+                     mc_str text, size_t max_units)
 {
     mc_buf_reset(out);
     mc_buf_text(out, "- [");
@@ -135,14 +151,15 @@ void mc_render_piece(struct mc_buf *out, mc_str source, mc_str title, mc_str tex
         mc_render_quote(out, title);
     }
     mc_buf_text(out, "] ");
-    finish(out, text, max_units);
+    finish(out, measure, text, max_units);
 }
 
-void mc_render_indented(struct mc_buf *out, mc_str text, size_t max_units)
+void mc_render_indented(struct mc_buf *out, struct mc_measure *measure, mc_str text,
+                        size_t max_units)
 {
     mc_buf_reset(out);
     mc_buf_text(out, INDENT);
-    finish(out, text, max_units);
+    finish(out, measure, text, max_units);
 }
 
 /* ---- Excerpts ---- */
@@ -180,11 +197,12 @@ static size_t word_begin(mc_str text, size_t at, size_t end)
     return at;
 }
 
-enum mc_status mc_render_excerpt(const struct mc_query *query, mc_str text, size_t max_units,
-                                 struct mc_arena *arena, mc_str *excerpt, struct mc_error *err)
+enum mc_status mc_render_excerpt(const struct mc_query *query, struct mc_measure *measure,
+                                 mc_str text, size_t max_units, struct mc_arena *arena,
+                                 mc_str *excerpt, struct mc_error *err)
 {
     *excerpt = text;
-    if (text.len <= max_units / 4 || mc_tokens_prefix(text, max_units).len == text.len)
+    if (text.len <= max_units / 4 || mc_measure_prefix(measure, text, max_units).len == text.len)
         return MC_OK;
     size_t place = 0;
     if (!find_best_word(query, text, &place))

@@ -8,7 +8,6 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "context/render.h"
-#include "context/tokens.h"
 #include "text/terms.h"
 
 /* ---- Preferences ---- */
@@ -71,7 +70,7 @@ static enum mc_status show_members(struct mc_assembly *a, const struct mc_json *
         mc_buf_text(&a->line, ": ");
         mc_render_quote(&a->line, mc_buf_str(&value));
         mc_buf_char(&a->line, '\n');
-        size_t units = mc_tokens_units(mc_buf_str(&a->line));
+        size_t units = mc_measure_units(&a->measure, mc_buf_str(&a->line));
         if (a->pack.section_units[MC_SECTION_PREFERENCES] + units > max_units)
             continue; /* a shorter one may still fit */
         bool added;
@@ -182,13 +181,13 @@ static enum mc_status show_summary(struct mc_assembly *a, const struct summary *
     mc_buf_init(&head, 256);
     mc_buf_printf(&head, "[%.10s to %.10s, %lld messages]\n", first, last,
                   (long long)summary->messages);
-    size_t units = mc_tokens_units(mc_buf_str(&head));
+    size_t units = mc_measure_units(&a->measure, mc_buf_str(&head));
     *added = false;
     if (head.failed)
         return mc_fail_memory(err);
     if (units >= max_units)
         return MC_OK;
-    mc_render_indented(&a->line, summary->text, max_units - units);
+    mc_render_indented(&a->line, &a->measure, summary->text, max_units - units);
     if (a->line.len == 0)
         return MC_OK;
     mc_str whole = mc_arena_printf(a->arena, "%.*s%.*s", MC_STR_ARG(mc_buf_str(&head)),

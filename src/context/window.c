@@ -3,6 +3,7 @@
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "context/measure.h"
 #include "context/rank.h"
 #include "context/tokens.h"
 #include "message/decay.h"
@@ -21,6 +22,7 @@ struct window {
     const struct mc_window_query *query;
     int64_t now_us;
     size_t max_messages;
+    struct mc_measure measure;
     size_t units_left;
     bool closed; /* a message did not fit, or there are enough */
 };
@@ -44,13 +46,13 @@ static enum mc_status check(const struct mc_window_query *query, struct mc_error
 }
 
 /* A copy of the record with its text cut; *cut stays NULL when nothing of it fits. */
-static enum mc_status shorten(const struct mc_record *record, size_t max_units,
+static enum mc_status shorten(struct window *w, const struct mc_record *record, size_t max_units,
                               struct mc_record **cut, struct mc_error *err)
 {
     mc_auto(mc_arena_fini) struct mc_arena arena;
     mc_arena_init(&arena, SIZE_MAX);
     struct mc_message fields = record->m;
-    fields.text = mc_tokens_cut(record->m.text, max_units, &arena);
+    fields.text = mc_measure_cut(&w->measure, record->m.text, max_units, &arena);
     if (!fields.text.data)
         return mc_fail_memory(err);
     if (fields.text.len == 0)
@@ -62,9 +64,10 @@ static enum mc_status shorten(const struct mc_record *record, size_t max_units,
 static enum mc_status take(struct window *w, struct mc_record *record, struct mc_records *found,
                            struct mc_error *err)
 {
-    /* Whole tokens, so that a caller who adds up the estimates of the messages finds the budget
-     * kept. */
-    size_t units = mc_tokens_estimate(record->m.text) * MC_TOKEN_UNITS;
+    /* Whole tokens, so that a caller who adds up the counts of the messages finds the budget kept. */
+    size_t tokens =
+        (mc_measure_units(&w->measure, record->m.text) + MC_TOKEN_UNITS - 1) / MC_TOKEN_UNITS;
+    size_t units = tokens * MC_TOKEN_UNITS;
     struct mc_record *taken = NULL;
     if (units <= w->units_left) {
         taken = mc_record_ref(record);
@@ -73,7 +76,7 @@ static enum mc_status take(struct window *w, struct mc_record *record, struct mc
         w->closed = true;
         if (found->count > 0)
             return MC_OK;
-        enum mc_status status = shorten(record, w->units_left, &taken, err);
+        enum mc_status status = shorten(w, record, w->units_left, &taken, err);
         if (status || !taken)
             return status;
     }
@@ -145,6 +148,9 @@ enum mc_status mc_retrieve_window(const struct mc_retrieval *r, const struct mc_
         .max_messages = query->max_messages ? query->max_messages : r->default_max_messages,
         .units_left = max_tokens * MC_TOKEN_UNITS,
     };
+    mc_auto(mc_arena_fini) struct mc_arena arena;
+    mc_arena_init(&arena, SIZE_MAX);
+    mc_measure_init(&w.measure, r->llm, &arena);
     mc_auto(mc_records_fini) struct mc_records found = {0};
     status = collect(&w, reader, &found, err);
     if (status)

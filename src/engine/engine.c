@@ -219,6 +219,26 @@ static enum mc_status open_models(struct mc_engine *engine, const struct mc_mode
     return status;
 }
 
+/* A change that a model makes while a context is assembled (src/context may not include src/memory). */
+static enum mc_status change_preference(void *context, mc_str user_id, mc_str field, mc_str value,
+                                        enum mc_preference_action action, struct mc_buf *json,
+                                        struct mc_error *err)
+{
+    struct mc_engine *engine = context;
+    return mc_preferences_change(engine->preferences, user_id, field, value, action, json, err);
+}
+
+static struct mc_preference_access preference_access(struct mc_engine *engine)
+{
+    struct mc_preference_access access = {.change = change_preference, .context = engine};
+    const char *name;
+    bool list;
+    while (access.field_count < MC_PREFERENCE_FIELDS_MAX &&
+           (name = mc_preferences_plain_field(access.field_count, &list)))
+        access.fields[access.field_count++] = (struct mc_preference_field){name, list};
+    return access;
+}
+
 static void prepare_retrieval(struct mc_engine *engine)
 {
     engine->retrieval = (struct mc_retrieval){
@@ -231,6 +251,8 @@ static void prepare_retrieval(struct mc_engine *engine)
         .half_life_us = engine->settings.half_life_us,
         .default_max_messages = engine->settings.context_max_messages,
         .default_max_tokens = engine->settings.context_max_tokens,
+        .llm = engine->llm,
+        .preferences = preference_access(engine),
     };
 }
 

@@ -196,6 +196,8 @@ double mc_importance_decayed(const struct mc_engine *engine, const struct mc_mes
 
 size_t mc_token_count(const struct mc_engine *engine, mc_str text)
 {
-    (void)engine; /* a local model will count with its own tokenizer */
+    size_t tokens;
+    if (engine->llm && engine->llm->ops->count_tokens(engine->llm, text, &tokens))
+        return tokens;
     return mc_tokens_estimate(text);
 }

@@ -151,8 +151,10 @@ enum mc_status mc_tiers_migrate(struct mc_engine *engine, mc_str user_id, bool d
         return status;
     mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, MC_RESULT_MAX);
-    status = mc_tiers_run(engine->store, &engine->settings.tiers, user_id, mc_time_now_us(),
-                          dry_run, progress, context, &buf, err);
+    struct mc_tiers_options options = engine->settings.tiers;
+    options.llm = engine->llm;
+    status = mc_tiers_run(engine->store, &options, user_id, mc_time_now_us(), dry_run, progress,
+                          context, &buf, err);
     if (!dry_run) /* tiers changed, messages went: what is cached must be compared again */
         engine->cache->ops->doubt(engine->cache);
     return finish(status, &buf, json, err);

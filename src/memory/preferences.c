@@ -107,6 +107,17 @@ static const struct field *find_field(mc_str name, size_t *index)
     return NULL;
 }
 
+const char *mc_preferences_plain_field(size_t index, bool *list)
+{
+    for (size_t i = 0; i < FIELD_COUNT; i++) {
+        if (FIELDS[i].kind == OBJECT || index-- > 0)
+            continue;
+        *list = FIELDS[i].kind == LIST;
+        return FIELDS[i].name;
+    }
+    return NULL;
+}
+
 /* ---- One value ---- */
 
 static enum mc_status check_text(const struct field *field, mc_str text, struct mc_error *err)

@@ -6,6 +6,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/time.h"
+#include "memory/summary.h"
 #include "message/metadata.h"
 #include "text/summarise.h"
 
@@ -15,6 +17,9 @@
 #define SUMMARY_BYTES 1500
 #define SUMMARY_ARENA_MAX ((size_t)64 << 20)
 #define SUMMARY_TOPICS 5
+#define SUMMARY_DEADLINE_US (30 * MC_US_PER_SECOND)
+#define GROUP_MAX ((size_t)8) /* threads that a model summarises at once */
+#define GROUPS_FAILED 2
 
 struct run {
     struct mc_store *store;
@@ -28,6 +33,8 @@ struct run {
     struct mc_buf errors_buf; /* a JSON array of texts */
     struct mc_json_writer errors;
     bool stopped;
+    struct mc_llm *llm; /* NULL: summaries are extractive */
+    int groups_failed;  /* in a row, none of whose summaries the model made */
 };
 
 static void note(struct run *run, const struct mc_error *error)
@@ -140,20 +147,44 @@ static void write_topics(const struct mc_records *messages, struct mc_arena *are
     mc_json_end(w, ']');
 }
 
-static enum mc_status store_summary(struct run *run, const struct thread_key *key, int64_t version,
-                                    const struct mc_records *messages, struct mc_arena *arena,
-                                    struct mc_error *err)
+/* A thread whose summary is being made. */
+struct thread_work {
+    struct mc_arena arena;
+    struct mc_records messages; /* oldest first */
+    const struct thread_key *key;
+    int64_t version;
+    struct mc_summary_work *made; /* by the model */
+};
+
+static void works_fini(struct thread_work *works, size_t count)
 {
-    struct mc_utterance *said = mc_arena_array(arena, messages->count, sizeof(struct mc_utterance));
+    for (size_t i = 0; i < count; i++) {
+        mc_records_fini(&works[i].messages);
+        mc_arena_fini(&works[i].arena);
+    }
+}
+
+static enum mc_status extract(struct thread_work *work, struct mc_extract *extract,
+                              struct mc_error *err)
+{
+    size_t count = work->messages.count;
+    struct mc_utterance *said = mc_arena_array(&work->arena, count, sizeof(struct mc_utterance));
     if (!said)
         return mc_fail_memory(err);
-    for (size_t i = 0; i < messages->count; i++) {
-        const struct mc_message *m = &messages->items[i]->m;
+    for (size_t i = 0; i < count; i++) {
+        const struct mc_message *m = &work->messages.items[i]->m;
         said[i] = (struct mc_utterance){mc_str_of(mc_role_name(m->role)), m->text, m->importance};
     }
-    struct mc_extract extract;
-    enum mc_status status =
-        mc_summarise(said, messages->count, SUMMARY_BYTES, arena, &extract, err);
+    return mc_summarise(said, count, SUMMARY_BYTES, &work->arena, extract, err);
+}
+
+static enum mc_status store_summary(struct run *run, struct thread_work *work, struct mc_error *err)
+{
+    bool by_model = work->made && work->made->done;
+    struct mc_extract made = {.fact_count = 0};
+    if (by_model)
+        made = (struct mc_extract){work->made->text, work->made->facts, work->made->fact_count};
+    enum mc_status status = by_model ? MC_OK : extract(work, &made, err);
     if (status)
         return status;
     mc_auto(mc_buf_fini) struct mc_buf facts;
@@ -162,51 +193,133 @@ static enum mc_status store_summary(struct run *run, const struct thread_key *ke
     mc_buf_init(&topics, SUMMARY_ARENA_MAX);
     struct mc_json_writer w = mc_json_writer(&facts);
     mc_json_begin(&w, '[');
-    for (size_t i = 0; i < extract.fact_count; i++)
-        mc_json_put_string(&w, extract.facts[i]);
+    for (size_t i = 0; i < made.fact_count; i++)
+        mc_json_put_string(&w, made.facts[i]);
     mc_json_end(&w, ']');
     w = mc_json_writer(&topics);
-    write_topics(messages, arena, &w);
+    write_topics(&work->messages, &work->arena, &w);
     if (facts.failed || topics.failed)
         return mc_fail_memory(err);
+    size_t count = work->messages.count;
     struct mc_summary summary = {
-        .user_id = key->user_id,
-        .thread_id = key->thread_id,
-        .text = extract.text,
+        .user_id = work->key->user_id,
+        .thread_id = work->key->thread_id,
+        .text = made.text,
         .key_facts = mc_buf_str(&facts),
         .topics = mc_buf_str(&topics),
-        .method = MC_STR("extractive"),
-        .first_us = messages->items[0]->m.created_at_us,
-        .last_us = messages->items[messages->count - 1]->m.created_at_us,
-        .messages = (int64_t)messages->count,
+        .method = by_model ? work->made->method : MC_STR("extractive"),
+        .first_us = work->messages.items[0]->m.created_at_us,
+        .last_us = work->messages.items[count - 1]->m.created_at_us,
+        .messages = (int64_t)count,
         .created_at_us = run->now_us,
-        .thread_version = version,
+        .thread_version = work->version,
     };
     return run->store->ops->put_summary(run->store, &summary, err);
 }
 
-static enum mc_status summarise_thread(struct run *run, const struct thread_key *key,
-                                       struct mc_error *err)
+static enum mc_status read_thread(struct run *run, struct thread_work *work, struct mc_error *err)
 {
-    mc_auto(mc_arena_fini) struct mc_arena arena;
-    mc_arena_init(&arena, SUMMARY_ARENA_MAX);
-    mc_auto(mc_records_fini) struct mc_records messages = {0};
-    const struct mc_reader everything = {.everything = true};
+    static const struct mc_reader everything = {.everything = true};
     struct mc_recent_read read = {
-        .user_id = key->user_id,
-        .thread_id = key->thread_id,
+        .user_id = work->key->user_id,
+        .thread_id = work->key->thread_id,
         .limit = SUMMARY_MESSAGES,
         .reader = &everything,
     };
     struct mc_thread_state state; /* first: a message deleted after this makes the store refuse */
     enum mc_status status =
-        run->store->ops->thread(run->store, key->user_id, key->thread_id, &state, err);
+        run->store->ops->thread(run->store, work->key->user_id, work->key->thread_id, &state, err);
     if (!status)
-        status = run->store->ops->recent(run->store, &read, &messages, err);
-    if (status || messages.count == 0)
+        status = run->store->ops->recent(run->store, &read, &work->messages, err);
+    if (status)
         return status;
-    mc_records_reverse(&messages);
-    return store_summary(run, key, state.version, &messages, &arena, err);
+    work->version = state.version;
+    mc_records_reverse(&work->messages);
+    return MC_OK;
+}
+
+/* The model's waiting thread asks whether to go on. */
+static bool tick(void *context)
+{
+    return go_on(context);
+}
+
+/*
+ * Asks the model for the summaries of a group. A model that only fails is not waited for again and
+ * again: after GROUPS_FAILED groups without one summary the rest of the run does without it.
+ */
+static void ask_model(struct run *run, struct thread_work *works, size_t count)
+{
+    struct mc_summary_work made[GROUP_MAX] = {0};
+    struct thread_work *asked[GROUP_MAX];
+    size_t asking = 0, done = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (works[i].messages.count == 0)
+            continue;
+        asked[asking] = &works[i];
+        made[asking++] =
+            (struct mc_summary_work){.messages = &works[i].messages, .arena = &works[i].arena};
+    }
+    int64_t limit_us = run->options->summary_deadline_us;
+    struct mc_llm_wait wait = {
+        .deadline_us = mc_time_monotonic_us() + (limit_us > 0 ? limit_us : SUMMARY_DEADLINE_US),
+        .tick = tick,
+        .context = run,
+    };
+    if (asking == 0)
+        return;
+    mc_summaries_ask(run->llm, made, asking, &wait);
+    for (size_t i = 0; i < asking; i++) {
+        struct mc_summary_work *kept = mc_arena_alloc(&works[0].arena, sizeof(*kept));
+        if (!kept)
+            continue; /* then without the model */
+        *kept = made[i];
+        asked[i]->made = kept;
+        done += made[i].done;
+        if (!made[i].done && made[i].status != MC_CANCELLED)
+            mc_log(MC_LOG_INFO, "tiers", "a summary is made without the model: %s",
+                   made[i].error.message);
+    }
+    run->groups_failed = done > 0 ? 0 : run->groups_failed + 1;
+    if (run->groups_failed == GROUPS_FAILED && !run->stopped) {
+        mc_log(MC_LOG_WARNING, "tiers", "further summaries of this run are made without the model");
+        run->llm = NULL;
+    }
+}
+
+/* Summarises some threads; false when a failure or the caller ends the run's summaries. */
+static bool summarise_group(struct run *run, const struct thread_key *keys, size_t count,
+                            int *skipped)
+{
+    struct thread_work works[GROUP_MAX];
+    enum mc_status read[GROUP_MAX];
+    struct mc_error error;
+    bool goes_on = true;
+    for (size_t i = 0; i < count; i++) {
+        works[i] = (struct thread_work){.key = &keys[i]};
+        mc_arena_init(&works[i].arena, SUMMARY_ARENA_MAX);
+        read[i] = goes_on ? read_thread(run, &works[i], &error) : MC_CANCELLED;
+        goes_on = goes_on && (!read[i] || read[i] == MC_NOT_FOUND);
+        if (!goes_on && read[i] != MC_CANCELLED)
+            note(run, &error);
+    }
+    if (goes_on && run->llm)
+        ask_model(run, works, count);
+    for (size_t i = 0; i < count && goes_on && !run->stopped; i++) {
+        enum mc_status status = read[i];
+        if (!status && works[i].messages.count > 0)
+            status = store_summary(run, &works[i], &error);
+        if (status && status != MC_CONFLICT && status != MC_NOT_FOUND) {
+            note(run, &error);
+            goes_on = false;
+        } else {
+            *skipped += status != MC_OK;
+            run->summarised += status == MC_OK;
+            goes_on = go_on(run);
+        }
+    }
+    works_fini(works, count);
+    return goes_on && !run->stopped;
 }
 
 static enum mc_status find_threads(struct run *run, size_t limit, struct due_threads *due,
@@ -236,6 +349,13 @@ static void count_due(struct run *run)
         note(run, &error);
 }
 
+/* Threads that are summarised at once: as many as the model takes. */
+static size_t group_size(const struct run *run)
+{
+    size_t parallel = run->llm ? run->llm->parallel : 1;
+    return parallel < 1 ? 1 : parallel < GROUP_MAX ? parallel : GROUP_MAX;
+}
+
 /*
  * Each round makes the threads that it found no longer due, so the rounds end. A thread of which a
  * message was deleted, or that was erased, meanwhile is left to the next run.
@@ -253,16 +373,11 @@ static void summarise_all(struct run *run)
             note(run, &error);
             return;
         }
-        for (size_t i = 0; i < due.count; i++) {
-            enum mc_status status = summarise_thread(run, &due.keys[i], &error);
-            if (status && status != MC_CONFLICT && status != MC_NOT_FOUND) {
-                note(run, &error);
+        for (size_t i = 0; i < due.count;) {
+            size_t count = due.count - i < group_size(run) ? due.count - i : group_size(run);
+            if (!summarise_group(run, &due.keys[i], count, &skipped))
                 return;
-            }
-            skipped += status != MC_OK;
-            run->summarised += status == MC_OK;
-            if (!go_on(run))
-                return;
+            i += count;
         }
         more = due.count == SUMMARY_THREADS && skipped == 0;
     }
@@ -295,6 +410,7 @@ enum mc_status mc_tiers_run(struct mc_store *store, const struct mc_tiers_option
         .dry_run = dry_run,
         .progress = progress,
         .context = context,
+        .llm = options->llm,
     };
     mc_buf_init(&run.errors_buf, SUMMARY_ARENA_MAX);
     run.errors = mc_json_writer(&run.errors_buf);

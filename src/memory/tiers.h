@@ -1,12 +1,14 @@
 /*
  * Tier migration: messages move from short to mid to long term and the archive by age and importance,
- * long threads get a summary, what is due is deleted. Bounded steps, so that ingest goes on meanwhile.
+ * long threads get a summary, what is due is deleted. Bounded steps, so that ingest goes on meanwhile. While a
+ * model is asked nothing is held; progress is called about every second then.
  */
 #ifndef MC_MEMORY_TIERS_H
 #define MC_MEMORY_TIERS_H
 
 #include <mindcore/memory.h>
 
+#include "llm/llm.h"
 #include "store/store.h"
 
 struct mc_tiers_options {
@@ -15,6 +17,9 @@ struct mc_tiers_options {
     int64_t summarize_after_messages;
     int64_t summarize_after_us;
     double keep_importance; /* at or above, a message stays twice as long in each tier */
+    struct mc_llm
+        *llm; /* makes summaries, llm->parallel at once; NULL, or where it fails: extractive */
+    int64_t summary_deadline_us; /* of one summary, 0: 30 s */
 };
 
 /* The result's JSON of mc_tiers_migrate. user_id absent: all users. A failed step is counted in errors and ends that part. */

@@ -118,19 +118,19 @@ static void test_render(void)
     struct mc_message m = {.role = MC_ROLE_TOOL,
                            .agent_id = MC_STR("bot-1"),
                            .created_at_us = INT64_C(1767225660000000)};
-    mc_render_message(&line, &m, MC_STR("~ "),
+    mc_render_message(&line, NULL, &m, MC_STR("~ "),
                       MC_STR("  one\r\n## two\n\nth\x07"
                              "ree "),
                       1000);
     is_text(mc_buf_str(&line), "~ [2026-01-01 00:01] tool (bot-1): one\n  ## two\n  \n  th ree\n",
             "lines are indented");
-    mc_render_indented(&line, MC_STR("one\ntwo"), 1000);
+    mc_render_indented(&line, NULL, MC_STR("one\ntwo"), 1000);
     is_text(mc_buf_str(&line), "  one\n  two\n", "all lines");
     int over = 0, open = 0, torn = 0;
     mc_str text =
         MC_STR("na\xc3\xafve \xe5\xa4\xa9\xe6\xb0\x97 don't\nstop \xf0\x9f\x98\x80 now, 123456");
     for (size_t most = 0; most < 260; most++) {
-        mc_render_message(&line, &m, MC_STR(""), text, most);
+        mc_render_message(&line, NULL, &m, MC_STR(""), text, most);
         mc_str got = mc_buf_str(&line);
         over += mc_tokens_units(got) > most;
         open += got.len > 0 && got.data[got.len - 1] != '\n';
