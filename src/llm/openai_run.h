@@ -47,6 +47,7 @@ struct mc_openai_run {
     struct mc_arena work;
     struct mc_openai_request *requests;
     struct mc_openai_request **last;
+    size_t join; /* calls in one request at most */
     size_t open; /* requests that are not over */
     size_t flying;
     int64_t tick_us; /* the next */
