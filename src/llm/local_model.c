@@ -251,7 +251,7 @@ static bool adds_space(const struct mc_local_model *model)
     int32_t count = llama_tokenize(model->vocab, "a", 1, tokens, mc_countof(tokens), false, false);
     for (int32_t i = 0; i < count; i++) {
         mc_str piece = mc_local_piece(model, tokens[i]);
-        if (piece.len > 0)
+        if (piece.len > 0 && piece.data)
             return piece.data[0] == ' ';
     }
     return false;
