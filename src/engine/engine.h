@@ -39,7 +39,6 @@ struct mc_engine {
     struct mc_llm *llm;       /* their chain, borrowed; NULL like them */
     struct mc_agents *agents;
     struct mc_preferences *preferences;
-    struct mc_llm *llm; /* NULL: none */
     struct mc_lookups *lookups; /* of external sources */
     _Atomic(struct mc_enricher *) enricher;
     struct mc_schedule *schedule;   /* of tier migration; NULL when retention.schedule is off */

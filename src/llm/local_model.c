@@ -202,7 +202,7 @@ static void read_name(struct mc_local_model *model)
     }
     (void)llama_model_desc(model->model, kind, sizeof(kind));
     char line[sizeof(model->name)];
-    snprintf(line, sizeof(line), "%s (%s)", name, kind);
+    snprintf(line, sizeof(line), "%.60s (%.60s)", name, kind);
     mc_utf8_line(mc_str_of(line), model->name, sizeof(model->name));
 }
 
@@ -251,7 +251,7 @@ static bool adds_space(const struct mc_local_model *model)
     int32_t count = llama_tokenize(model->vocab, "a", 1, tokens, mc_countof(tokens), false, false);
     for (int32_t i = 0; i < count; i++) {
         mc_str piece = mc_local_piece(model, tokens[i]);
-        if (piece.len > 0)
+        if (piece.len > 0 && piece.data)
             return piece.data[0] == ' ';
     }
     return false;
