@@ -7,41 +7,49 @@ JOBS ?= $(shell nproc)
 PYTHON := /usr/bin/python3
 MESON := $(or $(wildcard /usr/bin/meson),meson)
 ARGS ?=
+export JOBS
 
+# Sets the build folder up; $(1) says what to do about llama.cpp (tools/setup-build) unless LLAMA does.
 define prepare
 @tools/install-deps build
-@test -f $(BUILD)/build.ninja || $(MESON) setup $(BUILD) --prefix $(PREFIX)
+@LLAMA=$(or $(LLAMA),$(1)) tools/setup-build $(BUILD) --prefix $(PREFIX)
+@ninja -C $(BUILD) -j $(JOBS) product
 endef
 
-.PHONY: help run build test bench install lint format clean
+.PHONY: help run build llama test bench install lint format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## install what is missing, build, and serve on http://127.0.0.1:8000 (ARGS='--db ...')
+# Builds llama.cpp only where a model is configured, so that a first run takes a minute.
+run: ## install what is missing, build, and serve on http://127.0.0.1:8000 (ARGS='--db ...')
+	$(call prepare,$(if $(MINDCORE_LLAMA_MODEL_PATH),yes,found))
 	exec $(BUILD)/mindcore serve $(ARGS)
 
-build: ## install what is missing and build build/mindcore and build/libmindcore.so
-	$(prepare)
-	@ninja -C $(BUILD) -j $(JOBS) product
+build: ## install what is missing and build build/mindcore and build/libmindcore.so (LLAMA=no: without local models)
+	$(call prepare,yes)
+
+llama: ## build the pinned llama.cpp for local models, once, in ~/.cache/mindcore (two minutes)
+	@tools/install-deps llama
+	@tools/get-llama
 
 test: ## every test, plain and under sanitizers (SUITE=unit|e2e|lint|fuzz|..., PLAIN=1 for a quick run)
 	@tools/install-deps build test
-	@$(PYTHON) tools/run_tests.py --jobs $(JOBS) $(if $(SUITE),--suite $(SUITE)) $(if $(PLAIN),--plain) $(ARGS)
+	@LLAMA=$(LLAMA) $(PYTHON) tools/run_tests.py --jobs $(JOBS) $(if $(SUITE),--suite $(SUITE)) $(if $(PLAIN),--plain) $(ARGS)
 
 bench: build ## run every benchmark of bench/ and write bench/RESULTS.md
 	@tools/install-deps bench
-	@$(PYTHON) tools/run_bench.py --build $(BUILD) $(ARGS)
+	@LLAMA=$(LLAMA) $(PYTHON) tools/run_bench.py --build $(BUILD) $(ARGS)
 
 install: ## install program, library, headers, man pages (PREFIX=, DESTDIR=)
-	$(prepare)
+	$(call prepare,yes)
 	@$(MESON) configure $(BUILD) -Dprefix=$(PREFIX)
 	@ninja -C $(BUILD) -j $(JOBS) product
 	DESTDIR=$(DESTDIR) $(MESON) install -C $(BUILD) --no-rebuild
 
 lint: ## format, layers, cppcheck and clang-tidy
 	@tools/install-deps build test
-	@$(PYTHON) tools/run_tests.py --jobs $(JOBS) --suite lint $(ARGS)
+	@LLAMA=$(LLAMA) $(PYTHON) tools/run_tests.py --jobs $(JOBS) --suite lint $(ARGS)
 
 format: ## put every C file into the format of .clang-format
 	@tools/install-deps test

@@ -56,7 +56,7 @@ ASAN = Build("asan", "build-asan", ["-Db_sanitize=address,undefined", "-Doptimiz
 TSAN = Build("tsan", "build-tsan", ["-Db_sanitize=thread", "-Doptimization=1", "-Dbench=false"],
              timeout_factor=8)
 FUZZ = Build("fuzz", "build-fuzz", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dfuzz=true",
-                                    "-Doptimization=1", "-Dtests=false", "-Dexamples=false", "-Dbench=false"],
+                                    "-Dllama=disabled", "-Doptimization=1", "-Dtests=false", "-Dexamples=false", "-Dbench=false"],
              compiler="clang")
 
 
@@ -130,15 +130,29 @@ def without_randomization():
     return command if works else []
 
 
+def get_llama(report):
+    """llama.cpp with its server, which tests of local models and of services use; LLAMA=no leaves it out."""
+    if os.environ.get("LLAMA") == "no":
+        return
+    os.environ.pop("LLAMA", None)  # what there is after this is used
+    start = time.monotonic()
+    status, output = run(["tools/get-llama", "--find", "--server"], 60)
+    if not output.strip():
+        status, output = run(["sh", "-c", "tools/install-deps llama && tools/get-llama --server"], 3600)
+        report.check("llama.cpp", status == 0, time.monotonic() - start, tail(output + "\nLLAMA=no leaves it out"))
+    if status == 0:
+        os.environ["MINDCORE_LLAMA_PREFIX"] = output.strip().splitlines()[-1]
+
+
 def configure(report, target):
     """Sets the build folder up where needed; false, and one failure counted, when that did not work."""
-    if os.path.exists(os.path.join(target.folder, "build.ninja")):
-        return True
+    new = not os.path.exists(os.path.join(target.folder, "build.ninja"))
     start = time.monotonic()
     environment = {"CC": target.compiler} if target.compiler else {}
-    status, output = run(meson() + ["setup", target.folder] + target.options, 300, environment)
+    status, output = run(["tools/setup-build", target.folder] + target.options, 300, environment)
     if status != 0:
-        shutil.rmtree(target.folder, ignore_errors=True)
+        if new:
+            shutil.rmtree(target.folder, ignore_errors=True)
         report.check(f"{target.name} setup", False, time.monotonic() - start, tail(output))
     return status == 0
 
@@ -296,7 +310,7 @@ def lint_man(_):
 
 def lint_scripts(_):
     problems = ""
-    for path in [".ci/run", "tools/install-deps"]:
+    for path in [".ci/run", "tools/install-deps", "tools/get-llama", "tools/setup-build"]:
         status, output = run(["bash" if path == ".ci/run" else "sh", "-n", path], 30)
         problems += output if status else ""
     for path in tracked("*.py"):
@@ -383,6 +397,8 @@ def main():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     start = time.monotonic()
     report = Report()
+    if any(suite not in ("lint", "fuzz") for suite in suites):
+        get_llama(report)
     fuzz_built = "fuzz" in suites and build(report, FUZZ, options.jobs, ["all"])
     if "lint" in suites:
         run_lint(report, options.jobs, thorough=chosen == {"lint"})
