@@ -51,6 +51,7 @@ HOMES = {
     "llama.h": ["src/llm/", "bench/"],
     "ggml.h": ["tests/support/"],
     "gguf.h": ["tests/support/"],
+    "sodium.h": ["src/base/hash.c"],
 }
 
 STANDARD = {

@@ -41,7 +41,10 @@ static const struct {
                                               ",\"confidence\":{\"type\":[\"number\",\"null\"]}"
                                               ",\"enrichment_failed\":" BOOLEAN
                                               ",\"enrichment_error\":{\"type\":[\"string\","
-                                              "\"null\"]},\"extra\":" OBJECT_ANY)},
+                                              "\"null\"]},\"fallback_reason\":" STRING
+                                              ",\"truncated\":" BOOLEAN
+                                              ",\"trivial_category\":" STRING
+                                              ",\"extra\":" OBJECT_ANY)},
     {"Message",
      OBJECT("\"message_id\",\"user_id\",\"thread_id\",\"session_id\",\"role\",\"raw_text\","
             "\"metadata\",\"created_at\",\"visibility\",\"tier\",\"enrichment_state\"",

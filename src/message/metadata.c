@@ -104,6 +104,10 @@ void mc_metadata_write(const struct mc_metadata *metadata, struct mc_buf *out)
     put_number(&w, metadata->confidence);
     mc_json_member_boolean(&w, "enrichment_failed", metadata->enrichment_failed);
     write_optional(&w, "enrichment_error", metadata->enrichment_error);
+    if (metadata->fallback_reason.len > 0)
+        mc_json_member_string(&w, "fallback_reason", metadata->fallback_reason);
+    if (metadata->truncated)
+        mc_json_member_boolean(&w, "truncated", true);
     if (metadata->trivial_category.len > 0)
         mc_json_member_string(&w, "trivial_category", metadata->trivial_category);
     if (metadata->extra.len > 0) {
@@ -241,14 +245,18 @@ static void read_sentiment(struct reader *r, struct mc_metadata *metadata)
     r->status = inner.status;
 }
 
-static void read_rest(struct reader *r, struct mc_metadata *metadata)
+static void read_boolean(struct reader *r, const char *name, bool *out)
 {
-    const struct mc_json *node = member(r, "enrichment_failed");
+    const struct mc_json *node = member(r, name);
     if (node && mc_json_type(node) != MC_JSON_BOOLEAN)
-        wrong_type(r, "enrichment_failed", "true or false", node);
+        wrong_type(r, name, "true or false", node);
     else if (node)
-        metadata->enrichment_failed = mc_json_boolean(node);
-    node = member(r, "extra");
+        *out = mc_json_boolean(node);
+}
+
+static void read_extra(struct reader *r, struct mc_metadata *metadata)
+{
+    const struct mc_json *node = member(r, "extra");
     if (!node)
         return;
     if (mc_json_type(node) != MC_JSON_OBJECT) {
@@ -290,7 +298,10 @@ enum mc_status mc_metadata_parse(mc_str json, struct mc_arena *arena, struct mc_
     read_number(&r, "confidence", 0, 1, &read.confidence);
     read_string(&r, "enrichment_error", &read.enrichment_error);
     read_string(&r, "trivial_category", &read.trivial_category);
-    read_rest(&r, &read);
+    read_boolean(&r, "enrichment_failed", &read.enrichment_failed);
+    read_string(&r, "fallback_reason", &read.fallback_reason);
+    read_boolean(&r, "truncated", &read.truncated);
+    read_extra(&r, &read);
     if (r.status == MC_OK)
         *metadata = read;
     return r.status;

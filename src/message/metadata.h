@@ -39,7 +39,10 @@ struct mc_metadata {
     mc_str trivial_category; /* given for trivial messages */
     mc_str enrichment_error;
     bool enrichment_failed;
-    mc_str extra; /* a JSON object of the caller, as it came; empty: none */
+    bool truncated; /* the model did not see the end of the text */
+    mc_str
+        fallback_reason; /* why no model answered, of built-in metadata in its place; empty: none */
+    mc_str extra;        /* a JSON object of the caller, as it came; empty: none */
 };
 
 /* Nothing known: importance 0.5, neutral. */
@@ -48,7 +51,8 @@ void mc_metadata_init(struct mc_metadata *metadata);
 /*
  * Appends the JSON object, members in this order: topics, categories, importance, sentiment
  * {overall, score}, intent, tags, entities [{type, value}], key_phrases, method, model, confidence,
- * enrichment_failed, enrichment_error (null when none), trivial_category and extra only when given.
+ * enrichment_failed, enrichment_error (null when none); fallback_reason, truncated, trivial_category and
+ * extra only when given.
  * Numbers have up to three decimals.
  */
 void mc_metadata_write(const struct mc_metadata *metadata, struct mc_buf *out);

@@ -54,7 +54,9 @@ static void test_there_and_back(void)
         "chair\"],"
         "\"method\":\"llm\",\"model\":\"m-1\",\"confidence\":0.9,\"enrichment_failed\":true,"
         "\"enrichment_error\":\"timed "
-        "out\",\"trivial_category\":\"thanks\",\"extra\":{\"a\":[1,{\"b\":null}]}}";
+        "out\",\"fallback_reason\":\"it was "
+        "slow\",\"truncated\":true,\"trivial_category\":\"thanks\",\"extra\":{\"a\":[1,{\"b\":null}"
+        "]}}";
     struct mc_metadata metadata;
     struct mc_error err;
     is_status(mc_metadata_parse(mc_str_of(text), &arena, &metadata, &err), MC_OK, &err, "parse");
@@ -62,6 +64,8 @@ static void test_there_and_back(void)
     is_text(metadata.topics[1], "refund", "the second");
     is_text(metadata.entities[0].value, "a\"b", "entity");
     ok(metadata.enrichment_failed, "failed");
+    ok(metadata.truncated, "truncated");
+    is_text(metadata.fallback_reason, "it was slow", "why no model answered");
     is_str(written(&metadata), text, "the same bytes again");
     is_status(mc_metadata_parse(MC_STR("{}"), &arena, &metadata, &err), MC_OK, &err, "empty");
     is_double(metadata.importance, 0.5, 0, "default importance");
@@ -88,6 +92,8 @@ static void test_damaged(void)
         {"{\"entities\":[{\"type\":\"x\"}]}", "entities"},
         {"{\"entities\":[1]}", "entities"},
         {"{\"enrichment_failed\":1}", "enrichment_failed"},
+        {"{\"truncated\":\"yes\"}", "truncated"},
+        {"{\"fallback_reason\":7}", "fallback_reason"},
         {"{\"extra\":[]}", "extra"},
         {"{\"intent\":{}}", "intent"},
         {"[]", "metadata"},
