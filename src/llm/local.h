@@ -14,11 +14,11 @@
 
 struct mc_local_options {
     const char *model_path;
-    uint32_t n_ctx;    /* tokens of all sequences together */
-    int n_threads;     /* 0: cores - 2, at least 1 */
-    int n_gpu_layers;  /* -1: all */
-    bool verbose;      /* llama.cpp's own reports go to the log */
-    size_t sequences;  /* running at once, 1..64, 0: 4 */
+    uint32_t n_ctx;   /* tokens of all sequences together */
+    int n_threads;    /* 0: cores - 2, at least 1 */
+    int n_gpu_layers; /* -1: all */
+    bool verbose;     /* llama.cpp's own reports go to the log */
+    size_t sequences; /* running at once, 1..64, 0: 4 */
 };
 
 /*

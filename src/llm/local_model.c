@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/compiler.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -129,8 +130,7 @@ static enum mc_status check_vocabulary(const struct mc_local_model *model, struc
     if (model->token_count <= 0 || llama_vocab_type(model->vocab) == LLAMA_VOCAB_TYPE_NONE)
         return mc_fail_field(err, MC_CONFIG, FIELD, "'%s' has no vocabulary; name a language model",
                              model->path);
-    if (llama_vocab_get_add_bos(model->vocab) &&
-        llama_vocab_bos(model->vocab) == LLAMA_TOKEN_NULL)
+    if (llama_vocab_get_add_bos(model->vocab) && llama_vocab_bos(model->vocab) == LLAMA_TOKEN_NULL)
         return mc_fail_field(err, MC_CONFIG, FIELD,
                              "'%s' begins texts with a token that it has not; name another model",
                              model->path);
