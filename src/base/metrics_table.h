@@ -21,6 +21,8 @@
     X(ENRICHMENT_RETRY, "mindcore_enrichment_retries_total", "",                                   \
       "Jobs put back for another attempt")                                                         \
     X(ENRICHMENT_DEAD, "mindcore_enrichment_dead_total", "", "Jobs given up after max_attempts")   \
+    X(ENRICHMENT_REUSED, "mindcore_enrichment_reused_total", "",                                   \
+      "Messages that got the answer of another with the same text")                                \
     X(COMMITS, "mindcore_store_commits_total", "", "Write transactions committed")                 \
     X(COMMIT_MEMBERS, "mindcore_store_commit_requests_total", "",                                  \
       "Write requests that those transactions carried")

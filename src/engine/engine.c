@@ -22,9 +22,9 @@ static void on_foreign_change(void *context)
     struct mc_engine *engine = context;
     engine->cache->ops->doubt(engine->cache);
     atomic_store(&engine->agents_stale, true);
-    struct mc_pool *pool = atomic_load(&engine->pool);
-    if (pool)
-        mc_pool_wake(pool);
+    struct mc_enricher *enricher = atomic_load(&engine->enricher);
+    if (enricher)
+        mc_enricher_wake_all(enricher);
 }
 
 /* A worker committed a message's enrichment, and what was learned from it. */
@@ -181,21 +181,25 @@ static mc_learn_fn learn_hook(const struct mc_agents_options *agents)
     return agents->mode == MC_SHARING_ISOLATED ? learn_isolated : learn_public;
 }
 
-static enum mc_status start_pool(struct mc_engine *engine, struct mc_error *err)
+static enum mc_status start_enricher(struct mc_engine *engine, struct mc_error *err)
 {
-    struct mc_pool_options options = engine->settings.pool;
-    options.store = engine->store;
-    options.metrics = engine->metrics;
-    options.vocabulary = engine->vocabulary;
-    options.trivial = engine->trivial;
-    options.learn = learn_hook(&engine->settings.agents);
-    options.enriched = on_enriched;
-    options.died = on_died;
-    options.context = engine;
-    struct mc_pool *pool = NULL;
-    enum mc_status status = mc_pool_start(&options, &pool, err);
+    struct mc_enricher_options options = {
+        .pool = engine->settings.pool,
+        .vocabulary = engine->vocabulary,
+        .trivial = engine->trivial,
+        .learn = learn_hook(&engine->settings.agents),
+        .llm = engine->llm,
+        .fallback_builtin = engine->settings.provider_auto,
+    };
+    options.pool.store = engine->store;
+    options.pool.metrics = engine->metrics;
+    options.pool.enriched = on_enriched;
+    options.pool.died = on_died;
+    options.pool.context = engine;
+    struct mc_enricher *enricher = NULL;
+    enum mc_status status = mc_enricher_start(&options, &enricher, err);
     if (!status)
-        atomic_store(&engine->pool, pool);
+        atomic_store(&engine->enricher, enricher);
     return status;
 }
 
@@ -231,7 +235,7 @@ static enum mc_status open_parts(struct mc_engine *engine, struct mc_error *err)
     if (status)
         return status;
     prepare_retrieval(engine);
-    status = start_pool(engine, err);
+    status = start_enricher(engine, err);
     return status ? status : start_schedule(engine, err);
 }
 
@@ -260,14 +264,14 @@ void mc_engine_close(struct mc_engine *engine)
 {
     if (!engine)
         return;
-    struct mc_pool *pool = atomic_load(&engine->pool);
+    struct mc_enricher *enricher = atomic_load(&engine->enricher);
     mc_schedule_stop(engine->schedule);
-    mc_pool_stop(pool);
+    mc_enricher_stop(enricher);
     mc_preferences_close(engine->preferences);
     mc_agents_close(engine->agents);
     if (engine->store)
-        engine->store->ops->close(engine->store); /* its watcher may wake the pool until here */
-    mc_pool_free(pool);
+        engine->store->ops->close(engine->store); /* its watcher may wake the workers until here */
+    mc_enricher_free(enricher);
     if (engine->cache)
         engine->cache->ops->close(engine->cache);
     mc_trivial_free(engine->trivial);
@@ -286,12 +290,12 @@ enum mc_status mc_engine_drain(struct mc_engine *engine, int64_t timeout_ms, str
 {
     bool bounded = timeout_ms >= 0 && timeout_ms <= DRAIN_MAX_MS;
     int64_t deadline = bounded ? mc_time_monotonic_us() + timeout_ms * MC_US_PER_MS : INT64_MAX;
-    return mc_pool_drain(engine->pool, deadline, err);
+    return mc_enricher_drain(engine->enricher, deadline, err);
 }
 
 void mc_engine_pause(struct mc_engine *engine, bool paused)
 {
-    mc_pool_pause(engine->pool, paused);
+    mc_enricher_pause(engine->enricher, paused);
 }
 
 int mc_engine_worker_count(const struct mc_engine *engine)

@@ -12,7 +12,7 @@
 #include "context/context.h"
 #include "engine/schedule.h"
 #include "engine/settings.h"
-#include "enrich/pool.h"
+#include "enrich/enricher.h"
 #include "memory/agents.h"
 #include "memory/preferences.h"
 
@@ -34,7 +34,8 @@ struct mc_engine {
     struct mc_cache *cache;
     struct mc_agents *agents;
     struct mc_preferences *preferences;
-    _Atomic(struct mc_pool *) pool;
+    struct mc_llm *llm; /* NULL: none */
+    _Atomic(struct mc_enricher *) enricher;
     struct mc_schedule *schedule;   /* of tier migration; NULL when retention.schedule is off */
     struct mc_retrieval retrieval;  /* borrows from the above */
     int64_t opened_us;              /* monotonic */

@@ -159,7 +159,7 @@ static enum mc_status store_all(struct ingest *ingest, struct mc_message_list *s
     if (created && ingest->put_count >= LARGE_BATCH)
         engine->cache->ops->doubt(engine->cache);
     if (created)
-        mc_pool_wake(engine->pool);
+        mc_enricher_wake(engine->enricher);
     int64_t each_us = (mc_time_monotonic_us() - started_us) / (int64_t)ingest->put_count;
     for (size_t i = 0; i < ingest->put_count; i++)
         mc_metrics_observe_us(engine->metrics, MC_TIME_INGEST, each_us);

@@ -68,7 +68,7 @@ enum mc_status mc_queue_retry(struct mc_engine *engine, mc_str message_id, uint6
     if (status)
         return status;
     engine->cache->ops->doubt(engine->cache); /* their messages are pending again */
-    mc_pool_wake(engine->pool);
+    mc_enricher_wake(engine->enricher);
     return MC_OK;
 }
 

@@ -280,6 +280,7 @@ static enum mc_status read_all(struct mc_settings *settings, const struct mc_con
         return mc_fail_field(err, MC_UNSUPPORTED, "llm.provider",
                              "llm.provider %s is not part of this build; use auto or builtin",
                              provider);
+    settings->provider_auto = !provider || strcmp(provider, "auto") == 0;
     warn_of_models(config);
     warn_of_idle(config);
     enum mc_status status = read_store(settings, config, err);

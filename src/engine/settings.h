@@ -18,6 +18,7 @@ struct mc_settings {
     bool cache_persistent;
     struct mc_cache_options cache;
     struct mc_pool_options pool;
+    bool provider_auto; /* llm.provider: where no model answers, the built-in enricher does */
     struct mc_agents_options agents;
     struct mc_preferences_options preferences;
     struct mc_tiers_options tiers;

@@ -66,7 +66,7 @@ void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot)
 {
     struct mc_snapshot s = {.now_us = mc_time_now_us()};
     s.store_status = engine->store->ops->queue(engine->store, s.now_us, &s.queue, &s.store_error);
-    mc_pool_read(engine->pool, &s.pool);
+    mc_enricher_read(engine->enricher, &s.pool);
     engine->cache->ops->stats(engine->cache, &s.cache);
     count_cache_errors(engine, s.cache.errors);
     s.cache_failing = is_recent(atomic_load(&engine->cache_error_us));
@@ -143,7 +143,7 @@ int mc_snapshot_issues(const struct mc_engine *engine, const struct mc_snapshot 
         issue(context, text);
         count++;
     }
-    if (s->pool.longest_busy_us > engine->settings.pool.lease_us) {
+    if (s->pool.overdue) {
         snprintf(text, sizeof(text),
                  "a worker has been at one batch for %.0f s, longer than its lease",
                  (double)s->pool.longest_busy_us / 1e6);

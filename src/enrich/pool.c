@@ -12,7 +12,7 @@
 #include "base/str.h"
 #include "base/thread.h"
 #include "base/time.h"
-#include "enrich/first_stage.h"
+#include "enrich/settle.h"
 
 /*
  * DESIGN. The store is the queue; the pool holds no jobs of its own, so nothing is lost with it.
@@ -45,6 +45,7 @@ struct worker {
     bool unreleased;            /* jobs may still be leased after a failure of the store */
     char lease[40];             /* unique to this worker of this process */
     _Atomic int64_t busy_since; /* monotonic, 0 when idle */
+    _Atomic int64_t leased_at;  /* monotonic: when the batch in hand was claimed or renewed */
     unsigned jitter;            /* state of the back-off's random numbers */
     struct mc_arena arena;      /* of the batch in hand */
 };
@@ -67,9 +68,6 @@ struct mc_pool {
     char last_error[256];
 };
 
-static const enum mc_histogram STAGE_TIME[] = {MC_TIME_ENRICH_BUILTIN, MC_TIME_ENRICH_TRIVIAL};
-static const enum mc_counter STAGE_COUNT[] = {MC_COUNT_ENRICHED_BUILTIN, MC_COUNT_ENRICHED_TRIVIAL};
-
 static void note_error(struct mc_pool *pool, const struct mc_error *error, bool of_store)
 {
     mc_log(MC_LOG_ERROR, "enrich", "%s", error->message);
@@ -85,193 +83,72 @@ static void note_error(struct mc_pool *pool, const struct mc_error *error, bool 
 
 /* ---- One batch ---- */
 
-struct batch {
-    const struct mc_job *jobs;
-    struct mc_enrichment_result *results;
-    struct mc_completion *completions;
-    size_t count;
-    int64_t started_us; /* monotonic */
-};
-
-/* Exponential with full jitter in its upper half: between half and all of min * 2^(attempt - 1). */
-static int64_t back_off_us(struct worker *worker, int attempts)
+static void note_attempt(void *context, const struct mc_error *error)
 {
-    const struct mc_pool_options *options = &worker->pool->options;
-    int64_t wait = options->retry_min_us;
-    for (int i = 1; i < attempts && wait < options->retry_max_us; i++)
-        wait *= 2;
-    if (wait > options->retry_max_us)
-        wait = options->retry_max_us;
-    return wait / 2 + (int64_t)((double)(wait / 2) * rand_r(&worker->jitter) / RAND_MAX);
+    note_error(context, error, false);
 }
 
-/* The attempt at one job failed: it waits for another, or is dead. */
-static enum mc_status fail_job(struct worker *worker, const struct mc_job *job, mc_str reason,
-                               struct mc_error *err)
+/* mc_work's keep: the lease is renewed every third of its time. */
+static bool keep_lease(void *context)
 {
+    struct worker *worker = context;
     struct mc_pool *pool = worker->pool;
-    bool dead = job->attempts >= pool->options.max_attempts;
-    struct mc_failure failure = {.row = job->record->row, .error = reason};
-    if (dead) {
-        struct mc_metadata metadata;
-        struct mc_error ignored; /* metadata that cannot be read may be why the job failed */
-        if (mc_metadata_parse(job->record->m.metadata, &worker->arena, &metadata, &ignored))
-            mc_metadata_init(&metadata);
-        metadata.enrichment_failed = true;
-        metadata.enrichment_error = reason;
-        struct mc_buf json;
-        mc_buf_init(&json, BATCH_ARENA_MAX);
-        mc_metadata_write(&metadata, &json);
-        failure.metadata = mc_arena_copy(&worker->arena, mc_buf_str(&json));
-        bool failed = json.failed || !failure.metadata.data;
-        mc_buf_fini(&json);
-        if (failed)
-            return mc_fail_memory(err);
-    } else {
-        failure.retry_at_us = mc_time_now_us() + back_off_us(worker, job->attempts);
-    }
-    enum mc_status status = pool->options.store->ops->fail(
-        pool->options.store, mc_str_of(worker->lease), &failure, 1, err);
-    if (status)
-        return status;
-    mc_metrics_add(pool->options.metrics,
-                   dead ? MC_COUNT_ENRICHMENT_DEAD : MC_COUNT_ENRICHMENT_RETRY, 1);
-    if (dead && pool->options.died)
-        pool->options.died(pool->options.context, &job->record->m);
-    return MC_OK;
-}
-
-static void announce(struct worker *worker, const struct mc_job *job,
-                     const struct mc_enrichment_result *result,
-                     const struct mc_completion *completion)
-{
-    struct mc_message fields = job->record->m;
-    fields.metadata = result->json;
-    fields.importance = result->metadata.importance;
-    fields.enrichment_state = MC_ENRICHMENT_ENRICHED;
-    struct mc_record *record = NULL;
-    struct mc_error error;
-    if (mc_record_new(&fields, job->record->row, MC_STR_NONE, &record, &error)) {
-        note_error(worker->pool, &error, false);
-        return;
-    }
-    const struct mc_pool_options *options = &worker->pool->options;
-    options->enriched(options->context, record, &result->metadata, completion->thread_version);
-    mc_record_unref(record);
-}
-
-/* Completes what was enriched, in one transaction, and tells of each that was applied. */
-static enum mc_status complete_batch(struct worker *worker, const struct batch *batch,
-                                     struct mc_error *err)
-{
-    struct mc_pool *pool = worker->pool;
+    mc_mutex_lock(&pool->mutex);
+    bool stopping = pool->stopping;
+    mc_mutex_unlock(&pool->mutex);
+    int64_t now = mc_time_monotonic_us(), lease_us = pool->options.lease_us;
+    if (stopping)
+        return false;
+    if (now - atomic_load(&worker->leased_at) < lease_us / 3)
+        return true;
     struct mc_store *store = pool->options.store;
-    enum mc_status status = store->ops->complete(store, mc_str_of(worker->lease),
-                                                 batch->completions, batch->count, err);
-    if (status)
-        return status;
-    int64_t each_us =
-        (mc_time_monotonic_us() - batch->started_us) / (int64_t)(batch->count ? batch->count : 1);
-    for (size_t i = 0; i < batch->count; i++) {
-        if (!batch->completions[i].applied)
-            continue;
-        bool trivial = batch->results[i].trivial;
-        mc_metrics_add(pool->options.metrics, STAGE_COUNT[trivial], 1);
-        mc_metrics_observe_us(pool->options.metrics, STAGE_TIME[trivial], each_us);
-        announce(worker, &batch->jobs[i], &batch->results[i], &batch->completions[i]);
-    }
-    return MC_OK;
-}
-
-/* A failure that passes by itself, or that says nothing about the one message. */
-static bool of_store(enum mc_status status)
-{
-    return status == MC_BUSY || status == MC_DISK_FULL || status == MC_IO ||
-           status == MC_UNAVAILABLE || status == MC_TIMEOUT || status == MC_NO_MEMORY;
-}
-
-/* When the batch as a whole is refused, each job stands for itself, so that one cannot block
- * others. */
-static enum mc_status complete_each(struct worker *worker, const struct batch *batch,
-                                    struct mc_error *err)
-{
-    for (size_t i = 0; i < batch->count; i++) {
-        struct batch one = {&batch->jobs[i], &batch->results[i], &batch->completions[i], 1,
-                            batch->started_us};
-        struct mc_error reason;
-        enum mc_status status = complete_batch(worker, &one, &reason);
-        if (!status)
-            continue;
-        if (of_store(status)) {
-            if (err)
-                *err = reason;
-            return status;
-        }
-        note_error(worker->pool, &reason, false);
-        status = fail_job(worker, &batch->jobs[i], mc_str_of(reason.message), err);
-        if (status)
-            return status;
-    }
-    return MC_OK;
-}
-
-/* What becomes of one job when its batch is committed; everything in the worker's arena. */
-static enum mc_status enrich_one(struct worker *worker, const struct mc_job *job,
-                                 struct mc_enrichment_result *result,
-                                 struct mc_completion *completion, struct mc_error *err)
-{
-    const struct mc_pool_options *options = &worker->pool->options;
-    const struct mc_message *message = &job->record->m;
+    struct mc_error error;
     enum mc_status status =
-        mc_first_stage(options->vocabulary, options->trivial, message, &worker->arena, result, err);
-    struct mc_signal *signals = NULL;
-    size_t signal_count = 0;
+        store->ops->renew(store, mc_str_of(worker->lease), mc_time_now_us() + lease_us, &error);
     if (!status)
-        status = options->learn(message, &result->metadata, &worker->arena, &signals, &signal_count,
-                                err);
-    if (status)
-        return status;
-    *completion = (struct mc_completion){
-        .row = job->record->row,
-        .user_id = message->user_id,
-        .metadata = result->json,
-        .terms = result->terms,
-        .importance = result->metadata.importance,
-        .state = MC_ENRICHMENT_ENRICHED,
-        .signals = signals,
-        .signal_count = signal_count,
-    };
-    return MC_OK;
+        atomic_store(&worker->leased_at, now);
+    else if (status != MC_NOT_FOUND) /* tried again at the next call */
+        mc_log(MC_LOG_WARNING, "enrich", "a lease was not renewed: %s", error.message);
+    return status != MC_NOT_FOUND;
 }
 
-/* Enriches and completes the jobs; a job that fails is put back or buried and the others go on. */
+static struct mc_settler settler_of(struct worker *worker)
+{
+    return (struct mc_settler){
+        .options = &worker->pool->options,
+        .lease = mc_str_of(worker->lease),
+        .arena = &worker->arena,
+        .jitter = &worker->jitter,
+        .claimed_us = atomic_load(&worker->busy_since),
+        .note = note_attempt,
+        .context = worker->pool,
+    };
+}
+
+/* Hands the jobs to the stage and writes what becomes of them. */
 static enum mc_status process(struct worker *worker, const struct mc_job *jobs, size_t count,
                               struct mc_error *err)
 {
     if (count == 0)
         return MC_OK;
-    mc_arena_reset(&worker->arena);
-    struct mc_job *good = mc_arena_array(&worker->arena, count, sizeof(*good));
-    struct mc_enrichment_result *results = mc_arena_array(&worker->arena, count, sizeof(*results));
-    struct mc_completion *completions = mc_arena_array(&worker->arena, count, sizeof(*completions));
-    if (!good || !results || !completions)
+    const struct mc_pool_options *options = &worker->pool->options;
+    struct mc_work work = {
+        .jobs = jobs,
+        .outcomes = mc_arena_array(&worker->arena, count, sizeof(*work.outcomes)),
+        .count = count,
+        .arena = &worker->arena,
+        .keep = keep_lease,
+        .keep_context = worker,
+    };
+    if (!work.outcomes)
         return mc_fail_memory(err);
-    struct batch batch = {good, results, completions, 0, mc_time_monotonic_us()};
-    for (size_t i = 0; i < count; i++) {
-        struct mc_error reason;
-        enum mc_status status =
-            enrich_one(worker, &jobs[i], &results[batch.count], &completions[batch.count], &reason);
-        if (!status) {
-            good[batch.count++] = jobs[i];
-            continue;
-        }
-        note_error(worker->pool, &reason, false);
-        status = fail_job(worker, &jobs[i], mc_str_of(reason.message), err);
-        if (status)
-            return status;
-    }
-    enum mc_status status = complete_batch(worker, &batch, err);
-    return status && !of_store(status) ? complete_each(worker, &batch, err) : status;
+    enum mc_status status = options->handle(options->handler, &work, err);
+    struct mc_settler settler = settler_of(worker);
+    if (!status)
+        status = mc_settle(&settler, jobs, work.outcomes, count, err);
+    if (options->settled)
+        options->settled(options->handler, &work);
+    return status;
 }
 
 /* A job whose process ended in every attempt is dead without another. */
@@ -282,14 +159,14 @@ static bool exhausted(const struct mc_pool *pool, const struct mc_jobs *jobs)
 
 static enum mc_status give_up(struct worker *worker, const struct mc_job *job, struct mc_error *err)
 {
-    mc_arena_reset(&worker->arena);
-    char reason[128];
-    snprintf(
-        reason, sizeof(reason),
+    struct mc_outcome outcome = {.verdict = MC_JOB_FAILED};
+    mc_fail(
+        &outcome.error, MC_INTERNAL,
         "given up after %d attempts that neither succeeded nor failed: the process ended or the "
         "lease ran out each time",
         worker->pool->options.max_attempts);
-    return fail_job(worker, job, mc_str_of(reason), err);
+    struct mc_settler settler = settler_of(worker);
+    return mc_settle(&settler, job, &outcome, 1, err);
 }
 
 static enum mc_status release(struct worker *worker, struct mc_error *err)
@@ -302,8 +179,10 @@ static enum mc_status claim_and_process(struct worker *worker, size_t *found, st
 {
     const struct mc_pool_options *options = &worker->pool->options;
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    mc_arena_reset(&worker->arena);
+    atomic_store(&worker->leased_at, mc_time_monotonic_us());
     enum mc_status status = options->store->ops->claim(
-        options->store, mc_str_of(worker->lease), MC_STAGE_FIRST, mc_time_now_us(),
+        options->store, mc_str_of(worker->lease), options->stage, mc_time_now_us(),
         options->lease_us, options->claim_batch, &jobs, err);
     if (status)
         return status;
@@ -348,9 +227,10 @@ static int64_t next_look_us(struct worker *worker)
     struct mc_store *store = worker->pool->options.store;
     if (store->ops->queue(store, now, &stats, &ignored))
         return monotonic + STORE_RETRY_US;
-    if (stats.ready + stats.leased == 0)
+    const struct mc_stage_stats *stage = &stats.stage[worker->pool->options.stage];
+    if (stage->ready + stage->leased == 0)
         forget_errors(worker->pool);
-    int64_t due_us = stats.stage[MC_STAGE_FIRST].next_due_us;
+    int64_t due_us = stage->next_due_us;
     int64_t wait = due_us ? due_us - now : SLEEP_MAX_US;
     if (wait < 0)
         wait = 0;
@@ -483,7 +363,6 @@ enum mc_status mc_pool_start(const struct mc_pool_options *options, struct mc_po
         mc_pool_free(made);
         return status;
     }
-    mc_metrics_set(options->metrics, MC_GAUGE_WORKER_POOL_SIZE, options->workers);
     *pool = made;
     return MC_OK;
 }
@@ -549,7 +428,8 @@ static enum mc_status drain_once(struct mc_pool *pool, int64_t deadline_us, bool
     enum mc_status status = store->ops->queue(store, mc_time_now_us(), &stats, err);
     if (status)
         return status;
-    *left = stats.ready + stats.leased;
+    const struct mc_stage_stats *stage = &stats.stage[pool->options.stage];
+    *left = stage->ready + stage->leased;
     int64_t look = mc_time_monotonic_us() + DRAIN_LOOK_US;
     mc_mutex_lock(&pool->mutex);
     *done = pool->busy == 0 && *left == 0;
@@ -593,8 +473,14 @@ void mc_pool_read(struct mc_pool *pool, struct mc_pool_state *state)
     memcpy(state->last_error, pool->last_error, sizeof(state->last_error));
     for (int i = 0; i < pool->options.workers; i++) {
         int64_t since = atomic_load(&pool->workers[i].busy_since);
-        if (since && now - since > state->longest_busy_us)
+        if (!since)
+            continue;
+        if (now - since > state->longest_busy_us)
             state->longest_busy_us = now - since;
+        int64_t leased_at = atomic_load(&pool->workers[i].leased_at);
+        /* What it waited for before it claimed is no part of the lease. */
+        if (now - (leased_at > since ? leased_at : since) > pool->options.lease_us)
+            state->overdue = true;
     }
     mc_mutex_unlock(&pool->mutex);
 }

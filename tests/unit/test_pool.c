@@ -11,7 +11,7 @@
 #include "base/compiler.h"
 #include "base/metrics.h"
 #include "base/str.h"
-#include "enrich/pool.h"
+#include "enrich/first_stage.h"
 #include "memory/preferences.h"
 #include "support/fault_store.h"
 #include "support/scratch.h"
@@ -32,6 +32,7 @@ struct fixture {
     struct mc_metrics *metrics;
     struct mc_vocabulary *vocabulary;
     struct mc_trivial_detector *trivial;
+    struct mc_first_stage_options first;
     struct mc_pool *pool;
     pthread_mutex_t mutex; /* guards what follows */
     struct told told[TOLD_MAX];
@@ -91,6 +92,8 @@ static void set_up(struct fixture *f)
     if (!f->store || !f->metrics || mc_vocabulary_new(&f->vocabulary, &err) ||
         mc_trivial_new(&f->trivial, MC_STR_NONE, &err))
         bail_out("no fixture: %s", err.message);
+    f->first = (struct mc_first_stage_options){
+        .vocabulary = f->vocabulary, .trivial = f->trivial, .learn = mc_signals_of};
 }
 
 static void stop(struct fixture *f)
@@ -120,11 +123,11 @@ static struct mc_pool_options options_of(struct fixture *f)
         .max_attempts = 3,
         .retry_min_us = 40 * MC_US_PER_MS,
         .retry_max_us = 60 * MC_US_PER_MS,
+        .stage = MC_STAGE_FIRST,
+        .handle = mc_first_stage_handle,
+        .handler = &f->first,
         .store = f->store,
         .metrics = f->metrics,
-        .vocabulary = f->vocabulary,
-        .trivial = f->trivial,
-        .learn = mc_signals_of,
         .enriched = on_enriched,
         .died = on_died,
         .context = f,
@@ -259,7 +262,6 @@ static void test_earlier_process(void)
     int64_t sum;
     is_int(mc_metrics_observed(f.metrics, MC_TIME_ENRICH_TRIVIAL, &sum), 1, "one time observed");
     is_int(mc_metrics_observed(f.metrics, MC_TIME_ENRICH_BUILTIN, &sum), 2, "and two others");
-    is_double(mc_metrics_gauge(f.metrics, MC_GAUGE_WORKER_POOL_SIZE), 1, 0, "one worker");
     struct mc_queue_stats queue = scratch_queue(f.inner);
     is_int(queue.ready + queue.leased + queue.dead, 0, "the queue is empty");
     is_status(drain(f.pool, 0, &err), MC_OK, &err, "an empty queue is drained at once");
