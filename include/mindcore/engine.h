@@ -26,6 +26,17 @@ struct mc_engine;
 MC_API MC_MUST_CHECK enum mc_status mc_engine_open(const struct mc_config *config,
                                                    struct mc_engine **engine, struct mc_error *err);
 
+/* How a program opens the engine that does one thing and ends. Zero: as a service does. */
+struct mc_open_options {
+    bool lazy_model;   /* a local model is loaded when it is first asked, not at the start */
+    bool leave_models; /* messages that wait for a model are left to others */
+};
+/* options may be NULL. */
+MC_API MC_MUST_CHECK enum mc_status mc_engine_open_with(const struct mc_config *config,
+                                                        const struct mc_open_options *options,
+                                                        struct mc_engine **engine,
+                                                        struct mc_error *err);
+
 /*
  * Stops the workers (each finishes or releases what it holds), closes everything and frees the handle.
  * No other call may be running. Accepts NULL.
@@ -44,7 +55,8 @@ MC_API void mc_engine_pause(struct mc_engine *engine, bool paused);
 
 /* Facts of the open engine. */
 MC_API int mc_engine_worker_count(const struct mc_engine *engine);
-MC_API const char *mc_engine_provider(const struct mc_engine *engine); /* "builtin", ... */
+/* The model that is asked first: "llama_cpp", "openai"; "builtin" when none is configured. */
+MC_API const char *mc_engine_provider(const struct mc_engine *engine);
 MC_API const char *mc_engine_backend(const struct mc_engine *engine);  /* "sqlite", ... */
 MC_API bool mc_engine_multi_agent(const struct mc_engine *engine);
 

@@ -72,9 +72,32 @@ MC_API MC_MUST_CHECK enum mc_status mc_engine_backup(struct mc_engine *engine, c
 MC_API MC_MUST_CHECK enum mc_status mc_engine_doctor(struct mc_engine *engine, bool *ok,
                                                      char **json, struct mc_error *err);
 
-/* {models: [{provider, state, model, ...}]}: what can enrich and why not the others. */
+/*
+ * {provider, models: [{provider, state, model, detail, calls, cost_usd, calls_today, ...}], enrichment, caps}:
+ * the models in the order in which they are asked, what is not configured and why not, and the rules that
+ * are built in. Asks no model.
+ */
 MC_API MC_MUST_CHECK enum mc_status mc_models_list(struct mc_engine *engine, char **json,
                                                    struct mc_error *err);
+/*
+ * Asks each configured model a small question, which is counted and costs what it costs; timeout_ms for each.
+ * {ok, checks: [{provider, model, ok, detail, advice, latency_ms}]}; *ok says the same, true when there is none.
+ */
+MC_API MC_MUST_CHECK enum mc_status mc_models_ask(struct mc_engine *engine, int64_t timeout_ms,
+                                                  bool *ok, char **json, struct mc_error *err);
+
+/* Days as RFC 3339 dates (UTC), both included. */
+struct mc_usage_query {
+    mc_str first_day; /* absent: 29 days before the last one */
+    mc_str last_day;  /* absent: today */
+};
+/*
+ * What models were asked, exact up to the call: {usage: [{day, operation, provider, model, calls, failures,
+ * tokens_in, tokens_cached, tokens_out, milliseconds, cost_usd}], total: {...}}. query may be NULL.
+ */
+MC_API MC_MUST_CHECK enum mc_status mc_usage(struct mc_engine *engine,
+                                             const struct mc_usage_query *query, char **json,
+                                             struct mc_error *err);
 
 #ifdef __cplusplus
 }

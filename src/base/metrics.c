@@ -42,10 +42,15 @@ struct row {
     const char *help;
 };
 #define X(name, prometheus, labels, help) {prometheus, labels, help},
-static const struct row counter_rows[] = {MC_COUNTER_MAP(X)};
+static const struct row counter_rows[] = {MC_COUNTER_MAP(X) MC_NANO_COUNTER_MAP(X)};
 static const struct row gauge_rows[] = {MC_GAUGE_MAP(X)};
 static const struct row histogram_rows[] = {MC_HISTOGRAM_MAP(X)};
 #undef X
+#define X(name, prometheus, labels, help) +1
+/* The first counter that counts billionths. */
+enum { FIRST_NANO = 0 MC_COUNTER_MAP(X) };
+#undef X
+#define NANO UINT64_C(1000000000)
 
 struct histogram {
     _Atomic uint64_t buckets[BOUNDS + 1]; /* the last one is above all bounds */
@@ -305,8 +310,12 @@ void mc_metrics_expose(const struct mc_metrics *metrics, struct mc_buf *out)
     for (size_t i = 0; i < MC_COUNTER_COUNT; i++) {
         expose_head(out, counter_rows, i, "counter");
         expose_name(out, counter_rows[i].name, counter_rows[i].labels);
-        mc_buf_printf(out, "%llu\n",
-                      (unsigned long long)mc_metrics_count(metrics, (enum mc_counter)i));
+        uint64_t count = mc_metrics_count(metrics, (enum mc_counter)i);
+        if (i < FIRST_NANO)
+            mc_buf_printf(out, "%llu\n", (unsigned long long)count);
+        else /* as a decimal fraction, which a double of many digits would not be */
+            mc_buf_printf(out, "%llu.%09llu\n", (unsigned long long)(count / NANO),
+                          (unsigned long long)(count % NANO));
     }
     for (size_t i = 0; i < MC_GAUGE_COUNT; i++) {
         expose_head(out, gauge_rows, i, "gauge");

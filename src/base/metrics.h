@@ -14,7 +14,7 @@
 
 enum mc_counter {
 #define X(name, prometheus, labels, help) MC_COUNT_##name,
-    MC_COUNTER_MAP(X)
+    MC_COUNTER_MAP(X) MC_NANO_COUNTER_MAP(X)
 #undef X
         MC_COUNTER_COUNT
 };
@@ -35,6 +35,7 @@ struct mc_metrics;
 struct mc_metrics *mc_metrics_new(void); /* NULL when out of memory */
 void mc_metrics_free(struct mc_metrics *metrics);
 
+/* Those of MC_NANO_COUNTER_MAP are counted, and read, in billionths of what they show. */
 void mc_metrics_add(struct mc_metrics *metrics, enum mc_counter counter, uint64_t value);
 void mc_metrics_set(struct mc_metrics *metrics, enum mc_gauge gauge, double value);
 void mc_metrics_observe_us(struct mc_metrics *metrics, enum mc_histogram histogram,

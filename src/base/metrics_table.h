@@ -18,6 +18,7 @@
     X(ERROR_CONTEXT, "mindcore_errors_total", "error_type=\"context\"", "")                        \
     X(ERROR_STORE, "mindcore_errors_total", "error_type=\"store\"", "")                            \
     X(ERROR_CACHE, "mindcore_errors_total", "error_type=\"cache\"", "")                            \
+    X(ERROR_LLM, "mindcore_errors_total", "error_type=\"llm\"", "")                                \
     X(ENRICHMENT_RETRY, "mindcore_enrichment_retries_total", "",                                   \
       "Jobs put back for another attempt")                                                         \
     X(ENRICHMENT_DEAD, "mindcore_enrichment_dead_total", "", "Jobs given up after max_attempts")   \
@@ -25,7 +26,40 @@
       "Messages that got the answer of another with the same text")                                \
     X(COMMITS, "mindcore_store_commits_total", "", "Write transactions committed")                 \
     X(COMMIT_MEMBERS, "mindcore_store_commit_requests_total", "",                                  \
-      "Write requests that those transactions carried")
+      "Write requests that those transactions carried")                                            \
+    X(LLM_LLAMA_ENRICH, "mindcore_llm_calls_total", "provider=\"llama_cpp\",operation=\"enrich\"", \
+      "Requests to models, by what they were for")                                                 \
+    X(LLM_LLAMA_CONTEXT, "mindcore_llm_calls_total",                                               \
+      "provider=\"llama_cpp\",operation=\"context\"", "")                                          \
+    X(LLM_LLAMA_SUMMARY, "mindcore_llm_calls_total",                                               \
+      "provider=\"llama_cpp\",operation=\"summary\"", "")                                          \
+    X(LLM_LLAMA_CHECK, "mindcore_llm_calls_total", "provider=\"llama_cpp\",operation=\"check\"",   \
+      "")                                                                                          \
+    X(LLM_OPENAI_ENRICH, "mindcore_llm_calls_total", "provider=\"openai\",operation=\"enrich\"",   \
+      "")                                                                                          \
+    X(LLM_OPENAI_CONTEXT, "mindcore_llm_calls_total", "provider=\"openai\",operation=\"context\"", \
+      "")                                                                                          \
+    X(LLM_OPENAI_SUMMARY, "mindcore_llm_calls_total", "provider=\"openai\",operation=\"summary\"", \
+      "")                                                                                          \
+    X(LLM_OPENAI_CHECK, "mindcore_llm_calls_total", "provider=\"openai\",operation=\"check\"", "") \
+    X(LLM_LLAMA_FAILURES, "mindcore_llm_call_failures_total", "provider=\"llama_cpp\"",            \
+      "Requests to models that failed")                                                            \
+    X(LLM_OPENAI_FAILURES, "mindcore_llm_call_failures_total", "provider=\"openai\"", "")          \
+    X(LLM_LLAMA_IN, "mindcore_llm_tokens_total", "provider=\"llama_cpp\",direction=\"in\"",        \
+      "Tokens that models read (in, of these cached) and wrote (out)")                             \
+    X(LLM_LLAMA_OUT, "mindcore_llm_tokens_total", "provider=\"llama_cpp\",direction=\"out\"", "")  \
+    X(LLM_LLAMA_CACHED, "mindcore_llm_tokens_total",                                               \
+      "provider=\"llama_cpp\",direction=\"cached\"", "")                                           \
+    X(LLM_OPENAI_IN, "mindcore_llm_tokens_total", "provider=\"openai\",direction=\"in\"", "")      \
+    X(LLM_OPENAI_OUT, "mindcore_llm_tokens_total", "provider=\"openai\",direction=\"out\"", "")    \
+    X(LLM_OPENAI_CACHED, "mindcore_llm_tokens_total", "provider=\"openai\",direction=\"cached\"",  \
+      "")
+
+/* Counters of fractions: counted in billionths, so that a sum of many small ones is exact. */
+#define MC_NANO_COUNTER_MAP(X)                                                                     \
+    X(LLM_LLAMA_COST, "mindcore_llm_cost_usd_total", "provider=\"llama_cpp\"",                     \
+      "Cost of requests to models, as far as llm.openai.prices tells")                             \
+    X(LLM_OPENAI_COST, "mindcore_llm_cost_usd_total", "provider=\"openai\"", "")
 
 #define MC_GAUGE_MAP(X)                                                                            \
     X(QUEUE_DEPTH, "mindcore_enrichment_queue_depth", "", "Jobs ready or running")                 \
@@ -37,7 +71,10 @@
     X(CACHE_SIZE, "mindcore_cache_size_bytes", "", "Bytes held by the cache")                      \
     X(CACHE_THREADS, "mindcore_cache_threads", "", "Threads held by the cache")                    \
     X(STORE_SIZE, "mindcore_store_size_bytes", "", "Size of the database")                         \
-    X(UPTIME, "mindcore_uptime_seconds", "", "Time since the engine was opened")
+    X(UPTIME, "mindcore_uptime_seconds", "", "Time since the engine was opened")                   \
+    X(LLM_LLAMA_OPEN, "mindcore_llm_circuit_open", "provider=\"llama_cpp\"",                       \
+      "1 while a model that failed again and again is left alone")                                 \
+    X(LLM_OPENAI_OPEN, "mindcore_llm_circuit_open", "provider=\"openai\"", "")
 
 #define MC_HISTOGRAM_MAP(X)                                                                        \
     X(INGEST, "mindcore_ingestion_duration_seconds", "", "Time to store a message durably")        \
@@ -46,6 +83,9 @@
     X(ENRICH_BUILTIN, "mindcore_enrichment_duration_seconds", "method=\"builtin\"", "")            \
     X(ENRICH_LLM, "mindcore_enrichment_duration_seconds", "method=\"llm\"", "")                    \
     X(CONTEXT, "mindcore_context_retrieval_duration_seconds", "", "Time to assemble a context")    \
-    X(SEARCH, "mindcore_search_duration_seconds", "", "Time of a search")
+    X(SEARCH, "mindcore_search_duration_seconds", "", "Time of a search")                          \
+    X(LLM_LLAMA, "mindcore_llm_call_duration_seconds", "provider=\"llama_cpp\"",                   \
+      "Time that a model took over a call")                                                        \
+    X(LLM_OPENAI, "mindcore_llm_call_duration_seconds", "provider=\"openai\"", "")
 
 #endif

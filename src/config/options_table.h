@@ -72,6 +72,8 @@
       "attempts", "Failed attempts after which a job is set aside for inspection.")                \
     X("enrichment.batch", "MINDCORE_ENRICHMENT_BATCH", INTEGER, "8", "1..16", "messages",          \
       "Messages that go to a remote model in one call.")                                           \
+    X("enrichment.in_flight", "MINDCORE_ENRICHMENT_IN_FLIGHT", INTEGER, "2", "1..16", "requests",  \
+      "Requests to a remote model that each worker has under way at once.")                        \
     X("enrichment.retry_min", "MINDCORE_ENRICHMENT_RETRY_MIN", DURATION, "1", "1ms..1h", "s",      \
       "Wait before the second attempt; each further wait is twice as long.")                       \
     X("enrichment.retry_max", "MINDCORE_ENRICHMENT_RETRY_MAX", DURATION, "300", "1ms..1d", "s",    \
@@ -90,6 +92,8 @@
       "threads", "Processor threads of the local model; 0 for all cores but two, at least one.")   \
     X("llm.llama_cpp.n_gpu_layers", "MINDCORE_LLM_LLAMA_CPP_N_GPU_LAYERS", INTEGER, "0",           \
       "-1..1000", "layers", "Layers of the local model that run on the GPU; -1 for all.")          \
+    X("llm.llama_cpp.sequences", "MINDCORE_LLM_LLAMA_CPP_SEQUENCES", INTEGER, "4", "1..64",        \
+      "messages", "Messages that the local model answers at the same time.")                       \
     X("llm.llama_cpp.verbose", "MINDCORE_LLM_LLAMA_CPP_VERBOSE", BOOLEAN, "false", "true|false",   \
       "", "Whether llama.cpp reports what it does.")                                               \
     X("llm.openai.api_key", "OPENAI_API_KEY", SECRET, "", "", "",                                  \
@@ -102,8 +106,22 @@
       "How long one request may take, retries not counted.")                                       \
     X("llm.openai.max_retries", "MINDCORE_LLM_OPENAI_MAX_RETRIES", INTEGER, "3", "0..20",          \
       "retries", "Further tries of a request that failed for a passing reason.")                   \
+    X("llm.openai.ca_file", "MINDCORE_LLM_OPENAI_CA_FILE", PATH, "", "", "",                       \
+      "File of further certificates to trust, in PEM format, for a service with one of its own.")  \
     X("llm.openai.prices", "MINDCORE_LLM_OPENAI_PRICES", PRICES, "{}", "", "USD per 1M tokens",    \
-      "Price of each model, as {model: {input: 0.15, output: 0.60}}, for the reported cost.")
+      "Price of each model, as {model: {input: 0.15, output: 0.60}}, for the reported cost.")      \
+    X("llm.daily_cap_usd", "MINDCORE_LLM_DAILY_CAP_USD", NUMBER, "0", "0..1000000", "USD",         \
+      "Cost a day (UTC) from which remote models are not asked any more; 0 for no bound. It "      \
+      "needs llm.openai.prices.")                                                                  \
+    X("llm.daily_cap_calls", "MINDCORE_LLM_DAILY_CAP_CALLS", INTEGER, "0", "0..1000000000",        \
+      "calls",                                                                                     \
+      "Requests a day (UTC) after which remote models are not asked any more; 0 for no bound.")    \
+    X("llm.breaker_failures", "MINDCORE_LLM_BREAKER_FAILURES", INTEGER, "5", "1..1000",            \
+      "requests", "Failed requests in a row after which a model is left alone for a while.")       \
+    X("llm.breaker_cooldown", "MINDCORE_LLM_BREAKER_COOLDOWN", DURATION, "5", "1ms..1h", "s",      \
+      "How long it is left alone before one request tries it; doubled each time that fails.")      \
+    X("llm.breaker_cooldown_max", "MINDCORE_LLM_BREAKER_COOLDOWN_MAX", DURATION, "60", "1ms..1d",  \
+      "s", "Longest time that it is left alone.")
 
 #define MC_OPTION_MEMORY_MAP(X)                                                                    \
     X("context.mode", "MINDCORE_CONTEXT_MODE", CHOICE, "auto", "auto|fast|llm", "",                \
@@ -113,6 +131,8 @@
       "messages", "Messages in a context when the request does not say.")                          \
     X("context.max_tokens", "MINDCORE_CONTEXT_MAX_TOKENS", INTEGER, "8000", "1..1000000",          \
       "tokens", "Length of a context when the request does not say.")                              \
+    X("context.deadline", "MINDCORE_CONTEXT_DEADLINE", DURATION, "10", "10ms..10m", "s",           \
+      "How long a model may take over a context before it is assembled without.")                  \
     X("retention.short_term_days", "MINDCORE_RETENTION_SHORT_TERM_DAYS", INTEGER, "1", "0..36500", \
       "days", "Age at which a message leaves the short-term tier.")                                \
     X("retention.mid_term_days", "MINDCORE_RETENTION_MID_TERM_DAYS", INTEGER, "30", "0..36500",    \

@@ -189,7 +189,7 @@ static enum mc_status start_enricher(struct mc_engine *engine, struct mc_error *
         .trivial = engine->trivial,
         .learn = learn_hook(&engine->settings.agents),
         .llm = engine->llm,
-        .fallback_builtin = engine->settings.provider_auto,
+        .fallback_builtin = !engine->settings.models.explicit_provider,
     };
     options.pool.store = engine->store;
     options.pool.metrics = engine->metrics;
@@ -200,6 +200,22 @@ static enum mc_status start_enricher(struct mc_engine *engine, struct mc_error *
     enum mc_status status = mc_enricher_start(&options, &enricher, err);
     if (!status)
         atomic_store(&engine->enricher, enricher);
+    return status;
+}
+
+static enum mc_status open_models(struct mc_engine *engine, const struct mc_model_openers *openers,
+                                  struct mc_error *err)
+{
+    const struct mc_models_options options = {
+        .settings = &engine->settings.models,
+        .store = engine->store,
+        .metrics = engine->metrics,
+        .lazy = engine->opening.lazy_model,
+        .openers = openers,
+    };
+    enum mc_status status = mc_models_open(&options, &engine->models, err);
+    if (!status)
+        engine->llm = mc_models_llm(engine->models);
     return status;
 }
 
@@ -217,7 +233,8 @@ static void prepare_retrieval(struct mc_engine *engine)
     };
 }
 
-static enum mc_status open_parts(struct mc_engine *engine, struct mc_error *err)
+static enum mc_status open_parts(struct mc_engine *engine, const struct mc_model_openers *openers,
+                                 struct mc_error *err)
 {
     engine->metrics = mc_metrics_new();
     if (!engine->metrics)
@@ -232,6 +249,8 @@ static enum mc_status open_parts(struct mc_engine *engine, struct mc_error *err)
     if (!status)
         status = mc_preferences_open(engine->store, &engine->settings.preferences,
                                      &engine->preferences, err);
+    if (!status)
+        status = open_models(engine, openers, err);
     if (status)
         return status;
     prepare_retrieval(engine);
@@ -242,14 +261,31 @@ static enum mc_status open_parts(struct mc_engine *engine, struct mc_error *err)
 enum mc_status mc_engine_open(const struct mc_config *config, struct mc_engine **engine,
                               struct mc_error *err)
 {
+    return mc_engine_open_by(config, NULL, NULL, engine, err);
+}
+
+enum mc_status mc_engine_open_with(const struct mc_config *config,
+                                   const struct mc_open_options *options, struct mc_engine **engine,
+                                   struct mc_error *err)
+{
+    return mc_engine_open_by(config, options, NULL, engine, err);
+}
+
+enum mc_status mc_engine_open_by(const struct mc_config *config,
+                                 const struct mc_open_options *options,
+                                 const struct mc_model_openers *openers, struct mc_engine **engine,
+                                 struct mc_error *err)
+{
     struct mc_engine *made = calloc(1, sizeof(*made));
     if (!made)
         return mc_fail_memory(err);
     made->opened_us = mc_time_monotonic_us();
+    if (options)
+        made->opening = *options;
     mc_mutex_init(&made->ingest_failures.mutex);
     enum mc_status status = mc_settings_read(config, &made->settings, err);
     if (!status)
-        status = open_parts(made, err);
+        status = open_parts(made, openers, err);
     if (status) {
         mc_engine_close(made);
         return status;
@@ -269,6 +305,7 @@ void mc_engine_close(struct mc_engine *engine)
     mc_enricher_stop(enricher);
     mc_preferences_close(engine->preferences);
     mc_agents_close(engine->agents);
+    mc_models_close(engine->models); /* writes the ledger */
     if (engine->store)
         engine->store->ops->close(engine->store); /* its watcher may wake the workers until here */
     mc_enricher_free(enricher);
@@ -305,8 +342,7 @@ int mc_engine_worker_count(const struct mc_engine *engine)
 
 const char *mc_engine_provider(const struct mc_engine *engine)
 {
-    (void)engine; /* the only one of this build */
-    return "builtin";
+    return mc_models_provider(engine->models);
 }
 
 const char *mc_engine_backend(const struct mc_engine *engine)

@@ -10,6 +10,7 @@
 #include "base/metrics.h"
 #include "base/thread.h"
 #include "context/context.h"
+#include "engine/models.h"
 #include "engine/schedule.h"
 #include "engine/settings.h"
 #include "enrich/enricher.h"
@@ -32,9 +33,11 @@ struct mc_engine {
     struct mc_trivial_detector *trivial;
     struct mc_store *store;
     struct mc_cache *cache;
+    struct mc_open_options opening;
+    struct mc_models *models; /* NULL when none is configured */
+    struct mc_llm *llm;       /* their chain, borrowed; NULL like them */
     struct mc_agents *agents;
     struct mc_preferences *preferences;
-    struct mc_llm *llm; /* NULL: none */
     _Atomic(struct mc_enricher *) enricher;
     struct mc_schedule *schedule;   /* of tier migration; NULL when retention.schedule is off */
     struct mc_retrieval retrieval;  /* borrows from the above */
@@ -45,6 +48,12 @@ struct mc_engine {
     char *cache_trouble; /* why the cache is not on disk as configured; NULL when it is */
     struct mc_ingest_failures ingest_failures;
 };
+
+/* mc_engine_open_with, for tests that bring models of their own; openers NULL: the real ones. */
+MC_MUST_CHECK enum mc_status mc_engine_open_by(const struct mc_config *config,
+                                               const struct mc_open_options *options,
+                                               const struct mc_model_openers *openers,
+                                               struct mc_engine **engine, struct mc_error *err);
 
 /* The memory of one request: what is read and written while it is answered. */
 #define MC_REQUEST_ARENA_MAX ((size_t)64 << 20)

@@ -5,6 +5,7 @@
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "base/time.h"
 #include "engine/snapshot.h"
 
 /* Health is honest: it asks the store and the queue, not whether a port is open. */
@@ -48,6 +49,19 @@ static bool describe_cache(const struct mc_engine *engine, const struct mc_snaps
     return !engine->cache_trouble && !s->cache_failing;
 }
 
+/* A model in trouble, while something else takes its place, is told like a cache, and health stays green. */
+static void write_models(struct mc_json_writer *w, const struct mc_engine *engine,
+                         const struct mc_snapshot *s)
+{
+    char text[MC_CHAIN_MAX * 512] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < s->models.trouble && len < sizeof(text); i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", i ? "; " : "",
+                                s->models.issues[i]);
+    write_check(w, "models", s->models.trouble == 0,
+                s->models.trouble ? text : mc_engine_provider(engine));
+}
+
 enum mc_status mc_engine_health(struct mc_engine *engine, bool *healthy, char **json,
                                 struct mc_error *err)
 {
@@ -89,6 +103,7 @@ enum mc_status mc_engine_health(struct mc_engine *engine, bool *healthy, char **
     write_check(&w, "queue", !s.store_status, queue);
     bool cache_ok = describe_cache(engine, &s, cache, sizeof(cache));
     write_check(&w, "cache", cache_ok, cache);
+    write_models(&w, engine, &s);
     mc_json_end(&w, '}');
     mc_json_end(&w, '}');
     mc_buf_fini(&reasons.buf);
@@ -157,6 +172,23 @@ static void keep_issue(void *context, const char *text)
     snprintf(last->text, sizeof(last->text), "%s", text);
 }
 
+/* A model that is loaded first takes its time. */
+#define MODEL_CHECK_US (120 * MC_US_PER_SECOND)
+
+static void check_models(struct mc_engine *engine, struct doctor *doctor)
+{
+    struct mc_model_check checks[MC_CHAIN_MAX];
+    size_t count = mc_models_check(engine->models, MODEL_CHECK_US, checks, mc_countof(checks));
+    for (size_t i = 0; i < count; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "model %s", checks[i].provider);
+        report(doctor, name, checks[i].ok, checks[i].detail, checks[i].advice);
+    }
+    if (count == 0)
+        report(doctor, "models", true, "none is configured; the rules that are built in enrich",
+               "");
+}
+
 static void check_queue(struct mc_engine *engine, struct doctor *doctor)
 {
     struct mc_snapshot s;
@@ -197,6 +229,7 @@ enum mc_status mc_engine_doctor(struct mc_engine *engine, bool *ok, char **json,
            ping == MC_CORRUPT ? RESTORE : "check free space and permissions of the folder");
     check_data(engine, &doctor);
     check_queue(engine, &doctor);
+    check_models(engine, &doctor);
     mc_json_end(&doctor.w, ']');
     struct mc_json_writer w = mc_json_writer(&buf);
     mc_json_begin(&w, '{');

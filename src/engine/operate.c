@@ -198,31 +198,3 @@ enum mc_status mc_engine_status(struct mc_engine *engine, char **json, struct mc
     mc_json_end(w, '}');
     return mc_engine_result(&buf, json, err);
 }
-
-enum mc_status mc_models_list(struct mc_engine *engine, char **json, struct mc_error *err)
-{
-    static const struct {
-        const char *provider, *state, *detail;
-    } MODELS[] = {
-        {"builtin", "ready", "rules and word lists, no model"},
-        {"llama_cpp", "not in this build", "local models are served by a build with llama.cpp"},
-        {"openai", "not in this build", "cloud models are served by a build with an HTTP client"},
-    };
-    mc_auto(mc_buf_fini) struct mc_buf buf;
-    mc_buf_init(&buf, MC_RESULT_MAX);
-    struct mc_json_writer w = mc_json_writer(&buf);
-    mc_json_begin(&w, '{');
-    mc_json_member_text(&w, "provider", mc_engine_provider(engine));
-    mc_json_key(&w, "models");
-    mc_json_begin(&w, '[');
-    for (size_t i = 0; i < mc_countof(MODELS); i++) {
-        mc_json_begin(&w, '{');
-        mc_json_member_text(&w, "provider", MODELS[i].provider);
-        mc_json_member_text(&w, "state", MODELS[i].state);
-        mc_json_member_text(&w, "detail", MODELS[i].detail);
-        mc_json_end(&w, '}');
-    }
-    mc_json_end(&w, ']');
-    mc_json_end(&w, '}');
-    return mc_engine_result(&buf, json, err);
-}

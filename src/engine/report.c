@@ -9,8 +9,8 @@
 /* The dictionaries of docs/http.md, written from one snapshot each. */
 
 /*
- * What one call of a cloud model for enrichment costs, for the estimate of what trivial detection saves:
- * about 600 tokens in (instructions, vocabulary, message) and 120 out, at the list price of gpt-4o-mini of
+ * What one call of a cloud model for enrichment costs, for the estimate of what trivial detection saves, as
+ * long as none was measured: about 600 tokens in (instructions, vocabulary, message) and 120 out, at the list price of gpt-4o-mini of
  * 0.15 and 0.60 USD a million tokens.
  */
 #define COST_OF_A_CALL_USD ((600 * 0.15 + 120 * 0.60) / 1e6)
@@ -20,13 +20,14 @@ static void put_issue(void *context, const char *text)
     mc_json_put_text(context, text);
 }
 
-/* What is wrong, as a JSON array; the number of entries. */
+/* What is wrong, as a JSON array; the number of entries that make it unhealthy. */
 static int list_issues(const struct mc_engine *engine, const struct mc_snapshot *s,
                        struct mc_buf *array)
 {
     struct mc_json_writer w = mc_json_writer(array);
     mc_json_begin(&w, '[');
     int count = mc_snapshot_issues(engine, s, put_issue, &w);
+    mc_snapshot_warnings(s, put_issue, &w);
     mc_json_end(&w, ']');
     return count;
 }
@@ -37,9 +38,11 @@ static void write_issues(struct mc_json_writer *w, const struct mc_buf *array)
     mc_json_put_raw(w, mc_buf_str(array));
 }
 
-static void write_enrichment(struct mc_json_writer *w, const struct mc_snapshot *s)
+static void write_enrichment(struct mc_json_writer *w, const struct mc_engine *engine,
+                             const struct mc_snapshot *s)
 {
     uint64_t processed = mc_snapshot_processed(s);
+    double cost_usd = mc_models_enrich_cost(engine->models);
     mc_json_begin(w, '{');
     mc_json_member_integer(w, "processed_count", (int64_t)processed);
     mc_json_member_integer(w, "trivial_skip_count", (int64_t)s->trivial);
@@ -59,7 +62,8 @@ static void write_enrichment(struct mc_json_writer *w, const struct mc_snapshot 
     mc_json_member_integer(w, "llm_calls_saved", (int64_t)s->trivial);
     mc_json_member_fixed(w, "percentage",
                          processed ? 100.0 * (double)s->trivial / (double)processed : 0, 2);
-    mc_json_member_number(w, "estimated_cost_saved_usd", (double)s->trivial * COST_OF_A_CALL_USD);
+    mc_json_member_number(w, "estimated_cost_saved_usd",
+                          (double)s->trivial * (cost_usd > 0 ? cost_usd : COST_OF_A_CALL_USD));
     mc_json_end(w, '}');
     mc_json_end(w, '}');
 }
@@ -87,7 +91,7 @@ enum mc_status mc_workers_health(struct mc_engine *engine, char **json, struct m
     mc_json_key(w, "enrichment");
     mc_json_begin(w, '{');
     mc_json_member_boolean(w, "healthy", healthy);
-    const char *state = s.pool.busy > 0 ? "working" : "idle";
+    const char *state = s.models.trouble > 0 ? "degraded" : s.pool.busy > 0 ? "working" : "idle";
     mc_json_member_text(w, "status",
                         s.pool.alive == 0 ? "stopped"
                         : s.pool.paused   ? "paused"
@@ -96,7 +100,7 @@ enum mc_status mc_workers_health(struct mc_engine *engine, char **json, struct m
     mc_json_member_integer(w, "alive", s.pool.alive);
     mc_json_member_integer(w, "busy", s.pool.busy);
     mc_json_key(w, "metrics");
-    write_enrichment(w, &s);
+    write_enrichment(w, engine, &s);
     mc_json_end(w, '}');
     mc_json_end(w, '}');
     mc_json_end(w, '}');
@@ -110,7 +114,7 @@ enum mc_status mc_enrichment_metrics(struct mc_engine *engine, char **json, stru
     mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, MC_RESULT_MAX);
     struct mc_json_writer w = mc_json_writer(&buf);
-    write_enrichment(&w, &s);
+    write_enrichment(&w, engine, &s);
     return mc_engine_result(&buf, json, err);
 }
 
@@ -131,10 +135,10 @@ enum mc_status mc_metrics(struct mc_engine *engine, char **json, struct mc_error
     struct mc_snapshot s;
     mc_snapshot_take(engine, &s);
     const struct mc_metrics *m = engine->metrics;
-    uint64_t errors = s.errors + mc_metrics_count(m, MC_COUNT_ERROR_INGEST) +
-                      mc_metrics_count(m, MC_COUNT_ERROR_CONTEXT) +
-                      mc_metrics_count(m, MC_COUNT_ERROR_STORE) +
-                      mc_metrics_count(m, MC_COUNT_ERROR_CACHE);
+    uint64_t errors =
+        s.errors + mc_metrics_count(m, MC_COUNT_ERROR_INGEST) +
+        mc_metrics_count(m, MC_COUNT_ERROR_CONTEXT) + mc_metrics_count(m, MC_COUNT_ERROR_STORE) +
+        mc_metrics_count(m, MC_COUNT_ERROR_CACHE) + mc_metrics_count(m, MC_COUNT_ERROR_LLM);
     mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, MC_RESULT_MAX);
     struct mc_json_writer writer = mc_json_writer(&buf), *w = &writer;

@@ -216,21 +216,9 @@ static void read_memory(struct mc_settings *settings, const struct mc_config *co
         settings->context_mode = MC_CONTEXT_AUTO;
     settings->context_max_messages = (size_t)mc_config_integer(config, "context.max_messages");
     settings->context_max_tokens = (size_t)mc_config_integer(config, "context.max_tokens");
+    settings->context_deadline_us = mc_config_duration_us(config, "context.deadline");
     settings->health_max_oldest_us = mc_config_duration_us(config, "health.max_oldest_job");
     settings->health_max_depth = mc_config_integer(config, "health.max_queue_depth");
-}
-
-/* With provider auto a model that is configured but cannot be served must not go unnoticed. */
-static void warn_of_models(const struct mc_config *config)
-{
-    static const char *const KEYS[] = {"llm.llama_cpp.model_path", "llm.openai.api_key"};
-    for (size_t i = 0; i < mc_countof(KEYS); i++) {
-        const char *value = mc_config_get(config, KEYS[i]);
-        if (value && *value)
-            mc_log(MC_LOG_WARNING, "engine",
-                   "%s is set, but this build has no models: messages get built-in metadata",
-                   KEYS[i]);
-    }
 }
 
 /* What was set and cannot have an effect must not go unnoticed. */
@@ -250,38 +238,17 @@ static void warn_of_idle(const struct mc_config *config)
         {"database.pool_timeout", "the database is SQLite"},
         {"database.pgbouncer", "the database is SQLite"},
         {"database.replicas", "the database is SQLite"},
-        {"enrichment.batch", "this build has no models"},
-        {"llm.llama_cpp.n_ctx", "this build has no models"},
-        {"llm.llama_cpp.n_threads", "this build has no models"},
-        {"llm.llama_cpp.n_gpu_layers", "this build has no models"},
-        {"llm.llama_cpp.verbose", "this build has no models"},
-        {"llm.openai.base_url", "this build has no models"},
-        {"llm.openai.model", "this build has no models"},
-        {"llm.openai.timeout", "this build has no models"},
-        {"llm.openai.max_retries", "this build has no models"},
-        {"llm.openai.prices", "this build has no models"},
     };
     for (size_t i = 0; i < mc_countof(IDLE); i++) {
         if (mc_config_source(config, IDLE[i].key) != MC_SOURCE_DEFAULT)
             mc_log(MC_LOG_WARNING, "engine", "%s is set but has no effect: %s", IDLE[i].key,
                    IDLE[i].why);
     }
-    const char *mode = mc_config_get(config, "context.mode");
-    if (mode && strcmp(mode, "llm") == 0)
-        mc_log(MC_LOG_WARNING, "engine",
-               "context.mode is llm, but this build has no models: contexts are assembled without");
 }
 
 static enum mc_status read_all(struct mc_settings *settings, const struct mc_config *config,
                                struct mc_error *err)
 {
-    const char *provider = mc_config_get(config, "llm.provider");
-    if (provider && strcmp(provider, "auto") != 0 && strcmp(provider, "builtin") != 0)
-        return mc_fail_field(err, MC_UNSUPPORTED, "llm.provider",
-                             "llm.provider %s is not part of this build; use auto or builtin",
-                             provider);
-    settings->provider_auto = !provider || strcmp(provider, "auto") == 0;
-    warn_of_models(config);
     warn_of_idle(config);
     enum mc_status status = read_store(settings, config, err);
     if (!status)
@@ -290,6 +257,8 @@ static enum mc_status read_all(struct mc_settings *settings, const struct mc_con
         status = read_agents(settings, config, err);
     if (!status)
         status = read_vocabulary(settings, config, err);
+    if (!status)
+        status = mc_model_settings_read(config, &settings->strings, &settings->models, err);
     if (status)
         return status;
     read_pool(settings, config);

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "cache/cache.h"
+#include "engine/model_settings.h"
 #include "enrich/pool.h"
 #include "memory/agents.h"
 #include "memory/preferences.h"
@@ -18,7 +19,7 @@ struct mc_settings {
     bool cache_persistent;
     struct mc_cache_options cache;
     struct mc_pool_options pool;
-    bool provider_auto; /* llm.provider: where no model answers, the built-in enricher does */
+    struct mc_model_settings models;
     struct mc_agents_options agents;
     struct mc_preferences_options preferences;
     struct mc_tiers_options tiers;
@@ -27,6 +28,7 @@ struct mc_settings {
     enum mc_context_mode context_mode;
     size_t context_max_messages;
     size_t context_max_tokens;
+    int64_t context_deadline_us; /* how long a model may take over a context */
     int64_t half_life_us;
     int64_t schedule_us; /* between tier migrations, 0: none by itself */
     int64_t health_max_oldest_us;

@@ -16,6 +16,7 @@ struct mc_snapshot {
     uint64_t ingest_lost; /* messages of these calls */
     char ingest_error[256];
     uint64_t trivial, builtin, llm, errors;
+    struct mc_models_health models;
     double average_ms;   /* time of one enrichment */
     double oldest_age_s; /* of the oldest job that is not dead, 0 when none */
     double uptime_s;
@@ -32,9 +33,14 @@ double mc_snapshot_hit_rate(const struct mc_snapshot *snapshot);
 /* Says why messages cannot be stored, when that is so; whether it is. */
 bool mc_snapshot_ingest_issue(const struct mc_snapshot *snapshot, char *text, size_t size);
 
-/* Calls issue for each thing that is wrong with the workers or the queue; the number of them. */
+/* Calls issue for each thing that makes the workers or the queue unhealthy; the number of them. */
 typedef void (*mc_issue_fn)(void *context, const char *text);
 int mc_snapshot_issues(const struct mc_engine *engine, const struct mc_snapshot *snapshot,
                        mc_issue_fn issue, void *context);
+/*
+ * The same for what makes it work less well: a model that does not answer, while another or the built-in rules
+ * take its place.
+ */
+int mc_snapshot_warnings(const struct mc_snapshot *snapshot, mc_issue_fn issue, void *context);
 
 #endif
