@@ -35,7 +35,7 @@ class LlamaServer:
     def __init__(self, prefix, model, port, api_key=None):
         self.port = port
         command = [prefix / "bin" / "llama-server", "-m", model, "--host", "127.0.0.1", "--port", str(port), "-c",
-                   "32768", "-np", "4", "-t", "1", "-tb", "1", "--no-ui", "-a", "tiny"]
+                   "16384", "-np", "4", "-t", "1", "-tb", "1", "-fa", "off", "--no-ui", "-a", "tiny"]
         if api_key:
             command += ["--api-key", api_key]
         self.lines = []
