@@ -202,7 +202,7 @@ static void read_name(struct mc_local_model *model)
     }
     (void)llama_model_desc(model->model, kind, sizeof(kind));
     char line[sizeof(model->name)];
-    snprintf(line, sizeof(line), "%s (%s)", name, kind);
+    snprintf(line, sizeof(line), "%.60s (%.60s)", name, kind);
     mc_utf8_line(mc_str_of(line), model->name, sizeof(model->name));
 }
 
