@@ -16,6 +16,7 @@
 #define RETRIES_MAX 20
 #define IN_FLIGHT_MAX 16
 #define LATELY 0.2 /* the weight of the newest request in a mean */
+#define JOIN_GOOD 16
 #define URL_MAX ((size_t)4096)
 
 static struct mc_openai *openai_of(struct mc_llm *llm)
@@ -135,6 +136,19 @@ static double lately(double mean, double value)
     return mean > 0 ? mean + LATELY * (value - mean) : value;
 }
 
+/* Fewer calls go together where they were too many, and after a while more again. */
+static void adapt(struct mc_openai *openai, const struct mc_openai_outcome *outcome)
+{
+    bool good = outcome->status == MC_OK && outcome->count == openai->join;
+    if (outcome->too_many && outcome->count > 1) {
+        openai->join = outcome->count / 2;
+        openai->join_good = 0;
+    } else if (good && openai->join < openai->batch && ++openai->join_good >= JOIN_GOOD) {
+        openai->join = 2 * openai->join < openai->batch ? 2 * openai->join : openai->batch;
+        openai->join_good = 0;
+    }
+}
+
 void mc_openai_note(struct mc_openai *openai, const struct mc_openai_outcome *outcome)
 {
     const struct mc_llm_usage *usage = &outcome->usage;
@@ -143,6 +157,7 @@ void mc_openai_note(struct mc_openai *openai, const struct mc_openai_outcome *ou
     mc_llm_usage_add(&openai->total, usage);
     bool news = outcome->taken && learn(&openai->dialect, outcome->taken);
     struct mc_openai_dialect dialect = openai->dialect;
+    adapt(openai, outcome);
     if (outcome->pause_until_us > openai->pause_until_us) {
         openai->pause_until_us = outcome->pause_until_us;
         openai->pause_status = outcome->status;
@@ -284,7 +299,7 @@ static bool copy_options(struct mc_openai *openai, const struct mc_openai_option
     openai->in_clear = *key && strncmp(options->base_url, "http://", 7) == 0 && !is_loopback(host);
     openai->timeout_us = options->timeout_us;
     openai->max_retries = options->max_retries;
-    openai->batch = options->batch;
+    openai->batch = openai->join = options->batch;
     openai->in_flight = options->in_flight;
     openai->price_in = options->price_in;
     openai->price_out = options->price_out;

@@ -26,7 +26,9 @@ struct mc_openai {
     struct mc_openai_dialect dialect; /* what the server takes, as far as is known */
     int64_t pause_until_us;           /* monotonic: the server wants no request before; 0: none */
     enum mc_status pause_status;
-    bool failed; /* the last request says that a person must act */
+    bool failed;      /* the last request says that a person must act */
+    size_t join;      /* calls in one request at most, now: 1..batch */
+    size_t join_good; /* requests of that many that went well since it changed */
     struct mc_llm_usage total;
     double latency_us;
     double tokens_per_s;
@@ -45,6 +47,8 @@ void mc_openai_scrub(const struct mc_openai *openai, const char *text,
 struct mc_openai_outcome {
     enum mc_status status;
     const char *message; /* without secrets, NULL when MC_OK */
+    size_t count;        /* of calls in the request */
+    bool too_many;       /* these were too many for the time or the tokens there are */
     struct mc_llm_usage usage;
     const struct mc_openai_dialect *taken; /* by the server; NULL when it is not known */
     int64_t pause_until_us;                /* 0: none */

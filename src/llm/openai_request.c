@@ -41,6 +41,13 @@ static mc_str schema_text(const struct mc_openai_question *question)
                                                           : mc_schema_text(schema);
 }
 
+static void put_id(struct mc_json_writer *w, size_t index)
+{
+    char id[24];
+    snprintf(id, sizeof(id), "%zu", index + 1);
+    mc_json_put_text(w, id);
+}
+
 static void put_type(struct mc_json_writer *w, const char *type)
 {
     mc_json_begin(w, '{');
@@ -59,19 +66,32 @@ static void put_required(struct mc_json_writer *w, const char *first, const char
     mc_json_end(w, '}');
 }
 
-/* The schema of one answer, or of the object that joins several. */
+static void put_ids(struct mc_json_writer *w, size_t count)
+{
+    mc_json_key(w, "enum");
+    mc_json_begin(w, '[');
+    for (size_t i = 0; i < count; i++)
+        put_id(w, i);
+    mc_json_end(w, ']');
+}
+
+/*
+ * The schema of one answer, or of the object that joins several. The portable one is the same for any
+ * number of answers: services compile a schema when they see it first, which takes them seconds.
+ */
 static void put_schema(struct mc_json_writer *w, const struct mc_openai_question *question)
 {
     if (question->count == 1) {
         mc_json_put_raw(w, schema_text(question));
         return;
     }
+    bool exact = question->dialect.format == MC_OPENAI_SCHEMA;
     put_type(w, "object");
     mc_json_key(w, "properties");
     mc_json_begin(w, '{');
     mc_json_key(w, "results");
     put_type(w, "array");
-    if (question->dialect.format == MC_OPENAI_SCHEMA) {
+    if (exact) {
         mc_json_member_integer(w, "minItems", (int64_t)question->count);
         mc_json_member_integer(w, "maxItems", (int64_t)question->count);
     }
@@ -81,6 +101,7 @@ static void put_schema(struct mc_json_writer *w, const struct mc_openai_question
     mc_json_begin(w, '{');
     mc_json_key(w, "id");
     put_type(w, "string");
+    put_ids(w, exact ? question->count : MC_OPENAI_BATCH_MAX);
     mc_json_end(w, '}');
     mc_json_key(w, "result");
     mc_json_put_raw(w, schema_text(question));
@@ -122,10 +143,9 @@ static void put_items(struct mc_json_writer *w, const struct mc_openai_question 
     mc_buf_reset(text);
     mc_json_begin(&items, '[');
     for (size_t i = 0; i < question->count; i++) {
-        char id[24];
-        snprintf(id, sizeof(id), "%zu", i + 1);
         mc_json_begin(&items, '{');
-        mc_json_member_text(&items, "id", id);
+        mc_json_key(&items, "id");
+        put_id(&items, i);
         mc_json_member_string(&items, "text", question->calls[i]->turns[0].text);
         mc_json_end(&items, '}');
     }

@@ -264,7 +264,7 @@ static struct mc_openai_request *gather(struct mc_openai_run *run, struct mc_ope
     size_t size = 1;
     size_t bytes = is_joinable(items->call) ? items->call->turns[0].text.len : JOINED_BYTES;
     items->placed = true;
-    for (size_t i = 1; i < count && size < run->openai->batch && bytes < JOINED_BYTES; i++) {
+    for (size_t i = 1; i < count && size < run->join && bytes < JOINED_BYTES; i++) {
         const struct mc_llm_call *call = items[i].call;
         if (items[i].placed || !is_joinable(call) || !go_together(items->call, call) ||
             call->turns[0].text.len > JOINED_BYTES - bytes)
@@ -281,6 +281,9 @@ static bool prepare(struct mc_openai_run *run, struct mc_llm_call *calls, size_t
     struct mc_openai_item *items = mc_arena_array(&run->work, count, sizeof(*items));
     if (!items)
         return false;
+    mc_mutex_lock(&run->openai->mutex);
+    run->join = run->openai->join;
+    mc_mutex_unlock(&run->openai->mutex);
     for (size_t i = 0; i < count; i++)
         items[i] =
             (struct mc_openai_item){.call = &calls[i], .max_tokens = mc_openai_tokens(&calls[i])};

@@ -28,8 +28,8 @@ struct mc_openai_request {
     bool no_limit; /* the server finds the limit of this one too large */
     int tries;
     int64_t not_before_us;
-    enum mc_openai_phase
-        phase; /* to MC_OPENAI_ARRIVED by the client's thread, guarded by the run's mutex */
+    /* Set to MC_OPENAI_ARRIVED by the client's thread; guarded by the run's mutex. */
+    enum mc_openai_phase phase;
     uint64_t id;
     /* What arrived: written before phase. */
     enum mc_status status;
@@ -47,6 +47,7 @@ struct mc_openai_run {
     struct mc_arena work;
     struct mc_openai_request *requests;
     struct mc_openai_request **last;
+    size_t join; /* calls in one request at most */
     size_t open; /* requests that are not over */
     size_t flying;
     int64_t tick_us; /* the next */

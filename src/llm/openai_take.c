@@ -49,7 +49,9 @@ static void succeed(struct mc_openai_run *run, struct mc_openai_item *item, mc_s
         return;
     }
     call->status = MC_OK;
+    call->error = (struct mc_error){0};
     call->provider = "openai";
+    call->no_attempt = false;
 }
 
 /* An equal share for each of `count`; what is left over goes to the first ones. */
@@ -79,6 +81,7 @@ static void account(struct mc_openai_request *request, struct mc_openai_outcome 
 {
     struct mc_openai *openai = request->run->openai;
     struct mc_llm_usage *usage = &outcome->usage;
+    outcome->count = request->count;
     usage->calls = 1;
     usage->failures = failure ? 1 : 0;
     usage->took_us = request->took_us;
@@ -212,7 +215,8 @@ static void take_answer(struct mc_openai_request *request)
     struct mc_openai_outcome outcome = {.usage = {.tokens_in = answer.tokens_in,
                                                   .tokens_cached = answer.tokens_cached,
                                                   .tokens_out = answer.tokens_out},
-                                        .taken = &request->dialect};
+                                        .taken = &request->dialect,
+                                        .too_many = cut};
     bool settled = status == MC_OK && settle_all(request, &answer, &err) == MC_OK;
     outcome.status = settled ? MC_OK : err.status;
     outcome.message = settled ? NULL : err.message;
@@ -262,6 +266,7 @@ static void take_refusal(struct mc_openai_request *request, const char *reason)
                 reason);
     outcome.status = err.status;
     outcome.message = err.message;
+    outcome.too_many = length;
     account(request, &outcome, true);
     if (request->count > 1)
         ask_all_again(request, &err, false);
@@ -320,7 +325,12 @@ static void take_code(struct mc_openai_request *request)
     if (pass && request->retry_after_us > 0)
         outcome.pause_until_us = mc_time_monotonic_us() + request->retry_after_us;
     account(request, &outcome, true);
-    if (pass)
+    /* An answer that the server cannot make may be of one item only. */
+    bool one_by_one =
+        request->code == 500 && request->count > 1 && request->tries >= openai->max_retries;
+    if (one_by_one)
+        ask_all_again(request, &err, false);
+    else if (pass)
         retry(request, &err);
     else
         mc_openai_fail_request(request, &err, 0);
@@ -334,13 +344,20 @@ static void take_failure(struct mc_openai_request *request)
     bool pass = request->status == MC_TIMEOUT || request->status == MC_UNAVAILABLE;
     mc_fail(&err, too_long ? MC_INVALID : request->status, "%s", request->message);
     struct mc_openai_outcome outcome = {.status = err.status, .message = err.message};
+    const struct mc_openai *openai = request->run->openai;
+    /* Several answers may take longer than there is: the other try is one by one, and the last. */
+    outcome.too_many = request->status == MC_TIMEOUT && request->count > 1 &&
+                       request->took_us >= openai->timeout_us;
+    bool one_by_one = too_long || (outcome.too_many && request->tries < openai->max_retries);
     account(request, &outcome, true);
-    if (pass)
-        retry(request, &err);
-    else if (too_long)
+    if (one_by_one) {
+        request->tries = too_long ? request->tries : openai->max_retries;
         ask_all_again(request, &err, false);
-    else
+    } else if (pass) {
+        retry(request, &err);
+    } else {
         mc_openai_fail_request(request, &err, 0);
+    }
 }
 
 void mc_openai_take(struct mc_openai_request *request)

@@ -421,6 +421,44 @@ static void test_many_threads(void)
     script_server_clear(server);
 }
 
+/* Starts and cancels at once, so that a cancel meets its transfer in every state. */
+static void *cancel_many(void *context)
+{
+    struct mc_net *shared = context;
+    size_t good = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct mc_net_request request = post_to(url);
+        struct exchange got;
+        struct mc_error err = {0};
+        uint64_t id = 0;
+        exchange_init(&got);
+        if (mc_net_start(shared, &request, exchange_done, &got, &id, &err) != MC_OK)
+            bail_out("not started: %s", err.message);
+        if (i % 3 == 0)
+            exchange_wait(&got);
+        mc_net_cancel(shared, id);
+        good += exchange_is_done(&got) && (got.status == MC_OK || got.status == MC_CANCELLED);
+        exchange_free(&got);
+    }
+    return (void *)(uintptr_t)good;
+}
+
+static void test_cancel_many(void)
+{
+    struct mc_net *shared = open_client(&(struct mc_net_options){.max_connections = 3});
+    pthread_t threads[THREADS];
+    script_server_always(server, (struct script_answer){.build = echo, .delay_us = MS});
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, cancel_many, shared);
+    for (size_t i = 0; i < THREADS; i++) {
+        void *good = NULL;
+        pthread_join(threads[i], &good);
+        is_int((intptr_t)good, ROUNDS, "thread %zu: every transfer ended once", i);
+    }
+    mc_net_close(shared);
+    script_server_clear(server);
+}
+
 static void test_proxy(void)
 {
     char proxy[64];
@@ -473,6 +511,7 @@ int main(void)
     test_close();
     test_few_connections();
     test_many_threads();
+    test_cancel_many();
     test_proxy();
     mc_net_close(client);
     script_server_stop(server);
