@@ -31,7 +31,8 @@ static enum mc_status enrich(const struct mc_first_stage_options *options, const
         mc_first_stage(options->vocabulary, options->trivial, message, arena, &result, err);
     struct mc_signal *signals = NULL;
     size_t signal_count = 0;
-    if (!status)
+    /* A message that is indexed was here before (its dead job was tried again): it was learned from. */
+    if (!status && job->record->terms.len == 0)
         status = options->learn(message, &result.metadata, arena, &signals, &signal_count, err);
     if (!status)
         status = mc_outcome_done(outcome, job, &result, arena, err);

@@ -44,6 +44,7 @@ struct batch {
     struct mc_llm_call *calls;
     struct mc_llm_turn *turns; /* one a call */
     size_t call_count;
+    bool stopped; /* while the model was asked */
 };
 
 /* ---- Outcomes of one item ---- */
@@ -148,6 +149,7 @@ static enum mc_status add_call(struct batch *batch, struct item *item, struct mc
         .turns = turn,
         .turn_count = 1,
         .schema = prompt->schema,
+        .max_tokens = MC_PROMPT_ANSWER_TOKENS,
         .joinable = true,
         .accept = mc_answer_accept,
         .confidence = -1,
@@ -221,8 +223,8 @@ static int64_t patience_until(int64_t retry_at_us)
 static void judge_failure(struct batch *batch, struct item *item)
 {
     const struct mc_llm_call *call = item->call;
-    if (call->status == MC_CANCELLED) {
-        item->settled = true; /* the outcome is MC_JOB_RELEASED as it was */
+    if (batch->stopped || call->status == MC_CANCELLED) {
+        item->settled = true; /* says nothing of the message: MC_JOB_RELEASED as it was */
     } else if (batch->stage->options.fallback_builtin ||
                (call->no_attempt && call->retry_at_us == 0)) {
         settle_builtin(batch, item, call->error.message);
@@ -268,13 +270,36 @@ static void follow(struct batch *batch, struct item *item)
 
 /* ---- The batch ---- */
 
+static bool keep(void *context)
+{
+    struct batch *batch = context;
+    bool go_on = batch->work->keep(batch->work->keep_context);
+    batch->stopped = batch->stopped || !go_on;
+    return go_on;
+}
+
 static void ask(struct batch *batch)
 {
     struct mc_llm *llm = batch->stage->options.llm;
-    const struct mc_llm_wait wait = {.tick = batch->work->keep,
-                                     .context = batch->work->keep_context};
+    const struct mc_llm_wait wait = {.tick = keep, .context = batch};
     if (batch->call_count > 0)
         llm->ops->generate(llm, batch->calls, batch->call_count, &wait, batch->work->arena);
+}
+
+/* When no provider could be asked, the next batch would fare no better until one may be. */
+static void rest(const struct batch *batch)
+{
+    int64_t until_us = 0;
+    for (size_t i = 0; i < batch->call_count; i++) {
+        const struct mc_llm_call *call = &batch->calls[i];
+        if (!call->status || !call->no_attempt || !call->retry_at_us)
+            return;
+        if (until_us == 0 || call->retry_at_us < until_us)
+            until_us = call->retry_at_us;
+    }
+    int64_t latest_us = mc_time_monotonic_us() + MC_MODEL_PATIENCE_US;
+    if (!batch->stage->options.fallback_builtin)
+        batch->work->rest_until_us = until_us < latest_us ? until_us : latest_us;
 }
 
 enum mc_status mc_model_stage_handle(void *stage, struct mc_work *work, struct mc_error *err)
@@ -307,6 +332,7 @@ enum mc_status mc_model_stage_handle(void *stage, struct mc_work *work, struct m
         if (batch.items[i].leader)
             follow(&batch, &batch.items[i]);
     }
+    rest(&batch);
     return MC_OK;
 }
 

@@ -46,6 +46,7 @@ struct worker {
     char lease[40];             /* unique to this worker of this process */
     _Atomic int64_t busy_since; /* monotonic, 0 when idle */
     _Atomic int64_t leased_at;  /* monotonic: when the batch in hand was claimed or renewed */
+    int64_t rest_until_us;      /* monotonic: no job is claimed before */
     unsigned jitter;            /* state of the back-off's random numbers */
     struct mc_arena arena;      /* of the batch in hand */
 };
@@ -61,6 +62,7 @@ struct mc_pool {
     bool paused;
     int alive;
     int busy;
+    int resting;     /* these wake to no purpose */
     uint64_t rounds; /* batches that workers came back from */
     int64_t last_finished_us;
     int consecutive_errors;
@@ -148,6 +150,7 @@ static enum mc_status process(struct worker *worker, const struct mc_job *jobs, 
         status = mc_settle(&settler, jobs, work.outcomes, count, err);
     if (options->settled)
         options->settled(options->handler, &work);
+    worker->rest_until_us = work.rest_until_us;
     return status;
 }
 
@@ -249,10 +252,9 @@ static void await_work(struct mc_pool *pool, int64_t until_us)
     }
 }
 
-/* Sleeps while more work comes together; under the mutex. */
-static void gather_work(struct mc_pool *pool)
+/* Sleeps until then, whatever comes; under the mutex. */
+static void sleep_until(struct mc_pool *pool, int64_t until_us)
 {
-    int64_t until_us = mc_time_monotonic_us() + GATHER_US;
     bool in_time = true;
     while (!pool->stopping && in_time)
         in_time = mc_cond_wait_until(&pool->work, &pool->mutex, until_us);
@@ -263,11 +265,17 @@ static bool wait_for_work(struct worker *worker, int64_t until_us, bool gather)
 {
     struct mc_pool *pool = worker->pool;
     mc_mutex_lock(&pool->mutex);
+    if (worker->rest_until_us) {
+        pool->resting++;
+        sleep_until(pool, worker->rest_until_us);
+        pool->resting--;
+    }
     await_work(pool, until_us);
-    if (gather) {
-        gather_work(pool);
+    if (gather) { /* while more comes together */
+        sleep_until(pool, mc_time_monotonic_us() + GATHER_US);
         await_work(pool, 0); /* it may have been paused meanwhile */
     }
+    worker->rest_until_us = 0;
     bool go_on = !pool->stopping;
     if (go_on) {
         atomic_store(&pool->pending, false);
@@ -404,7 +412,10 @@ void mc_pool_wake(struct mc_pool *pool)
     if (atomic_exchange(&pool->pending, true))
         return;
     mc_mutex_lock(&pool->mutex);
-    mc_cond_signal(&pool->work);
+    if (pool->resting > 0)
+        mc_cond_broadcast(&pool->work);
+    else
+        mc_cond_signal(&pool->work);
     mc_mutex_unlock(&pool->mutex);
 }
 

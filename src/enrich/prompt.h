@@ -21,6 +21,8 @@
 #define MC_PROMPT_PHRASE_CHARACTERS 40
 #define MC_PROMPT_SENTIMENT 10  /* sentiment_score is -10..10 */
 #define MC_PROMPT_IMPORTANCE 10 /* importance is 0..10 */
+/* Room for an answer: about 150 in English, more where a character is a token or two. */
+#define MC_PROMPT_ANSWER_TOKENS 512
 
 struct mc_prompt {
     mc_str system;

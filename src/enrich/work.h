@@ -44,6 +44,8 @@ struct mc_work {
      */
     bool (*keep)(void *context);
     void *keep_context;
+    /* Set by a stage that can do nothing before: the worker takes no jobs until then. Monotonic, 0: no. */
+    int64_t rest_until_us;
 };
 
 /*
