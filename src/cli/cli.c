@@ -54,7 +54,8 @@ enum mc_status mc_cli_load_config(struct mc_cli *cli, struct mc_error *err)
 enum mc_status mc_cli_open(struct mc_cli *cli, struct mc_error *err)
 {
     enum mc_status status = cli->config ? MC_OK : mc_cli_load_config(cli, err);
-    return status == MC_OK ? mc_engine_open(cli->config, &cli->engine, err) : status;
+    return status == MC_OK ? mc_engine_open_with(cli->config, &cli->opening, &cli->engine, err)
+                           : status;
 }
 
 enum mc_status mc_cli_open_existing(struct mc_cli *cli, struct mc_error *err)
@@ -71,6 +72,7 @@ enum mc_status mc_cli_open_existing(struct mc_cli *cli, struct mc_error *err)
                              "the database '%s' does not exist; name another with --db, or make it "
                              "with 'mindcore serve', 'ingest' or 'import'",
                              path);
+    cli->opening.leave_models = true;
     return mc_cli_open(cli, err);
 }
 

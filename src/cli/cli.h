@@ -18,6 +18,7 @@ struct mc_cli {
     bool json;
     bool quiet;
     struct mc_config *config;
+    struct mc_open_options opening; /* how mc_cli_open opens the engine */
     struct mc_engine *engine;
     struct mc_buf words; /* of mc_cli_query */
     const char *program; /* argv[0] */

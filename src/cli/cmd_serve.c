@@ -103,6 +103,7 @@ static enum mc_status start(struct mc_cli *cli, struct service *service, struct 
     const char *format = mc_config_get(cli->config, "logging.format");
     mc_log_set(format && strcmp(format, "json") == 0 ? mc_log_stderr_json : mc_log_stderr, NULL,
                mc_args_given(&cli->args, "verbose") ? MC_LOG_DEBUG : log_level(cli->config));
+    cli->opening = (struct mc_open_options){.lazy_model = false};
     status = mc_cli_open(cli, err);
     if (status == MC_OK)
         status = start_one(cli, false, &service->server, err);

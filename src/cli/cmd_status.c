@@ -1,4 +1,4 @@
-/* mindcore status, workers, models, doctor: how it is going. */
+/* mindcore status, workers, doctor: how it is going. */
 #include <time.h>
 
 #include "base/buf.h"
@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/show.h"
 
 static int show_once(struct mc_cli *cli)
 {
@@ -37,14 +38,6 @@ int mc_cli_workers(struct mc_cli *cli)
     struct mc_error err = {0};
     char *json = NULL;
     enum mc_status status = mc_workers_health(cli->engine, &json, &err);
-    return mc_cli_result(cli, status, json, &err);
-}
-
-int mc_cli_models(struct mc_cli *cli)
-{
-    struct mc_error err = {0};
-    char *json = NULL;
-    enum mc_status status = mc_models_list(cli->engine, &json, &err);
     return mc_cli_result(cli, status, json, &err);
 }
 
@@ -80,25 +73,6 @@ static enum mc_status failed_open(const struct mc_error *cause, char **json, str
     return MC_NO_MEMORY;
 }
 
-static void print_checks(struct mc_cli *cli, const struct mc_json *checks)
-{
-    for (size_t i = 0; i < mc_json_count(checks); i++) {
-        const struct mc_json *check = mc_json_at(checks, i);
-        bool ok = mc_json_boolean(mc_json_get(check, "ok"));
-        mc_str advice = mc_json_string(mc_json_get(check, "advice"));
-        mc_out_print(&cli->out, ok ? MC_STYLE_GREEN : MC_STYLE_RED, "%-5s", ok ? "ok" : "FAIL");
-        mc_out_line(&cli->out, mc_json_string(mc_json_get(check, "name")), 0);
-        fputs(": ", stdout);
-        mc_out_line(&cli->out, mc_json_string(mc_json_get(check, "detail")), 0);
-        putchar('\n');
-        if (!advice.len)
-            continue;
-        fputs("     ", stdout);
-        mc_out_line(&cli->out, advice, 0);
-        putchar('\n');
-    }
-}
-
 int mc_cli_doctor(struct mc_cli *cli)
 {
     struct mc_error err = {0};
@@ -114,7 +88,7 @@ int mc_cli_doctor(struct mc_cli *cli)
     if (cli->json)
         puts(json);
     else if (mc_json_parse(mc_str_of(json), &root, &err) == MC_OK)
-        print_checks(cli, mc_json_get(root, "checks"));
+        mc_show_checks(&cli->out, mc_json_get(root, "checks"), "name");
     mc_free(json);
     return ok ? MC_CLI_DONE : MC_CLI_FAILED;
 }

@@ -226,6 +226,20 @@ OPTIONS(erase_options) = {
     END,
 };
 
+OPTIONS(models_options) = {
+    FLAG("check", 0, "ask each model a small question, and say what to do where none answers"),
+    FLAG("usage", 0, "what models were asked: calls, tokens and cost by day, operation and model"),
+    WHEN("since", "with --usage, the first day, 29 days before the last one when not given"),
+    WHEN("until", "with --usage, the last day, today when not given"),
+    END,
+};
+EXAMPLES(models_examples) = {
+    "mindcore models",
+    "mindcore models --check",
+    "mindcore models --usage --since 2026-11-01 --until 2026-11-30",
+    NULL,
+};
+
 OPTIONS(crash_options) = {
     INTEGER("kills", "1..1000000", "how often the writer is killed, 100 when not given"),
     INTEGER("threads", "1..64", "threads that write at the same time, 4 when not given"),
@@ -335,8 +349,12 @@ static const struct mc_cli_command commands[] = {
     {"doctor", "Check the installation and the database",
      "The exit status is 1 when a check fails; each says what to do.", NO_OPERAND, NULL, NULL,
      mc_cli_doctor, NOTHING, false, false},
-    {"models", "Show what can enrich, and why not the others", NULL, NO_OPERAND, NULL, NULL,
-     mc_cli_models, DATABASE, false, false},
+    {"models", "Show what can enrich, why not the others, and what models were asked",
+     "Shows the models that the configuration names as this run sees them, and today's calls and "
+     "cost of all runs. It loads no model and asks none, unless --check is given: the question is "
+     "counted as operation check, and costs what it costs. Ask a server at /v1/models for the "
+     "state of its own.",
+     NO_OPERAND, models_options, models_examples, mc_cli_models, DATABASE, false, false},
     {"config show", "Show every option in force and where it came from", NULL, NO_OPERAND, NULL,
      NULL, mc_cli_config_show, CONFIG, true, false},
     {"config check", "Check a configuration file", NULL, "FILE", 0, 1, NULL, NULL,

@@ -50,7 +50,9 @@ static int run_command(struct mc_cli *cli)
 
 int main(int argc, char **argv)
 {
-    struct mc_cli cli = {.program = argc > 0 ? argv[0] : "mindcore"};
+    /* A command that does one thing should not wait for a model that it may not need. */
+    struct mc_cli cli = {.program = argc > 0 ? argv[0] : "mindcore",
+                         .opening = {.lazy_model = true}};
     struct mc_error err = {0};
     int result;
     keep_standard_descriptors();

@@ -259,3 +259,22 @@ void mc_show_json(struct mc_out *out, const struct mc_json *value)
     mc_out_line(out, mc_buf_str(&text), 0);
     fputc('\n', out->file);
 }
+
+void mc_show_checks(struct mc_out *out, const struct mc_json *checks, const char *key)
+{
+    for (size_t i = 0; i < mc_json_count(checks); i++) {
+        const struct mc_json *check = mc_json_at(checks, i);
+        bool ok = mc_json_boolean(mc_json_get(check, "ok"));
+        mc_str advice = mc_json_string(mc_json_get(check, "advice"));
+        mc_out_print(out, ok ? MC_STYLE_GREEN : MC_STYLE_RED, "%-5s", ok ? "ok" : "FAIL");
+        mc_out_line(out, mc_json_string(mc_json_get(check, key)), 0);
+        fputs(": ", out->file);
+        mc_out_line(out, mc_json_string(mc_json_get(check, "detail")), 0);
+        fputc('\n', out->file);
+        if (!advice.len)
+            continue;
+        fputs("     ", out->file);
+        mc_out_line(out, advice, 0);
+        fputc('\n', out->file);
+    }
+}

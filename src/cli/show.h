@@ -9,6 +9,9 @@
  */
 void mc_show_json(struct mc_out *out, const struct mc_json *value);
 
+/* A list of {ok, detail, advice} and what was checked under the key: one line each, and what to do. */
+void mc_show_checks(struct mc_out *out, const struct mc_json *checks, const char *key);
+
 /* "3.4 MiB", "2 h 5 min", "0.8 ms". */
 #define MC_HUMAN_SIZE 32
 void mc_human_bytes(double bytes, char text[MC_HUMAN_SIZE]);

@@ -10,7 +10,8 @@
 #include "base/time.h"
 
 struct lazy {
-    struct mc_llm llm; /* first */
+    struct mc_llm llm;     /* first */
+    struct mc_llm_ops ops; /* its name is the provider's */
     struct mc_lazy_options options;
     mc_mutex mutex; /* guards what follows */
     mc_cond settled;
@@ -151,15 +152,15 @@ static void close_lazy(struct mc_llm *llm)
 enum mc_status mc_lazy_llm_open(const struct mc_lazy_options *options, struct mc_llm **llm,
                                 struct mc_error *err)
 {
-    static const struct mc_llm_ops OPS = {.name = "lazy",
-                                          .close = close_lazy,
-                                          .generate = generate,
-                                          .count_tokens = count_tokens,
-                                          .describe = describe};
     struct lazy *lazy = calloc(1, sizeof(*lazy));
     if (!lazy)
         return mc_fail_memory(err);
-    lazy->llm.ops = &OPS;
+    lazy->ops = (struct mc_llm_ops){.name = options->provider,
+                                    .close = close_lazy,
+                                    .generate = generate,
+                                    .count_tokens = count_tokens,
+                                    .describe = describe};
+    lazy->llm.ops = &lazy->ops;
     lazy->llm.parallel = options->parallel;
     lazy->options = *options;
     mc_mutex_init(&lazy->mutex);

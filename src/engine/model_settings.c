@@ -165,7 +165,9 @@ enum mc_status mc_model_settings_read(const struct mc_config *config, struct mc_
     const char *provider = mc_config_get(config, "llm.provider");
     if (!provider || strcmp(provider, "auto") == 0) {
         choose_auto(&made, own_service);
-    } else if (strcmp(provider, "builtin") != 0) {
+    } else if (strcmp(provider, "builtin") == 0) {
+        made.builtin_only = true;
+    } else {
         made.explicit_provider = true;
         made.use_local = strcmp(provider, "llama_cpp") == 0;
         made.use_openai = !made.use_local;

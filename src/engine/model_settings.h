@@ -11,6 +11,7 @@
 
 struct mc_model_settings {
     bool explicit_provider; /* llm.provider names one: nothing else may take its place */
+    bool builtin_only;      /* llm.provider is builtin */
     bool use_local, use_openai;
     struct mc_local_options local;
     struct mc_openai_options openai;

@@ -6,6 +6,7 @@
 
 #include "base/compiler.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "engine/models.h"
@@ -106,6 +107,8 @@ static void write_absent(struct mc_json_writer *w, const struct mc_engine *engin
         e.detail = "a build with llama.cpp serves local models (docs/models.md)";
     else if (engine->settings.models.explicit_provider)
         e.detail = "llm.provider names another";
+    else if (engine->settings.models.builtin_only)
+        e.detail = "llm.provider is builtin";
     else if (local)
         e.detail = "set llm.llama_cpp.model_path to a model file in GGUF format";
     else
@@ -156,6 +159,10 @@ static void write_caps(struct mc_json_writer *w, struct mc_engine *engine)
 
 enum mc_status mc_models_list(struct mc_engine *engine, char **json, struct mc_error *err)
 {
+    /* Brings in what other processes asked today. When that fails, what is known is shown. */
+    struct mc_error ignored;
+    if (engine->models && mc_ledger_flush(mc_models_ledger(engine->models), &ignored))
+        mc_log(MC_LOG_DEBUG, "ledger", "%s", ignored.message);
     struct mc_snapshot s;
     mc_snapshot_take(engine, &s);
     mc_auto(mc_buf_fini) struct mc_buf buf;
@@ -190,7 +197,8 @@ static enum mc_status read_day(const char *field, mc_str text, int64_t *day, str
     int64_t time_us;
     snprintf(time, sizeof(time), "%.*sT00:00:00Z", (int)(text.len < 16 ? text.len : 16), text.data);
     if (text.len != strlen("2026-11-22") || !mc_time_parse(mc_str_of(time), &time_us))
-        return mc_fail_field(err, MC_INVALID, field, "%s must be a day like 2026-11-22", field);
+        return mc_fail_field(err, MC_INVALID, field, "'%.*s' is not a day like 2026-11-22",
+                             (int)(text.len < 32 ? text.len : 32), text.data);
     *day = mc_ledger_day(time_us);
     return MC_OK;
 }
@@ -254,8 +262,7 @@ enum mc_status mc_usage(struct mc_engine *engine, const struct mc_usage_query *q
     if (!status && query && mc_str_given(query->first_day))
         status = read_day("first_day", query->first_day, &first, err);
     if (!status && first > last)
-        status =
-            mc_fail_field(err, MC_INVALID, "first_day", "first_day must not be after last_day");
+        status = mc_fail_field(err, MC_INVALID, "first_day", "the first day is after the last one");
     if (!status && engine->models)
         status = mc_ledger_flush(mc_models_ledger(engine->models), err);
     if (status)

@@ -1,6 +1,9 @@
 /* Health, readiness, counts, and the page at "/". */
 #include "http/routes.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/str.h"
 
 enum mc_status mc_http_health(struct mc_http_request *req, struct mc_error *err)
@@ -60,6 +63,32 @@ enum mc_status mc_http_models(struct mc_http_request *req, struct mc_error *err)
     char *json = NULL;
     enum mc_status status = mc_models_list(req->engine, &json, err);
     return status == MC_OK ? mc_http_answer_json(req, 200, json) : status;
+}
+
+const struct mc_http_field mc_http_usage_query[MC_HTTP_USAGE_COUNT] = {
+    [MC_HTTP_USAGE_SINCE] = {.name = "since",
+                             .type = MC_HTTP_STRING,
+                             .help =
+                                 "First day (UTC), 2026-11-01; 29 days before the last one when "
+                                 "absent."},
+    [MC_HTTP_USAGE_UNTIL] = {.name = "until",
+                             .type = MC_HTTP_STRING,
+                             .help = "Last day, 2026-11-30; today when absent."},
+};
+
+enum mc_status mc_http_usage(struct mc_http_request *req, struct mc_error *err)
+{
+    const struct mc_usage_query query = {.first_day = req->query[MC_HTTP_USAGE_SINCE].text,
+                                         .last_day = req->query[MC_HTTP_USAGE_UNTIL].text};
+    char *json = NULL;
+    enum mc_status status = mc_usage(req->engine, &query, &json, err);
+    if (status == MC_OK)
+        return mc_http_answer_json(req, 200, json);
+    if (strcmp(err->field, "first_day") == 0)
+        snprintf(err->field, sizeof(err->field), "since");
+    else if (strcmp(err->field, "last_day") == 0)
+        snprintf(err->field, sizeof(err->field), "until");
+    return status;
 }
 
 enum mc_status mc_http_engine_status(struct mc_http_request *req, struct mc_error *err)

@@ -82,6 +82,7 @@ enum mc_status mc_http_workers_health(struct mc_http_request *req, struct mc_err
 enum mc_status mc_http_enrichment_metrics(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_metrics(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_models(struct mc_http_request *req, struct mc_error *err);
+enum mc_status mc_http_usage(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_engine_status(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_health(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_live(struct mc_http_request *req, struct mc_error *err);
@@ -96,6 +97,8 @@ enum { MC_HTTP_AGENT_ID, MC_HTTP_READER_COUNT };
 MC_HTTP_FIELDS(mc_http_reader_query, MC_HTTP_READER_COUNT)
 enum { MC_HTTP_RECENT_LIMIT, MC_HTTP_RECENT_BEFORE, MC_HTTP_RECENT_AGENT, MC_HTTP_RECENT_COUNT };
 MC_HTTP_FIELDS(mc_http_recent_query, MC_HTTP_RECENT_COUNT)
+enum { MC_HTTP_USAGE_SINCE, MC_HTTP_USAGE_UNTIL, MC_HTTP_USAGE_COUNT };
+MC_HTTP_FIELDS(mc_http_usage_query, MC_HTTP_USAGE_COUNT)
 enum {
     MC_HTTP_WINDOW_MESSAGES,
     MC_HTTP_WINDOW_TOKENS,

@@ -19,6 +19,7 @@ PATHS = {
     "/v1/queue/retry": {"post"}, "/v1/queue/purge": {"post"}, "/v1/cache/stats": {"get"},
     "/v1/cache/invalidate": {"post"}, "/v1/tiers/migrate": {"post"}, "/v1/workers/health": {"get"},
     "/v1/enrichment/metrics": {"get"}, "/v1/metrics": {"get"}, "/v1/models": {"get"}, "/v1/status": {"get"},
+    "/v1/usage": {"get"},
 }
 
 # Body and query of one good request for each operation that needs them.

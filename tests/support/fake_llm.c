@@ -17,7 +17,8 @@ struct asked {
 };
 
 struct mc_fake_llm {
-    struct mc_llm llm; /* first */
+    struct mc_llm llm;     /* first */
+    struct mc_llm_ops ops; /* a chain knows a model by the name of these */
     char provider[32];
     char model[64];
     int tick_ms;
@@ -249,7 +250,9 @@ struct mc_fake_llm *mc_fake_llm_new(const struct mc_fake_options *options)
     static const struct mc_fake_options DEFAULTS = {0};
     const struct mc_fake_options *o = options ? options : &DEFAULTS;
     struct mc_fake_llm *fake = must(calloc(1, sizeof(*fake)));
-    fake->llm.ops = &OPERATIONS;
+    fake->ops = OPERATIONS;
+    fake->ops.name = fake->provider;
+    fake->llm.ops = &fake->ops;
     fake->llm.parallel = o->parallel ? o->parallel : 4;
     fake->tick_ms = o->tick_ms ? o->tick_ms : 10;
     snprintf(fake->provider, sizeof(fake->provider), "%s", o->provider ? o->provider : "fake");

@@ -26,8 +26,9 @@ static void test_open_errors(void)
     scratch_make(&scratch);
     not_opened(&scratch, OPTIONS("database.backend", "postgresql"), MC_UNSUPPORTED,
                "database.backend");
-    not_opened(&scratch, OPTIONS("llm.provider", "openai"), MC_UNSUPPORTED, "llm.provider");
-    not_opened(&scratch, OPTIONS("llm.provider", "llama_cpp"), MC_UNSUPPORTED, "llm.provider");
+    not_opened(&scratch, OPTIONS("llm.provider", "openai"), MC_CONFIG, "llm.openai.api_key");
+    not_opened(&scratch, OPTIONS("llm.provider", "llama_cpp"), MC_CONFIG,
+               "llm.llama_cpp.model_path");
     not_opened(&scratch, OPTIONS("enrichment.workers", "0"), MC_INVALID, "1..16");
     not_opened(&scratch, OPTIONS("enrichment.workers", "17"), MC_INVALID, "1..16");
     not_opened(&scratch, OPTIONS("multi_agent.default_sharing_groups", "[\"two words\"]"),

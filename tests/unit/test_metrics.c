@@ -73,6 +73,10 @@ static void test_text(struct mc_metrics *metrics)
     struct mc_buf out;
     mc_buf_init(&out, 1 << 20);
     mc_metrics_set(metrics, MC_GAUGE_UPTIME, 1.5);
+    mc_metrics_add(metrics, MC_COUNT_LLM_OPENAI_ENRICH, 3);
+    for (int i = 0; i < 1000; i++) /* a sum of doubles would be off */
+        mc_metrics_add(metrics, MC_COUNT_LLM_OPENAI_COST, 12000000 + 1);
+    mc_metrics_add(metrics, MC_COUNT_LLM_OPENAI_COST, UINT64_C(9007199254) * 1000000000);
     mc_metrics_set(metrics, MC_GAUGE_STORE_SIZE, 9007199254740993.0);
     mc_metrics_expose(metrics, &out);
     static const char *const once[] = {
@@ -93,6 +97,14 @@ static void test_text(struct mc_metrics *metrics)
         "mindcore_context_retrieval_duration_seconds_sum 7200\n",
         "\nmindcore_uptime_seconds 1.5\n",
         "\nmindcore_store_size_bytes 9007199254740992\n",
+        "# TYPE mindcore_llm_calls_total counter\n",
+        "mindcore_llm_calls_total{provider=\"openai\",operation=\"enrich\"} 3\n",
+        "# TYPE mindcore_llm_cost_usd_total counter\n"
+        "mindcore_llm_cost_usd_total{provider=\"llama_cpp\"} 0.000000000\n"
+        "mindcore_llm_cost_usd_total{provider=\"openai\"} 9007199266.000001000\n",
+        "# TYPE mindcore_llm_circuit_open gauge\n",
+        "mindcore_llm_call_duration_seconds_count{provider=\"llama_cpp\"} 0\n",
+        "mindcore_errors_total{error_type=\"llm\"} 0\n",
         "mindcore_build_info{version=\"",
         "\nprocess_resident_memory_bytes ",
         "\nprocess_virtual_memory_bytes ",

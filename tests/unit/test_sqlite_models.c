@@ -2,7 +2,6 @@
 #include "support/scratch.h"
 
 #include <pthread.h>
-#include <sqlite3.h>
 
 #include "base/compiler.h"
 #include "base/error.h"
