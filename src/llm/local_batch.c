@@ -93,7 +93,12 @@ static enum mc_status open_context(struct mc_local_batch *batch, uint32_t n_ctx,
     params.n_seq_max = (uint32_t)(batch->slot_count + HEADS);
     params.n_threads = n_threads;
     params.n_threads_batch = n_threads;
-    params.kv_unified = true; /* or a head could not be shared */
+    params.kv_unified = true;       /* or a head could not be shared */
+#ifdef MC_LLAMA_HAS_FLASH_ATTN_TYPE /* before it was there, it was off unless asked for */
+    /* On a CPU its kernel goes through the cells for each token: several times slower for a batch. */
+    if (!llama_supports_gpu_offload())
+        params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+#endif
     params.abort_callback = is_abandoned;
     params.abort_callback_data = batch;
     mc_local_log_take(why, sizeof(why));

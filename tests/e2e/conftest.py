@@ -20,6 +20,9 @@ from pathlib import Path
 
 import pytest
 
+from model_server import ModelServer
+from models import LlamaServer, llama_prefix, make_model
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MINDCORE_BUILD", "build"))
 BUILD = BUILD if BUILD.is_absolute() else ROOT / BUILD
@@ -408,3 +411,43 @@ def server(make_server):
 def data():
     """Folder of the conversations: tests/data."""
     return DATA
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """A model of random weights that loads at once; skips where the build has no llama.cpp."""
+    # More tokens than its own make the prompt shorter; strings that end make answers short.
+    path = make_model(BUILD, tmp_path_factory.mktemp("models") / "tiny.gguf", "--tokens", "2000", "--quote", "6",
+                      "--bytes", "-10")
+    if not path:
+        pytest.skip("built without llama.cpp")
+    return path
+
+
+@pytest.fixture(scope="session")
+def llama_server(tiny_model):
+    """llama-server with the tiny model; skips where it is not built."""
+    prefix = llama_prefix(ROOT)
+    if not prefix:
+        pytest.skip("no llama-server: tools/get-llama --server")
+    server = LlamaServer(prefix, tiny_model, free_port())
+    try:
+        wait_until(server.ready, 20, "llama-server")
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def make_models():
+    """make_models(latency=...) -> a started ModelServer; all are stopped, and asked for errors, at the end."""
+    servers = []
+
+    def make(**options):
+        servers.append(ModelServer(**options).start())
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.stop()
+        assert server.errors == [], server.errors[0]

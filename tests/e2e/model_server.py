@@ -219,8 +219,8 @@ def wrong_words():
 
 
 def _in_batch(change):
-    """Of a batch its results, changed; of a single question what is no object."""
-    return Content(lambda value, asked: {"results": change(value["results"])} if asked.batched else [value])
+    """Of a batch its results, changed; a single answer as it is."""
+    return Content(lambda value, asked: {"results": change(value["results"])} if asked.batched else value)
 
 
 def wrong_ids():

@@ -8,7 +8,6 @@ import time
 import pytest
 
 import model_server as models
-from model_server import ModelServer
 from schema_answers import answer, spoil_enumerations
 from schema_check import check
 
@@ -32,10 +31,8 @@ WRAPPED = {"type": "object", "additionalProperties": False, "required": ["result
 
 
 @pytest.fixture
-def models_server():
-    with ModelServer() as server:
-        yield server
-        assert server.errors == []
+def models_server(make_models):
+    return make_models()
 
 
 def ask(server, text="[m1] where is my refund?", schema=RESULT, timeout=5, **more):
@@ -136,3 +133,10 @@ def test_stops_and_listens_again(models_server):
     models_server.latency = 0.05
     assert ask(models_server)[0] == 200
     assert time.monotonic() - began >= 0.05
+
+
+def test_llama_server_answers(llama_server):
+    for number in range(3):
+        status, _, body = ask(llama_server, f"[m{number}] where is my refund?", temperature=0, timeout=30)
+        assert status == 200, llama_server.log
+        check(content(body), RESULT, RESULT)

@@ -1,5 +1,5 @@
 /*
- * mkmodel OUT.gguf [--size tiny|small|125m] [--seed N] [--tokens N] [--quote X]
+ * mkmodel OUT.gguf [--size tiny|small|125m] [--seed N] [--tokens N] [--quote X] [--bytes X]
  *
  * Writes a model of random weights that libllama and llama-server load, for tests and benchmarks: it
  * says nothing of sense, but costs what a trained one of its size costs.
@@ -10,7 +10,8 @@
  *
  * --quote makes tokens that end a string likelier, by about so many standard deviations of a logit: a
  * random model says almost anything before it says a quotation mark, so that each string is as long as it
- * may be. It is 2.5 for tiny, else 0 (nothing).
+ * may be. It is 2.5 for tiny, else 0 (nothing). --bytes does the same with tokens that are single bytes;
+ * a negative number keeps broken UTF-8 out of what the model says where nobody else does.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -29,13 +30,13 @@ struct shape {
     int layers, width, inner, heads, key_heads, context;
     enum ggml_type type;
     unsigned file_type; /* enum llama_ftype of llama.h */
-    float quote;
+    float quote, bytes;
 };
 
 static const struct shape shapes[] = {
-    {"tiny", 512, 2, 64, 96, 4, 2, 16384, GGML_TYPE_F16, 1, 2.5f},
-    {"small", 8000, 4, 256, 768, 4, 2, 8192, GGML_TYPE_Q8_0, 7, 0},
-    {"125m", 32000, 12, 768, 2048, 12, 4, 8192, GGML_TYPE_Q8_0, 7, 0},
+    {"tiny", 512, 2, 64, 96, 4, 2, 16384, GGML_TYPE_F16, 1, 2.5f, 0},
+    {"small", 8000, 4, 256, 768, 4, 2, 8192, GGML_TYPE_Q8_0, 7, 0, 0},
+    {"125m", 32000, 12, 768, 2048, 12, 4, 8192, GGML_TYPE_Q8_0, 7, 0, 0},
 };
 
 #define CHAT_TEMPLATE                                                                              \
@@ -65,10 +66,13 @@ static float weight(struct writer *writer, float deviation)
     return (float)((even * 2 - 1) * 1.7320508075688772) * deviation;
 }
 
-/* Whether the token closes a string. */
-static bool closes(const char *text)
+/* By how much the token is likelier than its weights say. */
+static float bias_of(const struct writer *writer, int64_t token)
 {
-    return text[0] == '"';
+    if (writer->vocab->text[token][0] == '"')
+        return writer->shape->quote;
+    return token >= MKMODEL_FIRST_BYTE && token < MKMODEL_FIRST_BYTE + 256 ? writer->shape->bytes
+                                                                           : 0;
 }
 
 static void fill_row(struct writer *writer, enum fill fill, float deviation, int64_t row,
@@ -81,9 +85,7 @@ static void fill_row(struct writer *writer, enum fill fill, float deviation, int
     if (fill == INTO_STATE && row == 0)
         memset(values, 0, (size_t)count * sizeof(*values));
     if (fill == OUTPUT)
-        values[0] = closes(writer->vocab->text[row])
-                        ? writer->shape->quote * deviation * sqrtf((float)count)
-                        : 0;
+        values[0] = bias_of(writer, row) * deviation * sqrtf((float)count);
 }
 
 /* rows 0: a vector. */
@@ -238,7 +240,8 @@ static bool write_model(const char *path, const struct shape *shape, uint64_t se
 
 static int usage(void)
 {
-    fputs("usage: mkmodel OUT.gguf [--size tiny|small|125m] [--seed N] [--tokens N] [--quote X]\n",
+    fputs("usage: mkmodel OUT.gguf [--size tiny|small|125m] [--seed N] [--tokens N] [--quote X] "
+          "[--bytes X]\n",
           stderr);
     return 2;
 }
@@ -253,6 +256,8 @@ static bool take(const char *option, const char *value, struct shape *shape, uin
         shape->tokens = strtoul(value, &end, 10);
     } else if (strcmp(option, "--quote") == 0) {
         shape->quote = strtof(value, &end);
+    } else if (strcmp(option, "--bytes") == 0) {
+        shape->bytes = strtof(value, &end);
     } else if (strcmp(option, "--size") == 0) {
         for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
             if (strcmp(value, shapes[i].name) == 0) {
