@@ -40,7 +40,8 @@ struct mc_context {
 /*
  * Assembles the context. The text has sections in a fixed order: additional context, external data
  * (<mindcore/source.h>), preferences, summaries, relevant messages, messages from other conversations,
- * recent messages. The same input gives the same bytes.
+ * recent messages. The same input gives the same bytes, where no model chooses; one that was to choose
+ * and did not leaves the result that needs none (docs/context.md).
  */
 MC_API MC_MUST_CHECK enum mc_status mc_context_assemble(struct mc_engine *engine,
                                                         const struct mc_context_query *query,

@@ -156,9 +156,12 @@ enum mc_status mc_assembly_show(struct mc_assembly *a, struct mc_shown shown, mc
 
 /* ---- Recent turns ---- */
 
-static size_t units_of(struct mc_assembly *a, const struct mc_record *record)
+/* No token is less than a byte, so short texts need not be counted. */
+static bool fits_into(struct mc_assembly *a, const struct mc_record *record, size_t units)
 {
-    return mc_measure_units(&a->measure, record->m.text) + HEAD_UNITS;
+    mc_str text = record->m.text;
+    return text.len * MC_TOKEN_UNITS + HEAD_UNITS <= units ||
+           mc_measure_units(&a->measure, text) + HEAD_UNITS <= units;
 }
 
 /*
@@ -176,7 +179,7 @@ static enum mc_status show_newest(struct mc_assembly *a, size_t max_units, size_
         struct mc_shown shown = {.record = a->recent.items[i], .as = MC_SHOWN_RECENT};
         if (mc_assembly_is_shown(a, shown.record))
             continue;
-        bool fits = i == 0 || most == fair || units_of(a, shown.record) <= left;
+        bool fits = i == 0 || most == fair || fits_into(a, shown.record, left);
         bool added = false;
         enum mc_status status = MC_OK;
         if (fits)
@@ -219,7 +222,7 @@ static enum mc_status show_more_recent(struct mc_assembly *a, struct mc_error *e
         size_t room = mc_pack_room(&a->pack, MC_SECTION_RECENT);
         bool added = false;
         enum mc_status status = MC_OK;
-        if (units_of(a, shown.record) <= room)
+        if (fits_into(a, shown.record, room))
             status =
                 mc_assembly_show(a, shown, shown.record->m.text, -(int64_t)i, room, &added, err);
         if (status || !added)

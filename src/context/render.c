@@ -111,13 +111,12 @@ static void finish(struct mc_buf *out, struct mc_measure *measure, mc_str text, 
     size_t head = out->len;
     size_t bytes_max = mc_measure_bytes(measure, max_units);
     mc_render_quote(out, text.len > bytes_max ? mc_utf8_cut(text, bytes_max) : text);
-    size_t line_end = mc_measure_units(measure, MC_STR("\n"));
-    size_t room = max_units > line_end ? max_units - line_end : 0;
-    if (text.len > bytes_max || mc_measure_prefix(measure, mc_buf_str(out), room).len < out->len) {
-        cut_line(out, measure, head, max_units);
-        return;
-    }
     mc_buf_char(out, '\n');
+    if (out->failed ||
+        (text.len <= bytes_max && mc_measure_units(measure, mc_buf_str(out)) <= max_units))
+        return;
+    out->len--;
+    cut_line(out, measure, head, max_units);
 }
 
 void mc_render_message(struct mc_buf *out, struct mc_measure *measure,

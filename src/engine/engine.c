@@ -189,6 +189,7 @@ static enum mc_status start_enricher(struct mc_engine *engine, struct mc_error *
         .trivial = engine->trivial,
         .learn = learn_hook(&engine->settings.agents),
         .llm = engine->llm,
+        .leave_model = engine->opening.leave_models,
         .fallback_builtin = !engine->settings.models.explicit_provider,
     };
     options.pool.store = engine->store;

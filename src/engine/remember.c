@@ -245,6 +245,7 @@ static bool export_summary(void *context, const struct mc_summary *summary)
     mc_json_put_raw(w, summary->key_facts);
     mc_json_key(w, "topics");
     mc_json_put_raw(w, summary->topics);
+    mc_json_member_string(w, "method", summary->method);
     mc_json_member_integer(w, "messages", summary->messages);
     mc_json_key(w, "from");
     mc_json_put_time(w, summary->first_us);

@@ -3,10 +3,14 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/time.h"
+
+#define NEVER_US (INT64_C(36500) * MC_US_PER_DAY)
 
 struct mc_enricher {
     int workers;
     bool with_model;
+    bool asks; /* the model, here */
     struct mc_first_stage_options first_stage;
     struct mc_model_stage *model_stage;
     struct mc_pool *first, *model;
@@ -26,8 +30,10 @@ static enum mc_status start_model(struct mc_enricher *e, const struct mc_enriche
     if (status)
         return status;
     struct mc_pool_options pool = options->pool;
-    pool.workers = e->with_model ? pool.workers : 1;
-    if (!e->with_model)
+    pool.workers = e->asks ? pool.workers : 1;
+    if (e->with_model && !e->asks)
+        pool.start_after_us = NEVER_US;
+    else if (!e->asks)
         pool.start_after_us =
             options->leftover_after_us ? options->leftover_after_us : MC_LEFTOVER_AFTER_US;
     if (pool.lease_us < MC_MODEL_LEASE_MIN_US)
@@ -69,6 +75,7 @@ enum mc_status mc_enricher_start(const struct mc_enricher_options *options,
         return mc_fail_memory(err);
     made->workers = options->pool.workers;
     made->with_model = options->llm != NULL;
+    made->asks = made->with_model && !options->leave_model;
     enum mc_status status = start_model(made, options, err);
     if (!status)
         status = start_first(made, options, err);
@@ -108,7 +115,7 @@ void mc_enricher_wake(struct mc_enricher *enricher)
 void mc_enricher_wake_all(struct mc_enricher *enricher)
 {
     mc_pool_wake(enricher->first);
-    if (enricher->with_model)
+    if (enricher->asks)
         mc_pool_wake(enricher->model);
 }
 
@@ -122,7 +129,7 @@ enum mc_status mc_enricher_drain(struct mc_enricher *enricher, int64_t deadline_
                                  struct mc_error *err)
 {
     enum mc_status status = mc_pool_drain(enricher->first, deadline_monotonic_us, err);
-    if (status || !enricher->with_model)
+    if (status || !enricher->asks)
         return status;
     mc_pool_wake(enricher->model); /* for what another process left */
     return mc_pool_drain(enricher->model, deadline_monotonic_us, err);

@@ -5,6 +5,7 @@
  * engine with a model left behind: after MC_LEFTOVER_AFTER_US, because a command that is run without the
  * options of the server beside it must not take the model's work away. With a model one thread does the first stage, so that a new message
  * never waits behind a model, and `workers` threads hand messages to the model.
+ * A command beside a server leaves that to the server (leave_model).
  */
 #ifndef MC_ENRICH_ENRICHER_H
 #define MC_ENRICH_ENRICHER_H
@@ -32,6 +33,7 @@ struct mc_enricher_options {
     mc_learn_fn learn;
     struct mc_llm *llm;        /* borrowed; NULL: none */
     bool fallback_builtin;     /* where no model answers, built-in metadata are final */
+    bool leave_model;          /* hand on to the model's stage, but ask nothing: others do */
     int64_t leftover_after_us; /* 0: MC_LEFTOVER_AFTER_US */
 };
 

@@ -112,7 +112,9 @@ static void test_agents(void)
 
 static bool count_line(void *context, const char *data, size_t len)
 {
-    *(int *)context += memmem(data, len, "Chess was discussed", 19) != NULL;
+    static const char method[] = "\"method\":\"llm:fake-1\"";
+    *(int *)context += memmem(data, len, "Chess was discussed", 19) != NULL &&
+                       memmem(data, len, method, sizeof(method) - 1) != NULL;
     return true;
 }
 
@@ -136,7 +138,7 @@ static void test_summary(void)
     struct mc_error err = {0};
     is_status(mc_user_export(engine, MC_STR("u"), MC_STR_NONE, count_line, &lines, &err), MC_OK,
               &err, "exported");
-    is_int(lines, 1, "the model's");
+    is_int(lines, 1, "the model's, which says so");
     give_model(engine, NULL);
     mc_fake_llm(fake)->ops->close(mc_fake_llm(fake));
     mc_engine_close(engine);
