@@ -119,7 +119,11 @@ uint32_t mc_local_batch_cells(const struct mc_local_batch *batch)
 
 bool mc_local_batch_wants(const struct mc_local_batch *batch)
 {
-    return mc_list_empty(&batch->waiting) && batch->running < batch->slot_count;
+    size_t count = batch->running;
+    for (const struct mc_list *node = batch->waiting.next; node != &batch->waiting;
+         node = node->next)
+        count++;
+    return count < batch->slot_count;
 }
 
 bool mc_local_batch_busy(const struct mc_local_batch *batch)

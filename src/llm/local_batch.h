@@ -49,7 +49,7 @@ MC_MUST_CHECK enum mc_status mc_local_batch_open(const struct mc_local_model *mo
 void mc_local_batch_close(struct mc_local_batch *batch); /* accepts NULL */
 uint32_t mc_local_batch_cells(const struct mc_local_batch *batch);
 
-/* Whether another job could begin now; and whether there is work to do. */
+/* Whether another job might begin soon; and whether there is work to do. */
 bool mc_local_batch_wants(const struct mc_local_batch *batch);
 bool mc_local_batch_busy(const struct mc_local_batch *batch);
 /* The job stays where it is until it comes out at `finished`, if only because it cannot be done. */
