@@ -36,6 +36,7 @@ struct mc_local_job {
     size_t room; /* tokens kept free for the answer at first */
     /* The caller's own. */
     bool taken, done;
+    int64_t done_us;
 };
 void mc_local_job_init(struct mc_local_job *job, const struct mc_llm_call *call);
 void mc_local_job_fini(struct mc_local_job *job);
