@@ -57,7 +57,7 @@ MC_API void mc_engine_pause(struct mc_engine *engine, bool paused);
 MC_API int mc_engine_worker_count(const struct mc_engine *engine);
 /* The model that is asked first: "llama_cpp", "openai"; "builtin" when none is configured. */
 MC_API const char *mc_engine_provider(const struct mc_engine *engine);
-MC_API const char *mc_engine_backend(const struct mc_engine *engine);  /* "sqlite", ... */
+MC_API const char *mc_engine_backend(const struct mc_engine *engine); /* "sqlite", ... */
 MC_API bool mc_engine_multi_agent(const struct mc_engine *engine);
 
 /* Version of the library, "0.1.0". */

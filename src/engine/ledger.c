@@ -227,7 +227,7 @@ enum mc_status mc_ledger_flush(struct mc_ledger *ledger, struct mc_error *err)
     mc_mutex_unlock(&ledger->mutex);
 
     enum mc_status status = MC_OK, read = MC_OK;
-    struct totals totals;
+    struct totals totals = {0};
     struct mc_error ignored;
     if (ledger->writing.count > 0)
         status = write_lines(ledger, &ledger->writing, err);

@@ -21,14 +21,39 @@
 #define OBJECT(required, members)                                                                  \
     "{\"type\":\"object\",\"required\":[" required "],\"properties\":{" members "}}"
 
-/* A line of the ledger. */
+/* clang-format off */
+/* One model of a list; what was enriched how; the daily caps. */
+#define MODEL                                                                                      \
+    OBJECT("\"provider\",\"state\",\"model\",\"detail\",\"calls\",\"calls_today\",\"cost_today_usd\"",\
+           "\"provider\":" STRING ",\"state\":" STRING ",\"model\":" OR_NULL("string")             \
+           ",\"context_tokens\":" OR_NULL("integer") ",\"parallel\":" INTEGER                      \
+           ",\"detail\":" STRING ",\"calls\":" INTEGER ",\"failures\":" INTEGER                    \
+           ",\"tokens_in\":" INTEGER ",\"tokens_cached\":" INTEGER ",\"tokens_out\":" INTEGER      \
+           ",\"cost_usd\":" NUMBER ",\"cost_today_usd\":" NUMBER ",\"calls_today\":" INTEGER       \
+           ",\"tokens_per_second\":" OR_NULL("number") ",\"latency_ms\":" OR_NULL("number")        \
+           ",\"retry_in_seconds\":" OR_NULL("number") ",\"last_error\":" OR_NULL("string")         \
+           ",\"last_error_at\":" OR_NULL("string"))
+#define METHODS                                                                                    \
+    OBJECT("\"llm\",\"builtin\",\"trivial\",\"waiting\"",                                          \
+           "\"llm\":" INTEGER ",\"builtin\":" INTEGER ",\"trivial\":" INTEGER ",\"waiting\":" INTEGER)
+#define CAPS                                                                                       \
+    OBJECT("\"daily_usd\",\"daily_calls\",\"reached\",\"resets_at\"",                              \
+           "\"daily_usd\":" OR_NULL("number") ",\"daily_calls\":" OR_NULL("integer")               \
+           ",\"cost_today_usd\":" NUMBER ",\"calls_today\":" INTEGER ",\"reached\":" BOOLEAN       \
+           ",\"resets_at\":" TIME)
+
+/* A line of the ledger, and the sum of all. */
 #define USED_NAMES                                                                                 \
-    "\"calls\",\"failures\",\"tokens_in\",\"tokens_cached\",\"tokens_out\",\"milliseconds\","      \
-    "\"cost_usd\""
+    "\"calls\",\"failures\",\"tokens_in\",\"tokens_cached\",\"tokens_out\",\"milliseconds\",\"cost_usd\""
 #define USED                                                                                       \
     "\"calls\":" INTEGER ",\"failures\":" INTEGER ",\"tokens_in\":" INTEGER                        \
     ",\"tokens_cached\":" INTEGER ",\"tokens_out\":" INTEGER ",\"milliseconds\":" INTEGER          \
     ",\"cost_usd\":" NUMBER
+#define USAGE_ROW                                                                                  \
+    OBJECT("\"day\",\"operation\",\"provider\",\"model\"," USED_NAMES,                             \
+           "\"day\":" DAY ",\"operation\":" STRING ",\"provider\":" STRING ",\"model\":" STRING "," USED)
+#define USAGE_TOTAL OBJECT(USED_NAMES, USED)
+/* clang-format on */
 
 static const struct {
     const char *name;
@@ -173,39 +198,11 @@ static const struct {
             ",\"context_requests\":" INTEGER ",\"queue_depth\":" INTEGER
             ",\"active_workers\":" INTEGER ",\"worker_pool_size\":" INTEGER
             ",\"cache_hit_rate\":" NUMBER ",\"errors\":" INTEGER)},
-    {"ModelList",
-     OBJECT(
-         "\"provider\",\"models\",\"enrichment\",\"caps\"",
-         "\"provider\":" STRING ",\"models\":" LIST(OBJECT(
-             "\"provider\",\"state\",\"model\",\"detail\",\"calls\",\"calls_today\","
-             "\"cost_today_usd\"",
-             "\"provider\":" STRING ",\"state\":" STRING
-             ",\"model\":" OR_NULL("string") ",\"context_tokens\":" OR_NULL(
-                 "integer") ",\"parallel\":" INTEGER ",\"detail\":" STRING ",\"calls\":" INTEGER
-                            ",\"failures\":" INTEGER ",\"tokens_in\":" INTEGER
-                            ",\"tokens_cached\":" INTEGER ",\"tokens_out\":" INTEGER
-                            ",\"cost_usd\":" NUMBER ",\"cost_today_usd\":" NUMBER
-                            ",\"calls_today\":" INTEGER
-                            ",\"tokens_per_second\":" OR_NULL("number") ",\"latency_ms\":" OR_NULL("number") ",\"retry_in_seconds\":" OR_NULL("number") ",\"last_error\":" OR_NULL("string") ",\"last_error_at\":" OR_NULL(
-                                "string"))) ",\"enrichment\":" OBJECT("\"llm\",\"builtin\","
-                                                                      "\"trivial\",\"waiting\"",
-                                                                      "\"llm\":" INTEGER
-                                                                      ",\"builtin\":" INTEGER
-                                                                      ",\"trivial\":" INTEGER
-                                                                      ",\"waiting\":" INTEGER) ",\""
-                                                                                               "cap"
-                                                                                               "s\""
-                                                                                               ":" OBJECT("\"daily_usd\",\"daily_calls\",\"reached\",\"resets_at\"",
-                                                                                                          "\"daily_usd\":" OR_NULL("number") ",\"daily_calls\":" OR_NULL(
-                                                                                                              "integer") ",\"cost_today_usd\":" NUMBER
-                                                                                                                         ",\"calls_today\":" INTEGER
-                                                                                                                         ",\"reached\":" BOOLEAN
-                                                                                                                         ",\"resets_at\":" TIME))},
-    {"Usage", OBJECT("\"usage\",\"total\"",
-                     "\"usage\":" LIST(OBJECT(
-                         "\"day\",\"operation\",\"provider\",\"model\"," USED_NAMES,
-                         "\"day\":" DAY ",\"operation\":" STRING ",\"provider\":" STRING
-                         ",\"model\":" STRING "," USED)) ",\"total\":" OBJECT(USED_NAMES, USED))},
+    {"ModelList", OBJECT("\"provider\",\"models\",\"enrichment\",\"caps\"",
+                         "\"provider\":" STRING
+                         ",\"models\":" LIST(MODEL) ",\"enrichment\":" METHODS ",\"caps\":" CAPS)},
+    {"Usage",
+     OBJECT("\"usage\",\"total\"", "\"usage\":" LIST(USAGE_ROW) ",\"total\":" USAGE_TOTAL)},
     {"Status", OBJECT_ANY},
     {"Health",
      OBJECT("\"status\",\"healthy\",\"reasons\",\"version\",\"checks\"",

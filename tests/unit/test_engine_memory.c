@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "engine/engine.h"
 #include "support/engine.h"
 
 #if defined(__has_feature)
@@ -203,6 +204,42 @@ static enum mc_status call_preferences(struct call *call, struct mc_error *err)
     return status;
 }
 
+static enum mc_status call_models(struct call *call, struct mc_error *err)
+{
+    char *json = NULL;
+    enum mc_status status = mc_models_list(call->engine, &json, err);
+    snprintf(call->answer, sizeof(call->answer), "%.400s", json ? json : "");
+    mc_free(json);
+    return status;
+}
+
+/* Opens a chain of a model that is not loaded, with its ledger, and counts a call. */
+static enum mc_status call_open_models(struct call *call, struct mc_error *err)
+{
+    const struct mc_model_settings settings = {.use_local = true,
+                                               .local = {.model_path = "/m.gguf", .sequences = 4}};
+    const struct mc_models_options options = {.settings = &settings,
+                                              .store = call->engine->store,
+                                              .metrics = call->engine->metrics,
+                                              .lazy = true};
+    struct mc_models *models = NULL;
+    enum mc_status status = mc_models_open(&options, &models, err);
+    if (status)
+        return status;
+    struct mc_llm_state state;
+    struct mc_llm_usage today;
+    const struct mc_llm_usage usage = {.calls = 1};
+    mc_models_describe(models, &state, 1);
+    mc_ledger_add(mc_models_ledger(models), MC_LLM_ENRICH, "test", MC_STR("m"), &usage);
+    status = mc_ledger_flush(mc_models_ledger(models), err);
+    mc_ledger_today(mc_models_ledger(models), "test", &today);
+    snprintf(call->answer, sizeof(call->answer), "%s %s", state.provider, state.state);
+    if (today.calls == 0)
+        bail_out("a call was lost");
+    mc_models_close(models);
+    return status;
+}
+
 /* ---- What must hold after each attempt ---- */
 
 static int64_t depth(struct mc_engine *engine)
@@ -322,11 +359,17 @@ static void run(const struct scratch *scratch, bool failing)
     struct mc_engine *engine = engine_open(scratch, NULL);
     fill(engine);
     mc_engine_pause(engine, true);
+    struct call first = {.engine = engine};
+    struct mc_error error = {0};
+    if (call_open_models(&first, &error)) /* libc keeps something for each thread that ever ran */
+        bail_out("the models do not open: %s", error.message);
     if (failing) {
         counted(engine, "context", check(engine, "context", call_context, NULL));
         check(engine, "search", call_search, NULL);
         check(engine, "recent", call_recent, NULL);
         check(engine, "preferences", call_preferences, NULL);
+        check(engine, "models", call_models, NULL);
+        check(engine, "opening models", call_open_models, NULL);
         check(engine, "ingest", call_ingest, after_ingest);
         check(engine, "batch", call_batch, after_batch);
         mc_engine_pause(engine, false);
