@@ -2,43 +2,33 @@
  * See llm/chain.h.
  *
  * A generate goes over the links once. At each, the calls that are still open are admitted by its
- * breaker (all of them, one as a probe, or none), answered, and judged; what is left goes to the next.
- * The breaker counts in halves of a failure, because an unusable answer is half a one.
+ * breaker (all of them, one as a probe, or none), answered, and counted; what is left goes to the next.
  */
 #include "llm/chain.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
-#include "base/thread.h"
 #include "base/time.h"
 #include "base/utf8.h"
+#include "llm/breaker.h"
 
 #define FAILURES 5
 #define COOLDOWN_US (5 * MC_US_PER_SECOND)
 #define COOLDOWN_MAX_US (60 * MC_US_PER_SECOND)
 #define FAILURES_MAX 1000000
-#define WHY_SIZE 256
 
 struct link {
     struct mc_llm *model;
     const char *name;
-    bool open;
-    bool probing;        /* a call is out to try an open circuit */
-    int strain;          /* halves of failures in a row */
-    unsigned epoch;      /* changes with `open`: older outcomes do not count */
-    int64_t cooldown_us; /* of the last opening */
-    int64_t probe_at_us;
-    char why[WHY_SIZE]; /* it is open */
+    struct mc_breaker breaker;
 };
 
 struct chain {
     struct mc_llm base;
     struct mc_chain_options options;
-    mc_mutex mutex; /* guards the links but for model and name */
     struct link links[MC_CHAIN_MAX];
 };
 
@@ -66,161 +56,14 @@ struct round {
     struct mc_arena *arena;
 };
 
-struct admission {
-    size_t count;
-    bool probe;
-    unsigned epoch;
-    char why_not[WHY_SIZE + 64];
-    int64_t retry_at_us;
-};
-
-/* What the outcomes of a batch say about the provider. */
-struct verdict {
-    bool succeeded;
-    int strain; /* since the last success among them */
-    int64_t retry_at_us;
-    char why[WHY_SIZE];
-};
-
 static int64_t now_of(const struct chain *chain)
 {
     return chain->options.now ? chain->options.now() : mc_time_monotonic_us();
 }
 
-static int limit_of(const struct chain *chain)
-{
-    return 2 * chain->options.failures;
-}
-
-static int64_t later(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 static int64_t earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
-}
-
-/* The breaker */
-
-/* How many of `count` calls may be asked; a probe must be judged. */
-static struct admission admit(struct chain *chain, struct link *link, size_t count)
-{
-    struct admission admission = {0};
-    int64_t now_us = now_of(chain);
-    mc_mutex_lock(&chain->mutex);
-    admission.epoch = link->epoch;
-    if (!link->open) {
-        admission.count = count;
-    } else if (!link->probing && now_us >= link->probe_at_us) {
-        link->probing = true;
-        admission.probe = true;
-        admission.count = 1;
-    } else {
-        /* A probe that goes on may close the circuit any moment, or take its time. */
-        admission.retry_at_us =
-            link->probing ? now_us + chain->options.cooldown_us : link->probe_at_us;
-        snprintf(admission.why_not, sizeof(admission.why_not),
-                 link->probing ? "is being tried by another call after: %s"
-                               : "left alone after: %s",
-                 link->why);
-    }
-    mc_mutex_unlock(&chain->mutex);
-    return admission;
-}
-
-/* Halves of a failure that an outcome is. */
-static int strain_of(const struct chain *chain, const struct mc_llm_call *call)
-{
-    if (call->no_attempt)
-        return 0;
-    switch (call->status) {
-    case MC_UNAUTHENTICATED:
-        return limit_of(chain);
-    case MC_TIMEOUT:
-    case MC_UNAVAILABLE:
-    case MC_RATE_LIMITED:
-    case MC_CONFIG:
-    case MC_INTERNAL:
-        return 2;
-    case MC_INVALID:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
-static const char *text_of(const struct mc_llm_call *call)
-{
-    return call->error.message[0] ? call->error.message : mc_status_text(call->status);
-}
-
-static void judge(const struct chain *chain, const struct mc_llm_call *batch, size_t count,
-                  struct verdict *verdict)
-{
-    int shared = 0; /* of calls that went along in another one's request */
-    *verdict = (struct verdict){0};
-    for (size_t i = 0; i < count; i++) {
-        const struct mc_llm_call *call = &batch[i];
-        if (call->status == MC_OK) {
-            verdict->succeeded = true;
-            verdict->strain = shared = 0;
-            continue;
-        }
-        int strain = strain_of(chain, call);
-        if (strain == 0)
-            continue;
-        if (call->usage.calls > 0)
-            verdict->strain += verdict->strain < limit_of(chain) ? strain : 0;
-        else
-            shared = strain > shared ? strain : shared;
-        verdict->retry_at_us = later(verdict->retry_at_us, call->retry_at_us);
-        mc_utf8_line(mc_str_of(text_of(call)), verdict->why, sizeof(verdict->why));
-    }
-    verdict->strain = verdict->strain > shared ? verdict->strain : shared;
-}
-
-static void open_circuit(struct chain *chain, struct link *link, const struct verdict *verdict)
-{
-    int64_t now_us = now_of(chain);
-    int64_t cooldown_max_us = chain->options.cooldown_max_us;
-    link->cooldown_us =
-        link->open ? earlier(2 * link->cooldown_us, cooldown_max_us) : chain->options.cooldown_us;
-    int64_t told_us = earlier(verdict->retry_at_us, now_us + cooldown_max_us);
-    link->probe_at_us = later(now_us + link->cooldown_us, told_us);
-    link->open = true;
-    link->strain = 0;
-    link->epoch++;
-    memcpy(link->why, verdict->why, sizeof(link->why));
-}
-
-/* Counts what came of an admission. */
-static void settle(struct chain *chain, struct link *link, const struct admission *admission,
-                   const struct verdict *verdict)
-{
-    mc_mutex_lock(&chain->mutex);
-    bool was_open = link->open;
-    if (admission->probe) {
-        link->probing = false;
-        link->strain += verdict->strain;
-        if (verdict->succeeded) {
-            link->open = false;
-            link->strain = 0;
-            link->epoch++;
-        } else if (link->strain >= 2) {
-            open_circuit(chain, link, verdict);
-        }
-    } else if (!link->open && admission->epoch == link->epoch) {
-        link->strain = (verdict->succeeded ? 0 : link->strain) + verdict->strain;
-        if (link->strain >= limit_of(chain))
-            open_circuit(chain, link, verdict);
-    }
-    bool is_open = link->open;
-    mc_mutex_unlock(&chain->mutex);
-    if (is_open != was_open && chain->options.changed)
-        chain->options.changed(chain->options.context, link->name, is_open,
-                               is_open ? verdict->why : "");
 }
 
 /* Calls */
@@ -289,7 +132,7 @@ static void take_outcome(struct round *round, const struct link *link, size_t in
         passage->answered = passage->ended = true;
         return;
     }
-    pass_over(round, passage, link->name, outcome->status, text_of(outcome));
+    pass_over(round, passage, link->name, outcome->status, mc_breaker_reason(outcome));
     passage->ended = outcome->status == MC_CANCELLED || is_late(round);
     if (outcome->status == MC_CANCELLED)
         passage->agreed = MC_CANCELLED;
@@ -297,12 +140,11 @@ static void take_outcome(struct round *round, const struct link *link, size_t in
 }
 
 /* After a batch: when those that failed may come again, as far as the breaker knows. */
-static void note_circuit(struct round *round, const struct link *link,
-                         const struct mc_llm_call *batch, size_t count)
+static void note_circuit(struct round *round, struct link *link, const struct mc_llm_call *batch,
+                         size_t count)
 {
-    mc_mutex_lock(&round->chain->mutex);
-    int64_t probe_at_us = link->open ? link->probe_at_us : 0;
-    mc_mutex_unlock(&round->chain->mutex);
+    int64_t probe_at_us = 0;
+    mc_breaker_look(&link->breaker, now_of(round->chain), &probe_at_us, NULL, NULL);
     for (size_t i = 0; i < count; i++) {
         struct passage *passage = &round->passages[round->members[i]];
         bool now = probe_at_us == 0 && batch[i].retry_at_us == 0;
@@ -345,6 +187,19 @@ static void refuse(struct round *round, const struct link *link, size_t from, co
     }
 }
 
+static void settle(struct chain *chain, struct link *link, const struct mc_admission *admission,
+                   const struct mc_llm_call *batch)
+{
+    enum mc_breaker_change change =
+        mc_breaker_settle(&link->breaker, now_of(chain), admission, batch);
+    if (change == MC_BREAKER_SAME || !chain->options.changed)
+        return;
+    char why[MC_BREAKER_WHY] = "";
+    if (change == MC_BREAKER_OPENED) /* unless a probe has closed it already */
+        mc_breaker_look(&link->breaker, now_of(chain), NULL, NULL, why);
+    chain->options.changed(chain->options.context, link->name, change == MC_BREAKER_OPENED, why);
+}
+
 /* Asks one provider. After a probe the rest of the calls may be admitted, too. */
 static void ask(struct round *round, struct link *link)
 {
@@ -352,21 +207,20 @@ static void ask(struct round *round, struct link *link)
     const struct mc_chain_options *options = &chain->options;
     size_t from = 0, left;
     while ((left = count_open(round, from)) > 0) {
-        char why[WHY_SIZE] = "a limit is reached";
+        char why[MC_BREAKER_WHY] = "a limit is reached";
         if (options->allowed && !options->allowed(options->context, link->name, why, sizeof(why))) {
             refuse(round, link, from, why, 0);
             return;
         }
-        struct admission admission = admit(chain, link, left);
+        struct mc_admission admission;
+        mc_breaker_admit(&link->breaker, now_of(chain), left, &admission);
         if (admission.count == 0) {
             refuse(round, link, from, admission.why_not, admission.retry_at_us);
             return;
         }
-        struct verdict verdict;
         size_t count = gather(round, &from, admission.count);
         link->model->ops->generate(link->model, round->batch, count, round->wait, round->arena);
-        judge(chain, round->batch, count, &verdict);
-        settle(chain, link, &admission, &verdict);
+        settle(chain, link, &admission, round->batch);
         for (size_t i = 0; i < count; i++)
             take_outcome(round, link, round->members[i], &round->batch[i]);
         note_circuit(round, link, round->batch, count);
@@ -436,19 +290,14 @@ static bool chain_count_tokens(struct mc_llm *llm, mc_str text, size_t *tokens)
 static void merge_state(struct chain *chain, struct link *link, struct mc_llm_state *state)
 {
     const struct mc_chain_options *options = &chain->options;
-    char why[WHY_SIZE] = "a limit is reached";
+    char why[MC_BREAKER_WHY] = "a limit is reached";
     bool capped =
         options->allowed && !options->allowed(options->context, link->name, why, sizeof(why));
-    int64_t now_us = now_of(chain);
-    mc_mutex_lock(&chain->mutex);
-    bool open = link->open;
-    bool half_open = open && (link->probing || now_us >= link->probe_at_us);
-    if (open) {
+    bool half_open = false;
+    bool open =
+        mc_breaker_look(&link->breaker, now_of(chain), &state->retry_at_us, &half_open, why);
+    if (open)
         state->state = half_open ? "half_open" : "open";
-        state->retry_at_us = link->probe_at_us;
-        memcpy(why, link->why, sizeof(why));
-    }
-    mc_mutex_unlock(&chain->mutex);
     if (capped && !open)
         state->state = "capped";
     if (capped || open)
@@ -474,9 +323,10 @@ static size_t chain_describe(struct mc_llm *llm, struct mc_llm_state *states, si
 static void chain_close(struct mc_llm *llm)
 {
     struct chain *chain = mc_container_of(llm, struct chain, base);
-    for (size_t i = 0; i < chain->options.count; i++)
+    for (size_t i = 0; i < chain->options.count; i++) {
         chain->links[i].model->ops->close(chain->links[i].model);
-    mc_mutex_fini(&chain->mutex);
+        mc_breaker_fini(&chain->links[i].breaker);
+    }
     free(chain);
 }
 
@@ -507,10 +357,11 @@ enum mc_status mc_chain_open(const struct mc_chain_options *options, struct mc_l
     for (size_t i = 0; i < options->count; i++) {
         chain->links[i].model = options->models[i];
         chain->links[i].name = options->models[i]->ops->name;
+        mc_breaker_init(&chain->links[i].breaker, set->failures, set->cooldown_us,
+                        set->cooldown_max_us);
     }
     chain->base.ops = &chain_ops;
     chain->base.parallel = options->models[0]->parallel;
-    mc_mutex_init(&chain->mutex);
     *llm = &chain->base;
     return MC_OK;
 }

@@ -13,19 +13,11 @@
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
-#include "llm/shape.h"
+#include "llm/compile.h"
 
 #define ARENA_BYTES ((size_t)64 * 1024 * 1024)
-#define INTEGERS_MAX 256
 #define ITEMS_MAX 64
 #define ESCAPED_BYTES 12 /* of a character outside of the basic plane: \ud83d\ude00 */
-
-struct compiler {
-    struct mc_schema *schema;
-    struct mc_error *err;
-    size_t values; /* of all sets so far */
-};
-typedef struct mc_shape_path path_t;
 
 /* Keywords as bits, so that each kind of schema can say which it understands. */
 #define KEYWORD_MAP(X)                                                                             \
@@ -90,11 +82,6 @@ enum mc_status mc_shape_fail(const struct mc_shape_path *path, struct mc_error *
     return mc_fail_field(err, MC_INVALID, place, "%s: %s", place[0] ? place : "the whole", what);
 }
 
-static enum mc_status no_memory(struct compiler *c)
-{
-    return mc_fail_memory(c->err);
-}
-
 static size_t sum(size_t a, size_t b)
 {
     size_t result;
@@ -107,31 +94,8 @@ static size_t product(size_t a, size_t b)
     return __builtin_mul_overflow(a, b, &result) ? SIZE_MAX : result;
 }
 
-static struct mc_shape *add(struct compiler *c, enum mc_shape_kind kind)
-{
-    struct mc_shape *shape = mc_arena_alloc(&c->schema->arena, sizeof(*shape));
-    if (shape)
-        shape->kind = kind;
-    return shape;
-}
-
-/* A text of several parts in the arena; data is NULL when out of memory. */
-static mc_str render(struct compiler *c, const char *before, const struct mc_json *value,
-                     mc_str key)
-{
-    mc_auto(mc_buf_fini) struct mc_buf buf;
-    mc_buf_init(&buf, ARENA_BYTES);
-    mc_buf_text(&buf, before);
-    struct mc_json_writer w = mc_json_writer(&buf);
-    if (mc_str_given(key))
-        mc_json_key_str(&w, key);
-    if (value)
-        mc_json_dump(value, &buf);
-    return buf.failed ? MC_STR_NONE : mc_arena_copy(&c->schema->arena, mc_buf_str(&buf));
-}
-
 /* The keywords that a schema has; an unknown one is an error. */
-static enum mc_status find_keywords(struct compiler *c, const path_t *path,
+static enum mc_status find_keywords(struct mc_compiler *c, const struct mc_shape_path *path,
                                     const struct mc_json *node, unsigned *found)
 {
     if (mc_json_type(node) != MC_JSON_OBJECT)
@@ -151,8 +115,8 @@ static enum mc_status find_keywords(struct compiler *c, const path_t *path,
     return MC_OK;
 }
 
-static enum mc_status allow_keywords(struct compiler *c, const path_t *path, unsigned found,
-                                     unsigned allowed, const char *what)
+static enum mc_status allow_keywords(struct mc_compiler *c, const struct mc_shape_path *path,
+                                     unsigned found, unsigned allowed, const char *what)
 {
     unsigned others = found & ~(allowed | KEY_NOTES);
     if (others == 0)
@@ -162,8 +126,9 @@ static enum mc_status allow_keywords(struct compiler *c, const path_t *path, uns
 }
 
 /* A whole number of the schema within bounds; *number stays when the keyword is absent. */
-static enum mc_status read_size(struct compiler *c, const path_t *path, const struct mc_json *node,
-                                const char *keyword, size_t most, size_t *number)
+static enum mc_status read_size(struct mc_compiler *c, const struct mc_shape_path *path,
+                                const struct mc_json *node, const char *keyword, size_t most,
+                                size_t *number)
 {
     const struct mc_json *value = mc_json_get(node, keyword);
     if (!value)
@@ -177,7 +142,7 @@ static enum mc_status read_size(struct compiler *c, const path_t *path, const st
 }
 
 /* min and max of an array or string. */
-static enum mc_status read_bounds(struct compiler *c, const path_t *path,
+static enum mc_status read_bounds(struct mc_compiler *c, const struct mc_shape_path *path,
                                   const struct mc_json *node, const char *const names[2],
                                   size_t most, struct mc_shape *shape)
 {
@@ -191,152 +156,17 @@ static enum mc_status read_bounds(struct compiler *c, const path_t *path,
     return status;
 }
 
-/* Sets */
+static enum mc_status compile(struct mc_compiler *c, const struct mc_shape_path *path,
+                              const struct mc_json *node, size_t depth,
+                              const struct mc_shape **shape);
 
-/* What is compared when values are sorted; index finds the object of an anyOf. */
-struct entry {
-    mc_str value;
-    const struct mc_shape *object;
-};
-
-static int compare_values(mc_str a, mc_str b)
-{
-    size_t len = a.len < b.len ? a.len : b.len;
-    int order = memcmp(a.data, b.data, len);
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
-static int compare_entries(const void *a, const void *b)
-{
-    return compare_values(((const struct entry *)a)->value, ((const struct entry *)b)->value);
-}
-
-size_t mc_shape_find(const struct mc_shape *set, mc_str value)
-{
-    size_t low = 0, high = set->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = compare_values(set->values[middle], value);
-        if (order == 0)
-            return middle;
-        low = order < 0 ? middle + 1 : low;
-        high = order < 0 ? high : middle;
-    }
-    return set->count;
-}
-
-/* Makes a set of the entries, which it sorts; `lead` is known to be the same in all. */
-static enum mc_status finish_set(struct compiler *c, const path_t *path, struct entry *entries,
-                                 size_t count, size_t lead, const struct mc_shape **shape)
-{
-    c->values += count;
-    if (c->values > MC_SCHEMA_VALUES)
-        return mc_shape_fail(path, c->err, "more than %d values in all enums together",
-                             MC_SCHEMA_VALUES);
-    struct mc_shape *set = add(c, MC_SHAPE_SET);
-    mc_str *values = mc_arena_array(&c->schema->arena, count, sizeof(*values));
-    const struct mc_shape **objects =
-        mc_arena_array(&c->schema->arena, count, sizeof(struct mc_shape *));
-    if (!set || !values || !objects)
-        return no_memory(c);
-    qsort(entries, count, sizeof(*entries), compare_entries);
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0 && mc_str_equal(entries[i].value, entries[i - 1].value))
-            return mc_shape_fail(path, c->err, "the value %.100s is there twice",
-                                 entries[i].value.data);
-        values[i] = entries[i].value;
-        objects[i] = entries[i].object;
-        unsigned char next = (unsigned char)values[i].data[lead];
-        set->first[next / 64] |= UINT64_C(1) << (next % 64);
-        size_t longest = objects[i] ? objects[i]->longest : values[i].len;
-        set->longest = longest > set->longest ? longest : set->longest;
-    }
-    set->values = values;
-    set->objects = entries[0].object ? objects : NULL;
-    set->count = count;
-    set->lead = lead;
-    *shape = set;
-    return MC_OK;
-}
-
-static bool has_type(const struct mc_json *value, mc_str type)
-{
-    enum mc_json_type is = mc_json_type(value);
-    if (mc_str_equal(type, MC_STR("number")) && is == MC_JSON_INTEGER)
-        return true;
-    return mc_str_equal(type, mc_str_of(mc_json_type_name(is)));
-}
-
-static enum mc_status compile_values(struct compiler *c, const path_t *path,
-                                     const struct mc_json *node, const struct mc_json *list,
-                                     const struct mc_shape **shape)
-{
-    const struct mc_json *type = mc_json_get(node, "type");
-    size_t count = list ? mc_json_count(list) : 1;
-    if (list && (mc_json_type(list) != MC_JSON_ARRAY || count == 0 || count > MC_SCHEMA_ENUM))
-        return mc_shape_fail(path, c->err, "enum must be an array of 1 to %d values",
-                             MC_SCHEMA_ENUM);
-    struct entry *entries = mc_arena_array(&c->schema->arena, count, sizeof(*entries));
-    if (!entries)
-        return no_memory(c);
-    bool strings = true;
-    for (size_t i = 0; i < count; i++) {
-        const struct mc_json *value = list ? mc_json_at(list, i) : mc_json_get(node, "const");
-        enum mc_json_type is = mc_json_type(value);
-        if (is == MC_JSON_OBJECT || is == MC_JSON_ARRAY)
-            return mc_shape_fail(path, c->err, "a value may not be an %s", mc_json_type_name(is));
-        if (type && !has_type(value, mc_json_string(type)))
-            return mc_shape_fail(path, c->err, "a value is not of the given type");
-        strings = strings && is == MC_JSON_STRING;
-        entries[i].value = render(c, "", value, MC_STR_NONE);
-        if (!mc_str_given(entries[i].value))
-            return no_memory(c);
-    }
-    return finish_set(c, path, entries, count, strings ? 1 : 0, shape);
-}
-
-static enum mc_status compile_boolean(struct compiler *c, const path_t *path,
-                                      const struct mc_shape **shape)
-{
-    struct entry entries[] = {{MC_STR("false"), NULL}, {MC_STR("true"), NULL}};
-    return finish_set(c, path, entries, mc_countof(entries), 0, shape);
-}
-
-static enum mc_status compile_integer(struct compiler *c, const path_t *path,
-                                      const struct mc_json *node, const struct mc_shape **shape)
-{
-    const struct mc_json *low = mc_json_get(node, "minimum");
-    const struct mc_json *high = mc_json_get(node, "maximum");
-    if (mc_json_type(low) != MC_JSON_INTEGER || mc_json_type(high) != MC_JSON_INTEGER)
-        return mc_shape_fail(path, c->err, "an integer needs a whole minimum and maximum");
-    int64_t first = mc_json_integer(low);
-    if (first > mc_json_integer(high))
-        return mc_shape_fail(path, c->err, "minimum is more than maximum");
-    uint64_t steps = (uint64_t)mc_json_integer(high) - (uint64_t)first;
-    if (steps >= INTEGERS_MAX)
-        return mc_shape_fail(path, c->err, "an integer may have at most %d values", INTEGERS_MAX);
-    struct entry entries[INTEGERS_MAX] = {0};
-    for (size_t i = 0; i <= steps; i++) {
-        entries[i].value =
-            mc_arena_printf(&c->schema->arena, "%lld", (long long)(first + (int64_t)i));
-        if (!mc_str_given(entries[i].value))
-            return no_memory(c);
-    }
-    return finish_set(c, path, entries, (size_t)steps + 1, 0, shape);
-}
-
-/* The rest */
-
-static enum mc_status compile(struct compiler *c, const path_t *path, const struct mc_json *node,
-                              size_t depth, const struct mc_shape **shape);
-
-static enum mc_status compile_string(struct compiler *c, const path_t *path,
+static enum mc_status compile_string(struct mc_compiler *c, const struct mc_shape_path *path,
                                      const struct mc_json *node, const struct mc_shape **shape)
 {
     static const char *const names[2] = {"minLength", "maxLength"};
-    struct mc_shape *text = add(c, MC_SHAPE_TEXT);
+    struct mc_shape *text = mc_compile_add(c, MC_SHAPE_TEXT);
     if (!text)
-        return no_memory(c);
+        return mc_fail_memory(c->err);
     enum mc_status status = read_bounds(c, path, node, names, MC_SCHEMA_TEXT, text);
     if (status != MC_OK)
         return status;
@@ -345,20 +175,20 @@ static enum mc_status compile_string(struct compiler *c, const path_t *path,
     return MC_OK;
 }
 
-static enum mc_status compile_array(struct compiler *c, const path_t *path,
+static enum mc_status compile_array(struct mc_compiler *c, const struct mc_shape_path *path,
                                     const struct mc_json *node, size_t depth,
                                     const struct mc_shape **shape)
 {
     static const char *const names[2] = {"minItems", "maxItems"};
-    struct mc_shape *array = add(c, MC_SHAPE_ARRAY);
+    struct mc_shape *array = mc_compile_add(c, MC_SHAPE_ARRAY);
     if (!array)
-        return no_memory(c);
+        return mc_fail_memory(c->err);
     enum mc_status status = read_bounds(c, path, node, names, ITEMS_MAX, array);
     if (status != MC_OK)
         return status;
     if (!mc_json_get(node, "items"))
         return mc_shape_fail(path, c->err, "items is missing");
-    path_t inner = {path, MC_STR("items"), 0};
+    struct mc_shape_path inner = {path, MC_STR("items"), 0};
     status = compile(c, &inner, mc_json_get(node, "items"), depth, &array->item);
     if (status != MC_OK)
         return status;
@@ -377,7 +207,7 @@ static enum mc_status compile_array(struct compiler *c, const path_t *path,
 }
 
 /* additionalProperties and required say only what holds anyway. */
-static enum mc_status check_object(struct compiler *c, const path_t *path,
+static enum mc_status check_object(struct mc_compiler *c, const struct mc_shape_path *path,
                                    const struct mc_json *node, const struct mc_json *properties)
 {
     if (mc_json_type(properties) != MC_JSON_OBJECT)
@@ -396,7 +226,7 @@ static enum mc_status check_object(struct compiler *c, const path_t *path,
     return MC_OK;
 }
 
-static enum mc_status compile_object(struct compiler *c, const path_t *path,
+static enum mc_status compile_object(struct mc_compiler *c, const struct mc_shape_path *path,
                                      const struct mc_json *node, size_t depth,
                                      const struct mc_shape **shape)
 {
@@ -406,19 +236,19 @@ static enum mc_status compile_object(struct compiler *c, const path_t *path,
         return status;
     struct mc_arena *arena = &c->schema->arena;
     size_t count = mc_json_count(properties);
-    struct mc_shape *object = add(c, MC_SHAPE_OBJECT);
+    struct mc_shape *object = mc_compile_add(c, MC_SHAPE_OBJECT);
     mc_str *keys = mc_arena_array(arena, count, sizeof(*keys));
     mc_str *glue = mc_arena_array(arena, count + 1, sizeof(*glue));
     const struct mc_shape **members = mc_arena_array(arena, count, sizeof(struct mc_shape *));
     if (!object || !keys || !glue || !members)
-        return no_memory(c);
+        return mc_fail_memory(c->err);
     void *cursor = NULL;
     const struct mc_json *value;
     for (size_t i = 0; i < count && mc_json_next(properties, &cursor, &keys[i], &value); i++) {
-        path_t inner = {path, keys[i], 0};
-        glue[i] = render(c, i > 0 ? "," : "{", NULL, keys[i]);
+        struct mc_shape_path inner = {path, keys[i], 0};
+        glue[i] = mc_compile_render(c, i > 0 ? "," : "{", NULL, keys[i]);
         if (!mc_str_given(glue[i]))
-            return no_memory(c);
+            return mc_fail_memory(c->err);
         status = compile(c, &inner, value, depth, &members[i]);
         if (status != MC_OK)
             return status;
@@ -444,7 +274,7 @@ static mc_str tag_of(const struct mc_shape *shape)
     return constant && !first->objects ? first->values[0] : MC_STR_NONE;
 }
 
-static enum mc_status compile_any(struct compiler *c, const path_t *path,
+static enum mc_status compile_any(struct mc_compiler *c, const struct mc_shape_path *path,
                                   const struct mc_json *node, size_t depth,
                                   const struct mc_shape **shape)
 {
@@ -453,13 +283,13 @@ static enum mc_status compile_any(struct compiler *c, const path_t *path,
     if (mc_json_type(list) != MC_JSON_ARRAY || count == 0 || count > MC_SCHEMA_ENUM)
         return mc_shape_fail(path, c->err, "anyOf must be an array of 1 to %d objects",
                              MC_SCHEMA_ENUM);
-    struct entry *entries = mc_arena_array(&c->schema->arena, count, sizeof(*entries));
+    struct mc_entry *entries = mc_arena_array(&c->schema->arena, count, sizeof(*entries));
     if (!entries)
-        return no_memory(c);
+        return mc_fail_memory(c->err);
     size_t lead = 0;
     for (size_t i = 0; i < count; i++) {
-        path_t outer = {path, MC_STR("anyOf"), 0};
-        path_t inner = {&outer, MC_STR_NONE, i};
+        struct mc_shape_path outer = {path, MC_STR("anyOf"), 0};
+        struct mc_shape_path inner = {&outer, MC_STR_NONE, i};
         enum mc_status status = compile(c, &inner, mc_json_at(list, i), depth, &entries[i].object);
         if (status != MC_OK)
             return status;
@@ -471,16 +301,16 @@ static enum mc_status compile_any(struct compiler *c, const path_t *path,
         mc_str glue = entries[i].object->glue[0];
         entries[i].value = mc_arena_printf(&c->schema->arena, "%s%s", glue.data, tag.data);
         if (!mc_str_given(entries[i].value))
-            return no_memory(c);
+            return mc_fail_memory(c->err);
         if (i == 0)
             lead = glue.len + 1;
         else if (!mc_str_equal(glue, entries[0].object->glue[0]))
             lead = 2; /* only the brace and the key's quotation mark are the same */
     }
-    return finish_set(c, path, entries, count, lead, shape);
+    return mc_compile_set(c, path, entries, count, lead, shape);
 }
 
-static enum mc_status compile_type(struct compiler *c, const path_t *path,
+static enum mc_status compile_type(struct mc_compiler *c, const struct mc_shape_path *path,
                                    const struct mc_json *node, unsigned found, size_t depth,
                                    const struct mc_shape **shape)
 {
@@ -489,12 +319,12 @@ static enum mc_status compile_type(struct compiler *c, const path_t *path,
     enum mc_status status;
     if (mc_str_equal(type, MC_STR("boolean"))) {
         status = allow_keywords(c, path, found, allowed, "a boolean");
-        return status == MC_OK ? compile_boolean(c, path, shape) : status;
+        return status == MC_OK ? mc_compile_boolean(c, path, shape) : status;
     }
     if (mc_str_equal(type, MC_STR("integer"))) {
         allowed |= KEY_MINIMUM | KEY_MAXIMUM;
         status = allow_keywords(c, path, found, allowed, "an integer");
-        return status == MC_OK ? compile_integer(c, path, node, shape) : status;
+        return status == MC_OK ? mc_compile_integer(c, path, node, shape) : status;
     }
     if (mc_str_equal(type, MC_STR("string"))) {
         allowed |= KEY_MIN_LENGTH | KEY_MAX_LENGTH;
@@ -518,8 +348,9 @@ static enum mc_status compile_type(struct compiler *c, const path_t *path,
 }
 
 /* `depth` objects and arrays are around the node. */
-static enum mc_status compile(struct compiler *c, const path_t *path, const struct mc_json *node,
-                              size_t depth, const struct mc_shape **shape)
+static enum mc_status compile(struct mc_compiler *c, const struct mc_shape_path *path,
+                              const struct mc_json *node, size_t depth,
+                              const struct mc_shape **shape)
 {
     unsigned found = 0;
     enum mc_status status = find_keywords(c, path, node, &found);
@@ -533,7 +364,7 @@ static enum mc_status compile(struct compiler *c, const path_t *path, const stru
         unsigned one = found & KEY_ENUM ? KEY_ENUM : KEY_CONST;
         status = allow_keywords(c, path, found, one | KEY_TYPE, "an enum or const");
         const struct mc_json *list = mc_json_get(node, "enum");
-        return status == MC_OK ? compile_values(c, path, node, list, shape) : status;
+        return status == MC_OK ? mc_compile_values(c, path, node, list, shape) : status;
     }
     return compile_type(c, path, node, found, depth, shape);
 }
@@ -557,7 +388,7 @@ enum mc_status mc_schema_new(mc_str json, struct mc_schema **schema, struct mc_e
     made->text = mc_arena_copy(&made->arena, json);
     if (!mc_str_given(made->text))
         return mc_fail_memory(err);
-    struct compiler c = {made, err, 0};
+    struct mc_compiler c = {made, err, 0};
     status = compile(&c, NULL, made->json, 0, &made->root);
     if (status != MC_OK)
         return mc_fail_prefix(err, status, "schema of an answer");

@@ -1,5 +1,5 @@
 /*
- * Inside of schema.c, schema_portable.c, schema_check.c and walk.c: a schema compiled. Everything lives
+ * Inside of schema*.c and walk*.c: a schema compiled. Everything lives
  * in the schema's arena, or in its JSON tree, and does not change.
  */
 #ifndef MC_LLM_SHAPE_H
@@ -65,5 +65,15 @@ size_t mc_shape_find(const struct mc_shape *set, mc_str value);
 
 /* Writes schema->portable; false when out of memory. */
 MC_MUST_CHECK bool mc_schema_write_portable(struct mc_schema *schema);
+
+/* A walk inside of a string. The first refuses bytes after which no string of the shape can come. */
+enum mc_text_verdict { MC_TEXT_REFUSED, MC_TEXT_TAKEN, MC_TEXT_CLOSED };
+enum mc_text_verdict mc_text_take_byte(struct mc_walk_text *text, const struct mc_shape *shape,
+                                       unsigned char byte);
+/* Takes bytes until one is refused or closes the string; *done is the number taken, that one too. */
+enum mc_text_verdict mc_text_take(struct mc_walk_text *text, const struct mc_shape *shape,
+                                  mc_str bytes, size_t *done);
+/* See mc_walk_close_text. */
+size_t mc_text_close(const struct mc_walk_text *text, const struct mc_shape *shape, char out[16]);
 
 #endif

@@ -14,14 +14,12 @@
 
 #include "base/compiler.h"
 #include "base/str.h"
-#include "base/utf8.h"
 #include "llm/shape.h"
 
 #define CHOICES_MAX ((size_t)2 * MC_SCHEMA_ENUM + 1)
 #define NUMBER_BYTES 40 /* a number that begins another one, and the byte behind it */
 
 enum place { PLACE_GLUE, PLACE_SET, PLACE_TEXT, PLACE_OPENED, PLACE_ELEMENT };
-enum escape { ESCAPE_NONE, ESCAPE_BEGUN, ESCAPE_DIGITS /* and how many there are */ };
 
 /* Places */
 
@@ -139,11 +137,13 @@ static void leave_set(struct mc_walk *walk, size_t value)
 
 static void leave_glue(struct mc_walk *walk)
 {
-    const struct mc_walk_frame *frame = walk->depth > 0 ? top(walk) : NULL;
     if (walk->glue.data == quotation_mark.data) {
         walk->place = PLACE_TEXT;
         memset(&walk->text, 0, sizeof(walk->text));
-    } else if (frame->shape->kind == MC_SHAPE_OBJECT) {
+        return;
+    }
+    const struct mc_walk_frame *frame = top(walk);
+    if (frame->shape->kind == MC_SHAPE_OBJECT) {
         if (frame->step < frame->shape->count)
             enter(walk, frame->shape->members[frame->step]);
         else
@@ -157,113 +157,6 @@ static void leave_glue(struct mc_walk *walk)
     } else {
         walk->place = PLACE_OPENED;
     }
-}
-
-/* Inside of a string */
-
-enum verdict { REFUSED, TAKEN, CLOSED };
-
-static bool is_high(unsigned code)
-{
-    return code >= 0xD800 && code < 0xDC00;
-}
-
-/* A digit of \uXXXX. What no further digits could make right is refused here already. */
-static enum verdict take_digit(struct mc_walk_text *text, unsigned char byte)
-{
-    int digit = mc_hex_digit((char)byte);
-    if (digit < 0)
-        return REFUSED;
-    unsigned index = (unsigned)text->escape - ESCAPE_DIGITS;
-    unsigned code = (unsigned)text->code << 4U | (unsigned)digit;
-    bool waits = text->surrogate != 0;
-    if (index == 0 && waits && code != 0xD)
-        return REFUSED;
-    if (index == 1 && waits != (code >= 0xDC && code <= 0xDF))
-        return REFUSED;
-    if (index < 3) {
-        text->code = (uint16_t)code;
-        text->escape++;
-        return TAKEN;
-    }
-    if (code == 0)
-        return REFUSED;
-    text->escape = ESCAPE_NONE;
-    text->code = 0;
-    text->surrogate = is_high(code) ? (uint16_t)code : 0;
-    text->written += is_high(code) ? 0 : 1;
-    return TAKEN;
-}
-
-static enum verdict take_escape(struct mc_walk_text *text, unsigned char byte)
-{
-    if (text->escape >= ESCAPE_DIGITS)
-        return take_digit(text, byte);
-    if (byte == 'u') {
-        text->escape = ESCAPE_DIGITS;
-        return TAKEN;
-    }
-    if (text->surrogate != 0 || byte == '\0' || !strchr("\"\\/bfnrt", byte))
-        return REFUSED;
-    text->escape = ESCAPE_NONE;
-    text->written++;
-    return TAKEN;
-}
-
-/* The first byte of a character of several. */
-static enum verdict take_lead(struct mc_walk_text *text, unsigned char byte)
-{
-    if (byte < 0xC2 || byte > 0xF4)
-        return REFUSED;
-    text->left = byte >= 0xF0 ? 3 : byte >= 0xE0 ? 2 : 1;
-    text->low = byte == 0xE0 ? 0xA0 : byte == 0xF0 ? 0x90 : 0x80;
-    text->high = byte == 0xED ? 0x9F : byte == 0xF4 ? 0x8F : 0xBF;
-    return TAKEN;
-}
-
-static enum verdict take_byte(struct mc_walk_text *text, const struct mc_shape *shape,
-                              unsigned char byte)
-{
-    if (text->left > 0) {
-        if (byte < text->low || byte > text->high)
-            return REFUSED;
-        text->low = 0x80;
-        text->high = 0xBF;
-        text->left--;
-        text->written += text->left == 0 ? 1 : 0;
-        return TAKEN;
-    }
-    if (text->escape != ESCAPE_NONE)
-        return take_escape(text, byte);
-    if (byte == '\\' && text->written < shape->max) {
-        text->escape = ESCAPE_BEGUN;
-        return TAKEN;
-    }
-    if (text->surrogate != 0)
-        return REFUSED;
-    if (byte == '"')
-        return text->written >= shape->min ? CLOSED : REFUSED;
-    if (byte < 0x20 || text->written >= shape->max)
-        return REFUSED;
-    if (byte >= 0x80)
-        return take_lead(text, byte);
-    text->written++;
-    return TAKEN;
-}
-
-/* Takes bytes until one is refused or closes the string; *done is the number taken, that one too. */
-static enum verdict take_text(struct mc_walk_text *text, const struct mc_shape *shape, mc_str bytes,
-                              size_t *done)
-{
-    for (size_t i = 0; i < bytes.len; i++) {
-        enum verdict verdict = take_byte(text, shape, (unsigned char)bytes.data[i]);
-        if (verdict == TAKEN)
-            continue;
-        *done = i + 1;
-        return verdict;
-    }
-    *done = bytes.len;
-    return TAKEN;
 }
 
 /* One byte anywhere */
@@ -330,13 +223,13 @@ static bool step(struct mc_walk *walk, unsigned char byte)
             leave_set(walk, value);
             break; /* the byte belongs to what follows */
         case PLACE_TEXT:
-            switch (take_byte(&walk->text, walk->leaf, byte)) {
-            case REFUSED:
+            switch (mc_text_take_byte(&walk->text, walk->leaf, byte)) {
+            case MC_TEXT_REFUSED:
                 return false;
-            case CLOSED:
+            case MC_TEXT_CLOSED:
                 leave_value(walk);
                 return true;
-            case TAKEN:
+            case MC_TEXT_TAKEN:
                 return true;
             }
             break;
@@ -371,7 +264,7 @@ static bool may_begin(const struct mc_walk *walk, unsigned char byte)
 
 enum outcome { NOT, WITHIN_TEXT, BEYOND };
 
-/* Where the bytes lead: *text while they stay inside of a string, else *copy, which is not written before. */
+/* Where the bytes lead: *text while they stay inside of a string, else *copy. */
 static inline enum outcome advance(const struct mc_walk *walk, mc_str bytes,
                                    struct mc_walk_text *text, struct mc_walk *copy)
 {
@@ -380,9 +273,9 @@ static inline enum outcome advance(const struct mc_walk *walk, mc_str bytes,
         return NOT;
     if (walk->place == PLACE_TEXT && !walk->finished) {
         *text = walk->text;
-        enum verdict verdict = take_text(text, walk->leaf, bytes, &done);
-        if (verdict != CLOSED)
-            return verdict == TAKEN ? WITHIN_TEXT : NOT;
+        enum mc_text_verdict verdict = mc_text_take(text, walk->leaf, bytes, &done);
+        if (verdict != MC_TEXT_CLOSED)
+            return verdict == MC_TEXT_TAKEN ? WITHIN_TEXT : NOT;
         *copy = *walk;
         leave_value(copy);
     } else {
@@ -551,35 +444,9 @@ void mc_walk_next(const struct mc_walk *walk, struct mc_walk_scratch *scratch, s
     }
 }
 
-/* The next byte on the shortest way to the end of the string. */
-static char find_closer(const struct mc_walk_text *text)
-{
-    static const char low_half[] = "dc00";
-    static const char space[] = "0020";
-    if (text->left > 0)
-        return (char)text->low;
-    if (text->escape == ESCAPE_BEGUN)
-        return text->surrogate != 0 ? 'u' : 'n';
-    if (text->escape >= ESCAPE_DIGITS) {
-        size_t index = (size_t)text->escape - ESCAPE_DIGITS;
-        if (text->surrogate != 0)
-            return low_half[index];
-        return index == 3 && text->code == 0 ? 'a' : space[index];
-    }
-    return text->surrogate != 0 ? '\\' : '"';
-}
-
 size_t mc_walk_close_text(const struct mc_walk *walk, char out[16])
 {
-    if (walk->place != PLACE_TEXT || walk->finished)
-        return 0;
-    struct mc_walk_text text = walk->text;
-    enum verdict verdict = TAKEN;
-    size_t len = 0;
-    while (verdict == TAKEN && len < 16) {
-        out[len] = find_closer(&text);
-        verdict = take_byte(&text, walk->leaf, (unsigned char)out[len]);
-        len++;
-    }
-    return verdict == CLOSED ? len : 0;
+    return walk->place == PLACE_TEXT && !walk->finished
+               ? mc_text_close(&walk->text, walk->leaf, out)
+               : 0;
 }
