@@ -305,15 +305,21 @@ static struct mc_engine *open_local(const char *model_path, int threads)
     return engine;
 }
 
-static void run_round(struct llm_loops *loops, struct mc_engine *engine, size_t round,
-                      struct measured measured[2][WAYS])
+/* What takes turns: the loops with flash attention and without, and Mindcore. */
+struct rivals {
+    struct llm_loops *flash, *plain;
+    struct mc_engine *engine;
+};
+
+static void run_round(const struct rivals *rivals, size_t round, struct measured measured[2][WAYS])
 {
     for (int replay = 0; replay < 2; replay++) {
         for (int way = replay ? WHOLE : PREFIX; way < MINDCORE; way++) {
             struct llm_loop_mode mode = ways[way].mode;
             struct llm_loop_result result = {0};
             mode.replay = replay;
-            llm_loops_run(loops, &mode, round * 16, ways[way].count, &result);
+            llm_loops_run(mode.appended ? rivals->plain : rivals->flash, &mode, round * 16,
+                          ways[way].count, &result);
             struct measured *into = &measured[replay][way];
             into->rate[round] = (double)result.messages / result.seconds;
             into->total.messages += result.messages;
@@ -323,7 +329,7 @@ static void run_round(struct llm_loops *loops, struct mc_engine *engine, size_t 
             into->total.invalid += result.invalid;
         }
     }
-    measured[0][MINDCORE].rate[round] = enrich(engine, ways[MINDCORE].count);
+    measured[0][MINDCORE].rate[round] = enrich(rivals->engine, ways[MINDCORE].count);
 }
 
 static double ratio(const struct measured *of, const struct measured *to)
@@ -384,14 +390,20 @@ static bool measure_local(int threads, const char *model_path)
     CHECK(mc_vocabulary_new(&vocabulary, &error) == MC_OK);
     CHECK(mc_prompt_new(vocabulary, &prompt, &error) == MC_OK);
     make_task(prompt, &task);
-    struct llm_loops *loops = llm_loops_open(model_path ? model_path : path, threads, 4, &task);
-    struct mc_engine *engine = open_local(model_path ? model_path : path, threads);
-    printf("prefix of %zu tokens, %d threads\n", llm_loops_prefix_tokens(loops), threads);
+    if (!model_path)
+        model_path = path;
+    struct rivals rivals = {
+        .flash = llm_loops_open(model_path, threads, 4, true, &task),
+        .plain = llm_loops_open(model_path, threads, 4, false, &task),
+        .engine = open_local(model_path, threads),
+    };
+    printf("prefix of %zu tokens, %d threads\n", llm_loops_prefix_tokens(rivals.plain), threads);
     for (size_t round = 0; round < ROUNDS; round++)
-        run_round(loops, engine, round, measured);
+        run_round(&rivals, round, measured);
     bool reached = print_local(measured);
-    mc_engine_close(engine);
-    llm_loops_close(loops);
+    mc_engine_close(rivals.engine);
+    llm_loops_close(rivals.flash);
+    llm_loops_close(rivals.plain);
     mc_prompt_free(prompt);
     mc_vocabulary_free(vocabulary);
     return reached;
@@ -412,6 +424,7 @@ static bool measure_local(int threads, const char *model_path)
 int main(int argc, char **argv)
 {
     int threads = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 0;
+    setvbuf(stdout, NULL, _IOLBF, 0);
     if (threads <= 0)
         threads = mc_core_count() > 2 ? mc_core_count() - 2 : 1;
     const char *base = getenv("TMPDIR");

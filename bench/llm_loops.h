@@ -41,8 +41,11 @@ struct llm_loop_result {
 };
 
 struct llm_loops;
-/* Ends the program with a message when it cannot. The task outlives it. */
-struct llm_loops *llm_loops_open(const char *model_path, int threads, size_t slots,
+/*
+ * Ends the program with a message when it cannot. The task outlives it. flash: attention as llama.cpp
+ * does it by default; else plain, which is faster for batches on a CPU and slower for single tokens.
+ */
+struct llm_loops *llm_loops_open(const char *model_path, int threads, size_t slots, bool flash,
                                  const struct llm_task *task);
 void llm_loops_close(struct llm_loops *loops);
 

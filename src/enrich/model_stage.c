@@ -235,6 +235,7 @@ static void judge_failure(struct batch *batch, struct item *item)
     } else {
         fail(item, &call->error);
         item->outcome->retry_at_us = call->retry_at_us ? patience_until(call->retry_at_us) : 0;
+        item->outcome->excused = call->out_of_order;
     }
 }
 

@@ -68,7 +68,8 @@ static enum mc_status write_obituary(const struct mc_settler *s, const struct mc
 static bool is_dead(const struct mc_settler *s, const struct mc_job *job,
                     const struct mc_outcome *outcome)
 {
-    return outcome->verdict == MC_JOB_FAILED && job->attempts >= s->options->max_attempts;
+    return outcome->verdict == MC_JOB_FAILED && !outcome->excused &&
+           job->attempts >= s->options->max_attempts;
 }
 
 static enum mc_status describe_failure(const struct mc_settler *s, const struct mc_job *job,
@@ -76,14 +77,15 @@ static enum mc_status describe_failure(const struct mc_settler *s, const struct 
                                        struct mc_error *err)
 {
     int64_t now = mc_time_now_us();
-    *failure = (struct mc_failure){.row = job->record->row,
-                                   .error = mc_str_of(outcome->error.message),
-                                   .no_attempt = outcome->verdict == MC_JOB_LATER};
+    *failure =
+        (struct mc_failure){.row = job->record->row,
+                            .error = mc_str_of(outcome->error.message),
+                            .no_attempt = outcome->verdict == MC_JOB_LATER || outcome->excused};
     if (is_dead(s, job, outcome))
         return write_obituary(s, job, failure->error, &failure->metadata, err);
-    failure->retry_at_us = now + (failure->no_attempt ? 0 : back_off_us(s, job->attempts));
-    if (failure->retry_at_us < outcome->retry_at_us)
-        failure->retry_at_us = outcome->retry_at_us;
+    int64_t wait_us = outcome->verdict == MC_JOB_LATER ? 0 : back_off_us(s, job->attempts);
+    int64_t least_us = outcome->retry_at_us + (outcome->excused ? wait_us : 0);
+    failure->retry_at_us = now + wait_us > least_us ? now + wait_us : least_us;
     return MC_OK;
 }
 

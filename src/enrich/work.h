@@ -25,6 +25,12 @@ struct mc_outcome {
     enum mc_method method;              /* of MC_JOB_DONE: how it is counted, when it is final */
     bool reused;                        /* of MC_JOB_DONE: the answer was another message's */
     /*
+     * Of MC_JOB_FAILED: the model was out of order, whatever it was asked. Counted as an error, but not
+     * as an attempt of the job, so that it does not die of it; a back-off is added to retry_at_us, so that
+     * other messages are tried before it.
+     */
+    bool excused;
+    /*
      * MC_JOB_FAILED: why. MC_JOB_DONE: an attempt that failed before it was settled otherwise, counted as
      * an error; MC_OK: none. MC_JOB_LATER: what the job says it waits for, not counted.
      */

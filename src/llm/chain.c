@@ -39,6 +39,7 @@ struct passage {
     enum mc_status agreed; /* what all so far failed with; MC_OK before the first */
     int64_t retry_at_us;   /* the earliest that was said */
     bool retry_now;        /* one may be asked again at once */
+    bool out_of_order;     /* one that was asked is */
     bool asked;
     bool answered;
     bool ended; /* answered, cancelled, or out of time */
@@ -150,6 +151,8 @@ static void note_circuit(struct round *round, struct link *link, const struct mc
         bool now = probe_at_us == 0 && batch[i].retry_at_us == 0;
         passage->retry_now = passage->retry_now || (now && mc_llm_may_pass(batch[i].status));
         note_retry(passage, probe_at_us);
+        passage->out_of_order =
+            passage->out_of_order || probe_at_us != 0 || batch[i].status == MC_RATE_LIMITED;
     }
 }
 
@@ -236,6 +239,7 @@ static void fail_call(struct mc_llm_call *call, const struct passage *passage)
     call->passed_over = passage->reasons;
     call->retry_at_us = passage->retry_now ? 0 : passage->retry_at_us;
     call->no_attempt = !passage->asked;
+    call->out_of_order = passage->asked && passage->out_of_order;
     call->usage = passage->usage;
 }
 

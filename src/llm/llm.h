@@ -71,6 +71,11 @@ struct mc_llm_call {
     mc_str model;         /* in the arena */
     mc_str passed_over;   /* why earlier providers of a chain did not answer: "llama_cpp: ...; openai: ..."; may be empty */
     int64_t retry_at_us;  /* after a failure: not before (monotonic), 0: no matter */
+    /*
+     * After a failure that came with an attempt: the provider is out of order (its circuit is open by now, or it
+     * limits requests), so that the failure says nothing of the question.
+     */
+    bool out_of_order;
     bool no_attempt;      /* after a failure: no model was asked (circuit open, cap reached, cancelled) */
     struct mc_llm_usage usage; /* of this call, failed requests included */
 };

@@ -209,6 +209,20 @@ def test_a_long_outage_kills_no_message(make_server, make_models):
     check_all_enriched(server, messages)
 
 
+def test_one_message_opens_the_circuit_for_none_but_itself(make_server, make_models):
+    """When all that is asked fails because of one message, others find their way past it."""
+    models = make_models()
+    models.always(faults.Status(500), when=lambda asked: "m0" in asked.marks)
+    server = start(make_server, models, failures=2, retries=0, attempts=3)
+    ingest(server, [question(0)])
+    wait_until(lambda: provider(server, "openai")["state"] != "ready", 10, "an open circuit")
+    others = [question(number) for number in range(1, 20)]
+    ingest(server, others)
+    wait_until(lambda: all(m["enrichment_state"] == "enriched" for m in stored(server, others)), 20, "the others")
+    for message in stored(server, others):
+        check_enriched(message)
+
+
 def test_a_wrong_key(make_server, make_models):
     """It needs a person: health says what to do, and nothing is lost until then."""
     models = make_models()
