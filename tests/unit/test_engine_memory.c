@@ -400,9 +400,7 @@ static void run(const struct scratch *scratch, bool failing)
     struct call warm = {.engine = engine};
     struct mc_error error = {0};
     is_status(call_source(&warm, &error), MC_OK, &error, "a source, and what its thread keeps");
-    struct call first = {.engine = engine};
-    struct mc_error error = {0};
-    if (call_open_models(&first, &error)) /* libc keeps something for each thread that ever ran */
+    if (call_open_models(&warm, &error)) /* libc keeps something for each thread that ever ran */
         bail_out("the models do not open: %s", error.message);
     if (failing) {
         counted(engine, "context", check(engine, "context", call_context, NULL));
