@@ -253,6 +253,7 @@ static void prepare_retrieval(struct mc_engine *engine)
         .default_max_messages = engine->settings.context_max_messages,
         .default_max_tokens = engine->settings.context_max_tokens,
         .llm = engine->llm,
+        .deadline_us = engine->settings.context_deadline_us,
         .preferences = preference_access(engine),
     };
 }

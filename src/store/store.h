@@ -244,8 +244,8 @@ struct mc_store_ops {
 
     /*
      * Leases up to limit due jobs of a stage to `lease` (any unique text) until now + lease_us; an expired lease
-     * counts as due. A job that was attempted before is leased alone: if it ends the process again, it takes no
-     * other job's attempts with it.
+     * counts as due. A job whose lease ran out is leased alone: if it was what ended the process and does so
+     * again, it takes no other job's attempts with it. One that was put back is leased like a fresh one.
      */
     enum mc_status (*claim)(struct mc_store *store, mc_str lease, enum mc_stage stage,
                             int64_t now_us, int64_t lease_us, size_t limit, struct mc_jobs *out,

@@ -49,7 +49,7 @@ static inline void lease_expiry(struct mc_store *store)
     ok(!complete_row(store, "w2", 123456, "none", 0), "a row that is not there is not applied");
 }
 
-/* What was attempted before comes alone, so that what ends a process takes no other job with it. */
+/* What ended a process comes alone, so that it takes no other job with it; what was put back does not. */
 static inline void attempted_alone(struct mc_store *store)
 {
     int64_t now = mc_time_now_us() + SECOND;
@@ -66,6 +66,15 @@ static inline void attempted_alone(struct mc_store *store)
     is_int(jobs.items[4].attempts, 2, "for a second attempt");
     is_int(claim_into(store, "w3", MC_STAGE_FIRST, now + MINUTE, 9, &jobs), 1, "one by one");
     is_int(claim_into(store, "w3", MC_STAGE_FIRST, now + MINUTE, 9, &jobs), 0, "until none is due");
+    struct mc_failure put_back[2] = {
+        {.row = jobs.items[2].record->row, .retry_at_us = now, .error = MC_STR("busy")},
+        {.row = jobs.items[3].record->row, .retry_at_us = now, .error = MC_STR("busy")},
+    };
+    struct mc_error err = {0};
+    is_status(store->ops->fail(store, MC_STR("w2"), put_back, 2, &err), MC_OK, &err, "put back");
+    is_int(claim_into(store, "w4", MC_STAGE_FIRST, now + SECOND, 9, &jobs), 2,
+           "what was put back comes together");
+    is_int(jobs.items[6].attempts, 2, "with its attempts");
 }
 
 static inline void two_stages(struct mc_store *store)

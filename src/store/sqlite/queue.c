@@ -18,24 +18,25 @@ struct claim {
     size_t count;
 };
 
-/* The due jobs to take: fresh ones, or one that was attempted before. */
+/* The due jobs to take: any number, or one whose lease ran out. */
 static enum mc_status choose_jobs(struct mc_conn *conn, struct claim *claim, struct mc_error *err)
 {
     mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
     enum mc_status status = mc_conn_start(
         conn,
-        "SELECT id, attempts FROM jobs WHERE stage = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?3",
+        "SELECT id, lease IS NOT NULL FROM jobs WHERE stage = ?1 AND due_at <= ?2 ORDER BY due_at"
+        " LIMIT ?3",
         MC_BINDS(mc_bind_int(claim->stage), mc_bind_int(claim->now_us),
                  mc_bind_int((int64_t)claim->limit)),
         &stmt, err);
-    bool row = true, attempted = false;
+    bool row = true, lost = false;
     claim->count = 0;
-    while (status == MC_OK && claim->count < claim->limit && !attempted) {
+    while (status == MC_OK && claim->count < claim->limit && !lost) {
         status = mc_conn_step(conn, stmt, &row, err);
         if (status != MC_OK || !row)
             break;
-        attempted = mc_column_int(stmt, 1) > 0;
-        if (!attempted || claim->count == 0)
+        lost = mc_column_int(stmt, 1) != 0;
+        if (!lost || claim->count == 0)
             claim->rows[claim->count++] = mc_column_int(stmt, 0);
     }
     return status;
