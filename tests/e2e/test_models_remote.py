@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import SANITIZER
+from conftest import SANITIZER, wait_until
 from model_server import Unauthorized
 from models import check_all_enriched, check_enriched, ingest, prometheus, provider, question, stored
 
@@ -164,16 +164,17 @@ def test_the_key_is_never_told(make_server, make_models, cli):
     """Not even by a service that repeats it in its errors."""
     models = make_models()
     models.always(Unauthorized())
-    more = "  max_attempts: 1\n  retry_min: 10ms\nlogging:\n  level: debug\n"
+    more = "logging:\n  level: debug\n"
     server = make_server(config=config(models.url, batch=1, more="  breaker_cooldown: 20ms") + more, args=["-vv"])
-    ingest(server, [question(number) for number in range(4)])
-    wait = ["--config", server.folder / "mindcore.yaml", "--db", server.db]
-    server.drain()
+    options = ["--config", server.folder / "mindcore.yaml", "--db", server.db]
+    messages = [question(number) for number in range(4)]
+    ingest(server, messages)
+    wait_until(lambda: not server.http.get("/v1/workers/health").json["healthy"], 10, "health that tells")
     paths = "models queue workers/health enrichment/metrics metrics".split()
     told = [server.http.get(path).body.decode() for path in ["/metrics", "/health", *(f"/v1/{path}" for path in paths)]]
-    told += [str(stored(server, [question(number) for number in range(4)]))]
+    told.append(str(stored(server, messages)))
     for command in (["models"], ["doctor"], ["config", "show"], ["queue", "list"], ["status"]):
-        result = cli(*command, *wait)
+        result = cli(*command, *options)
         told += [result.out, result.err]
     told.append(server.stderr)
     assert any("401" in text for text in told), "the error is told"
