@@ -1,7 +1,7 @@
 """Makes up values that follow a JSON Schema, as a model under constraint does; no meaning in them."""
 
-WORDS = ("refund", "late", "order", "blue", "café", "two", "Zürich", "asks", "again", "“quoted”", "a\\b", "line\nbreak",
-         "tab\there", "東京", "🙂", "soon", "wants", "the", "same", "price")
+WORDS = ("refund", "late", "order", "blue", "café", "two", "Zürich", "asks", "again", "“quoted”", "a\\b",
+         "line\nbreak", "tab\there", "東京", "🙂", "soon", "wants", "the", "same", "price")
 
 
 def _text(schema, rng):

@@ -52,7 +52,8 @@ def check(value, schema, document, where="$"):
             if name in value:
                 check(value[name], member, document, f"{where}.{name}")
         if schema.get("additionalProperties") is False:
-            assert not set(value) - set(schema["properties"]), f"{where}: more members than {sorted(schema['properties'])}"
+            more = set(value) - set(schema["properties"])
+            assert not more, f"{where}: members that are not allowed: {sorted(more)}"
     if isinstance(value, str):
         assert schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)), \
             f"{where}: {len(value)} characters"

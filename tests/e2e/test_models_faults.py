@@ -79,8 +79,9 @@ def test_passing_faults(make_server, make_models, what):
     assert health["healthy"] and health["issues"] == [], health
 
 
-@pytest.mark.parametrize("fault", [faults.wrong_ids(), faults.missing_items(), faults.doubled_items(), faults.wrong_words()],
-                         ids=["wrong ids", "missing items", "doubled items", "words of no list"])
+@pytest.mark.parametrize("fault", [
+    faults.wrong_ids(), faults.missing_items(), faults.doubled_items(), faults.wrong_words()],
+    ids=["wrong ids", "missing items", "doubled items", "words of no list"])
 def test_answers_that_are_partly_of_use(make_server, make_models, fault):
     """What is missing is asked for again; what is not in the vocabulary is left out."""
     models = make_models()
@@ -108,7 +109,8 @@ def test_retry_after_is_respected(make_server, make_models):
         assert again.at - request.at >= 0.95, "not before the service said"
 
 
-@pytest.mark.parametrize("types", [("json_schema",), ("json_schema", "json_object")], ids=["schema", "schema and object"])
+@pytest.mark.parametrize("types", [("json_schema",), ("json_schema", "json_object")],
+                         ids=["schema", "schema and object"])
 def test_a_service_without_schemas(make_server, make_models, types):
     """It is asked with less, and what it takes is remembered."""
     models = make_models()

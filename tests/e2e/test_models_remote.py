@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import SANITIZER
+from conftest import SANITIZER, wait_until
 from model_server import Unauthorized
 from models import check_all_enriched, check_enriched, ingest, prometheus, provider, question, stored
 
@@ -25,8 +25,8 @@ enrichment:
 
 
 def config(url, name="openai", key=KEY, model="scripted", workers=4, in_flight=2, batch=8, more=""):
-    return CONFIG.format(provider=name, url=url, key=key, model=model, workers=workers, in_flight=in_flight, batch=batch,
-                         more=more)
+    return CONFIG.format(provider=name, url=url, key=key, model=model, workers=workers, in_flight=in_flight,
+                         batch=batch, more=more)
 
 
 def test_llama_server(make_server, llama_server):
@@ -105,7 +105,8 @@ def test_cost(make_server, make_models):
 def test_cap_on_requests(make_server, make_models):
     """With auto, what the cap leaves over is enriched without a model; a restart does not lift the cap."""
     models = make_models()
-    server = make_server(config=config(models.url, "auto", batch=1, workers=1, in_flight=1, more="  daily_cap_calls: 5"))
+    server = make_server(config=config(models.url, "auto", batch=1, workers=1, in_flight=1,
+                                       more="  daily_cap_calls: 5"))
     first = [question(number) for number in range(10)]
     ingest(server, first)
     server.drain()
@@ -131,7 +132,8 @@ def test_auto_prefers_the_local_model(make_server, make_models, tiny_model):
     ingest(server, [question(number) for number in range(8)])
     server.drain()
     assert not models.requests
-    assert [model["provider"] for model in server.http.get("/v1/models").json["models"]] == ["llama_cpp", "openai", "builtin"]
+    listed = [model["provider"] for model in server.http.get("/v1/models").json["models"]]
+    assert listed == ["llama_cpp", "openai", "builtin"]
     for message in stored(server, [question(number) for number in range(8)]):
         check_enriched(message)
 
@@ -162,15 +164,17 @@ def test_the_key_is_never_told(make_server, make_models, cli):
     """Not even by a service that repeats it in its errors."""
     models = make_models()
     models.always(Unauthorized())
-    server = make_server(config=config(models.url, batch=1, more="  breaker_cooldown: 20ms") + "  max_attempts: 1\n  retry_min: 10ms\nlogging:\n  level: debug\n", args=["-vv"])
-    ingest(server, [question(number) for number in range(4)])
-    wait = ["--config", server.folder / "mindcore.yaml", "--db", server.db]
-    server.drain()
-    told = [server.http.get(path).body.decode() for path in
-            ("/v1/models", "/v1/queue", "/v1/workers/health", "/v1/enrichment/metrics", "/v1/metrics", "/metrics", "/health")]
-    told += [str(stored(server, [question(number) for number in range(4)]))]
+    more = "logging:\n  level: debug\n"
+    server = make_server(config=config(models.url, batch=1, more="  breaker_cooldown: 20ms") + more, args=["-vv"])
+    options = ["--config", server.folder / "mindcore.yaml", "--db", server.db]
+    messages = [question(number) for number in range(4)]
+    ingest(server, messages)
+    wait_until(lambda: not server.http.get("/v1/workers/health").json["healthy"], 10, "health that tells")
+    paths = "models queue workers/health enrichment/metrics metrics".split()
+    told = [server.http.get(path).body.decode() for path in ["/metrics", "/health", *(f"/v1/{path}" for path in paths)]]
+    told.append(str(stored(server, messages)))
     for command in (["models"], ["doctor"], ["config", "show"], ["queue", "list"], ["status"]):
-        result = cli(*command, *wait)
+        result = cli(*command, *options)
         told += [result.out, result.err]
     told.append(server.stderr)
     assert any("401" in text for text in told), "the error is told"

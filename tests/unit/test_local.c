@@ -438,6 +438,10 @@ static void test_tokens(struct mc_llm *llm)
         llm->ops->count_tokens(llm, mc_str_of(texts[i]), &tokens);
         ok(tokens > 1, "'%s' in a text is spelt, no control token: %zu tokens", texts[i], tokens);
     }
+    /* Tokenizers of libllama throw on the first of these, which would end the program. */
+    static const char bad[] = "\xF7\xBF\xBF\xBF \xED\xA0\x80 \xC0\x80 \0 \xE2\x82";
+    ok(llm->ops->count_tokens(llm, (mc_str){bad, sizeof(bad)}, &tokens) && tokens > 0,
+       "bad UTF-8 is read as something else");
     ok(llm->ops->count_tokens(llm, MC_STR(""), &tokens) && tokens == 0, "an empty text has none");
 }
 
