@@ -9,9 +9,10 @@
  * alone gives the same answer, so one that `accept` refuses is not asked for again (MC_INVALID).
  *
  * A last turn that does not fit is cut in its middle (call->truncated); other text that does not fit is
- * MC_TOO_LARGE, which says how large n_ctx would have to be. An answer that reaches max_tokens, or the end of the
- * context, still has its shape: strings are closed at once, arrays end as soon as they may, and what
- * must be chosen is chosen by the model as long as there is room, else is the first one, which the confidence shows.
+ * MC_TOO_LARGE, which says how large n_ctx would have to be. An answer that reaches max_tokens, or
+ * the end of the context, still has its shape: strings are closed at once, arrays end as soon as they
+ * may. Other choices are made by the model as long as there is room; after that the first alternative is
+ * taken, which the confidence shows.
  *
  * What libllama cannot report it ends the process for: running out of memory while it computes. Memory is
  * taken when the model is opened, so that this fails there, with an error, if at all.
