@@ -5,6 +5,7 @@
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "context/speaker.h"
 
 /*
  * DESIGN. Three steps, each on fewer messages and with more work for each:
@@ -176,6 +177,7 @@ static enum mc_status read_matches(struct builder *b, const struct mc_match_resu
     mc_auto(mc_records_fini) struct mc_records records = {0};
     enum mc_status status =
         b->r->store->ops->rows(b->r->store, rows, count, b->query->reader, &records, err);
+    mc_speakers_find(&b->out->query, &records);
     for (size_t i = 0; !status && i < records.count; i++) {
         size_t index;
         status = add_item(b, records.items[i], true, &index, err);
@@ -308,7 +310,7 @@ enum mc_status mc_candidates_find(const struct mc_retrieval *r,
                                   struct mc_candidates *out, struct mc_error *err)
 {
     mc_auto(mc_candidates_fini) struct mc_candidates made = {.count = 0};
-    enum mc_status status = mc_query_read(query->text, r->vocabulary, arena, &made.query, err);
+    enum mc_status status = mc_query_read(query->text, r->vocabulary, query->now_us, arena, &made.query, err);
     if (status)
         return status;
     struct builder b = {.r = r, .query = query, .out = &made, .arena = arena};

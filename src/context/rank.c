@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "base/utf8.h"
+#include "context/speaker.h"
 #include "message/decay.h"
 #include "text/importance.h"
 #include "text/lexicon.h"
@@ -24,13 +25,15 @@
 #define BM25_LENGTH 16.0 /* terms of an ordinary message */
 
 #define NEXT_SHARE 0.3 /* of the turn before or after */
-#define SECOND_SHARE 0.15
-#define ANSWER_SHARE 0.15
-#define SESSION_WEIGHT 0.2
+#define SECOND_SHARE 0.2
+#define ANSWER_SHARE 0.25
+#define SESSION_WEIGHT 0.3
 #define TOPIC_WEIGHT 0.3
 #define TIME_WEIGHT 0.1
 #define NUMBER_WEIGHT 0.1
-#define SPEAKER_WEIGHT 0.05
+#define SPEAKER_WEIGHT 0.05 /* by role, for "I" and "you" */
+#define NAMED_WEIGHT 0.3
+#define DATE_WEIGHT 0.4
 #define IMPORTANCE_WEIGHT 0.03
 #define RECENCY_WEIGHT 0.01
 /* In mc_rank_answers. */
@@ -259,6 +262,9 @@ static void score_form(const struct mc_query *query, struct mc_rank_item *item)
     if ((query->of_user && m->role == MC_ROLE_USER) ||
         (query->of_assistant && m->role == MC_ROLE_ASSISTANT))
         item->features[MC_FEATURE_SPEAKER] = SPEAKER_WEIGHT;
+    if (query->speaker.len > 0 && mc_str_equal(mc_speaker_of(m->text), query->speaker))
+        item->features[MC_FEATURE_SPEAKER] = NAMED_WEIGHT;
+    item->features[MC_FEATURE_DATE] = DATE_WEIGHT * mc_when_fit(&query->when, m->created_at_us);
     if (!query->asks_time && !query->asks_number)
         return;
     bool digits = false;

@@ -18,10 +18,10 @@
 
 /* Matches that are ranked fully, and how many of them get their neighbour turns. */
 #define MATCHES_PER_TERM 5000
-#define READ_MIN 100
+#define READ_MIN 400
 #define READ_PER_HIT 3
-#define AROUND_MIN 20
-#define AROUND_MAX 64
+#define AROUND_MIN 400
+#define AROUND_MAX 400
 
 #define TURNS_SHARE 3 /* one hit in so many may be one that only its neighbours match */
 #define STRONG 0.3    /* of the best word score: a match whose turns may be hits */

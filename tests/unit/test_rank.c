@@ -32,7 +32,7 @@ static void set_open(struct set *s, const char *query)
     *s = (struct set){.count = 0};
     must(mc_vocabulary_new(&s->vocabulary, &err), &err);
     mc_arena_init(&s->arena, 16U << 20);
-    must(mc_query_read(mc_str_of(query), s->vocabulary, &s->arena, &s->query, &err), &err);
+    must(mc_query_read(mc_str_of(query), s->vocabulary, 0, &s->arena, &s->query, &err), &err);
     uint32_t df[MC_MATCH_TERMS_MAX];
     for (size_t i = 0; i < MC_MATCH_TERMS_MAX; i++)
         df[i] = 10;
