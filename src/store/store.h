@@ -143,7 +143,7 @@ struct mc_queue_stats {
     int64_t oldest_us; /* enqueue time of the oldest job not dead, 0 when none */
     struct mc_stage_stats {
         int64_t ready, leased;
-        int64_t next_due_us; /* earliest due time of a job not dead, 0 when none */
+        int64_t next_due_us;     /* earliest due time of a job not dead, 0 when none */
     } stage[MC_STAGE_MODEL + 1]; /* by enum mc_stage; the sums are above */
 };
 typedef bool (*mc_dead_job_fn)(void *context, mc_str message_id, mc_str user_id, int attempts,
@@ -258,8 +258,9 @@ struct mc_store_ops {
     enum mc_status (*renew)(struct mc_store *store, mc_str lease, int64_t until_us,
                             struct mc_error *err);
     /*
-     * Appends the metadata of a stored message that was completed with this content hash: the newest one.
-     * MC_NOT_FOUND when there is none, or it was deleted.
+     * Appends the metadata of the message that was completed last with this content hash. MC_NOT_FOUND when
+     * there is none, that message was deleted, or something else was made of it since: a message is found
+     * by the hash of its last completion alone.
      */
     enum mc_status (*twin)(struct mc_store *store, mc_str content_hash, struct mc_buf *metadata,
                            struct mc_error *err);

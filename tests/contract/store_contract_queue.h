@@ -202,7 +202,123 @@ static inline void removed_while_leased(struct mc_store *store)
     is_str(match_ids(store, &query), "", "nor indexed");
 }
 
+/* A lease that is renewed outlives its first end; one that nobody holds cannot be. */
+static inline void renewals(struct mc_store *store)
+{
+    struct mc_error err = {0};
+    int64_t now = mc_time_now_us() + SECOND;
+    int64_t row = store_one(store, message("u", "t", "m1", "x", 0));
+    store_one(store, message("u", "t", "m2", "x", 0));
+    is_status(store->ops->renew(store, MC_STR("w1"), now, &err), MC_NOT_FOUND, &err,
+              "nothing is leased");
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    is_int(claim_into(store, "w1", MC_STAGE_FIRST, now, 2, &jobs), 2, "two jobs");
+    is_status(store->ops->renew(store, MC_STR("w1"), now + 3 * MINUTE, &err), MC_OK, &err, "renew");
+    is_int(claim_into(store, "w2", MC_STAGE_FIRST, now + 2 * MINUTE, 9, &jobs), 0, "both stay");
+    struct mc_queue_stats stats = {0};
+    is_status(store->ops->queue(store, now + 2 * MINUTE, &stats, &err), MC_OK, &err, "queue");
+    ok(stats.leased == 2 && stats.stage[MC_STAGE_FIRST].next_due_us == now + 3 * MINUTE,
+       "until then");
+    ok(complete_row(store, "w1", row, "x", 0), "one is completed");
+    is_status(store->ops->renew(store, MC_STR("w1"), now + 4 * MINUTE, &err), MC_OK, &err,
+              "the other is renewed");
+    is_int(scratch_queue(store).leased, 1, "alone");
+    is_status(store->ops->renew(store, MC_STR("w1"), now, &err), MC_OK, &err, "it may end at once");
+    is_status(store->ops->renew(store, MC_STR("w1"), now + 5 * MINUTE, &err), MC_OK, &err,
+              "and what ran out is still its holder's");
+    is_int(claim_into(store, "w2", MC_STAGE_FIRST, now + 5 * MINUTE, 9, &jobs), 1,
+           "until another has taken it");
+    is_status(store->ops->renew(store, MC_STR("w1"), now + 9 * MINUTE, &err), MC_NOT_FOUND, &err,
+              "then not");
+    is_int(claim_into(store, "w3", MC_STAGE_FIRST, now + 8 * MINUTE, 9, &jobs), 1,
+           "nor does it touch the other's");
+}
+
+static inline void no_attempts(struct mc_store *store)
+{
+    struct mc_error err = {0};
+    int64_t now = mc_time_now_us() + SECOND;
+    int64_t first = store_one(store, message("u", "t", "m1", "x", 0));
+    int64_t second = store_one(store, message("u", "t", "m2", "x", 0));
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    is_int(claim_into(store, "w", MC_STAGE_FIRST, now, 2, &jobs), 2, "two jobs");
+    struct mc_failure later[] = {
+        {.row = first, .retry_at_us = now, .no_attempt = true, .error = MC_STR("circuit open")},
+        {.row = second, .retry_at_us = now, .no_attempt = true, .error = MC_STR("circuit open")}};
+    is_status(store->ops->fail(store, MC_STR("w"), later, 2, &err), MC_OK, &err, "not tried");
+    is_int(claim_into(store, "w", MC_STAGE_FIRST, now, 9, &jobs), 2, "so they come together again");
+    is_int(jobs.items[2].attempts, 1, "for a first attempt");
+    later[0].no_attempt = false;
+    is_status(store->ops->fail(store, MC_STR("w"), later, 2, &err), MC_OK, &err, "one was tried");
+    mc_jobs_fini(&jobs);
+    is_int(claim_into(store, "w", MC_STAGE_FIRST, now, 1, &jobs), 1, "one");
+    is_int(claim_into(store, "w", MC_STAGE_FIRST, now, 1, &jobs), 1, "by one");
+    int tried = jobs.items[0].record->row == first ? 0 : 1;
+    is_int(jobs.items[tried].attempts, 2, "the one that was tried is at its second attempt");
+    is_int(jobs.items[1 - tried].attempts, 1, "the other is not");
+    struct mc_failure dead = {.row = first, .no_attempt = true, .error = MC_STR("cap")};
+    is_status(store->ops->fail(store, MC_STR("w"), &dead, 1, &err), MC_OK, &err, "dead untried");
+    struct dead_seen seen = {0};
+    is_status(store->ops->dead_jobs(store, 10, see_dead, &seen, &err), MC_OK, &err, "dead jobs");
+    ok(seen.count == 1 && seen.attempts == 1, "does not count either");
+}
+
+/* The second stage goes by the order of arrival, whenever the first was done, and says so in the queue. */
+static inline void model_stage(struct mc_store *store)
+{
+    struct mc_error err = {0};
+    int64_t now = mc_time_now_us() + SECOND, rows[3];
+    static const char *const ids[] = {"m1", "m2", "m3"};
+    for (int i = 0; i < 3; i++) {
+        rows[i] = store_one(store, message("u", "t", ids[i], "x", 0));
+        scratch_pause_ms(1); /* enqueued at different times */
+    }
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    is_int(claim_into(store, "w", MC_STAGE_FIRST, now, 3, &jobs), 3, "first stage");
+    for (int i = 2; i >= 0; i--)
+        complete_row(store, "w", rows[i], "word", MC_STAGE_MODEL);
+    struct mc_queue_stats stats = {0};
+    is_status(store->ops->queue(store, now, &stats, &err), MC_OK, &err, "queue");
+    is_int(stats.stage[MC_STAGE_FIRST].ready, 0, "none waits for the first stage");
+    is_int(stats.stage[MC_STAGE_FIRST].next_due_us, 0, "so its workers may sleep");
+    is_int(stats.stage[MC_STAGE_MODEL].ready, 3, "all wait for a model");
+    is_int(stats.stage[MC_STAGE_MODEL].next_due_us, jobs.items[0].enqueued_us, "since they came");
+    mc_jobs_fini(&jobs);
+    is_int(claim_into(store, "w", MC_STAGE_MODEL, now, 2, &jobs), 2, "two jobs");
+    ok(jobs.items[0].record->row == rows[0] && jobs.items[1].record->row == rows[1],
+       "in order of arrival");
+    is_status(store->ops->queue(store, now, &stats, &err), MC_OK, &err, "queue");
+    ok(stats.stage[MC_STAGE_MODEL].leased == 2 && stats.stage[MC_STAGE_MODEL].ready == 1,
+       "two are leased, one is ready");
+    mc_str word[] = {MC_STR("word")};
+    struct mc_match_query query = query_of("u", word, 1);
+    is_str(match_ids(store, &query), "m3 m2 m1", "what waits for a model is found by the index");
+
+    struct mc_record *removed = NULL;
+    int64_t version;
+    is_status(store->ops->remove(store, MC_STR("m1"), &everything, &removed, &version, &err), MC_OK,
+              &err, "a message that a model is asked about is removed");
+    mc_record_unref(removed);
+    is_status(store->ops->remove(store, MC_STR("m3"), &everything, &removed, &version, &err), MC_OK,
+              &err, "and one that waits for it");
+    mc_record_unref(removed);
+    ok(!complete_row(store, "w", rows[0], "ghost", 0), "its answer is not applied");
+    is_status(store->ops->queue(store, now, &stats, &err), MC_OK, &err, "queue");
+    ok(stats.leased == 1 && stats.ready == 0, "the jobs went with them");
+
+    struct mc_failure dead = {.row = rows[1], .error = MC_STR("no use")};
+    is_status(store->ops->fail(store, MC_STR("w"), &dead, 1, &err), MC_OK, &err, "give up");
+    uint64_t count = 0;
+    is_status(store->ops->retry(store, MC_STR_NONE, now, &count, &err), MC_OK, &err, "retry all");
+    is_int(count, 1, "one");
+    is_int(claim_into(store, "w", MC_STAGE_MODEL, now, 1, &jobs), 0, "not at the model's stage");
+    is_str(match_ids(store, &query), "m2", "it is found once while it waits");
+    is_int(claim_into(store, "w", MC_STAGE_FIRST, now, 1, &jobs), 1, "but at the first again");
+}
+
 #define STORE_QUEUE_CASES                                                                          \
     {"claims", claim_order}, {"leases run out", lease_expiry},                                     \
         {"attempted before", attempted_alone}, {"two stages", two_stages}, {"failures", failures}, \
-        {"release", releases}, {"removed while leased", removed_while_leased},
+        {"release", releases}, {"removed while leased", removed_while_leased},                     \
+        {"renewed leases", renewals}, {"failures without an attempt", no_attempts},                \
+        {"the second stage", model_stage},

@@ -11,8 +11,8 @@
 /* clang-format off */
 #define OPS(X) \
     X(put) X(get) X(rows) X(recent) X(around) X(match) X(thread) X(remove) X(claim) X(complete) \
-    X(fail) X(release) X(queue) X(dead_jobs) X(retry) X(purge) X(preferences) X(set_preferences) \
-    X(add_signals) X(signals) X(put_agent) X(remove_agent) X(agents) X(agent_counts) \
+    X(fail) X(renew) X(twin) X(release) X(queue) X(dead_jobs) X(retry) X(purge) X(preferences) X(set_preferences) \
+    X(add_signals) X(signals) X(add_usage) X(usage) X(put_agent) X(remove_agent) X(agents) X(agent_counts) \
     X(unsummarised) X(put_summary) X(summaries) X(migrate) X(erase) X(export_user) X(users) \
     X(stats) X(ping) X(check) X(backup)
 /* clang-format on */
@@ -101,6 +101,8 @@ FORWARD(claim,
         (lease, stage, now_us, lease_us, limit, out))
 FORWARD(complete, (mc_str lease, struct mc_completion *items, size_t count), (lease, items, count))
 FORWARD(fail, (mc_str lease, const struct mc_failure *items, size_t count), (lease, items, count))
+FORWARD(renew, (mc_str lease, int64_t until_us), (lease, until_us))
+FORWARD(twin, (mc_str content_hash, struct mc_buf *metadata), (content_hash, metadata))
 FORWARD(release, (mc_str lease), (lease))
 FORWARD(queue, (int64_t now_us, struct mc_queue_stats *stats), (now_us, stats))
 FORWARD(dead_jobs, (size_t limit, mc_dead_job_fn each, void *context), (limit, each, context))
@@ -112,6 +114,9 @@ FORWARD(set_preferences, (mc_str user_id, mc_str old, mc_str json, bool learned)
 FORWARD(add_signals, (mc_str user_id, const struct mc_signal *signals, size_t count),
         (user_id, signals, count))
 FORWARD(signals, (mc_str user_id, mc_signal_fn each, void *context), (user_id, each, context))
+FORWARD(add_usage, (const struct mc_usage_row *rows, size_t count), (rows, count))
+FORWARD(usage, (int64_t first_day, int64_t last_day, mc_usage_fn each, void *context),
+        (first_day, last_day, each, context))
 FORWARD(put_agent, (const struct mc_agent_row *agent), (agent))
 FORWARD(remove_agent, (mc_str agent_id), (agent_id))
 FORWARD(agents, (mc_agent_fn each, void *context), (each, context))

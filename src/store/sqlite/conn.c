@@ -167,6 +167,8 @@ static void bind_all(sqlite3_stmt *stmt, const struct mc_bind *binds)
             sqlite3_bind_int64(stmt, i + 1, b->value.integer);
         else if (b->type == 'd')
             sqlite3_bind_double(stmt, i + 1, b->value.number);
+        else if (b->type == 'b')
+            sqlite3_bind_blob64(stmt, i + 1, b->value.text.data, b->value.text.len, SQLITE_STATIC);
         else
             sqlite3_bind_text64(stmt, i + 1, b->value.text.data, b->value.text.len, SQLITE_STATIC,
                                 SQLITE_UTF8);

@@ -46,7 +46,7 @@ enum mc_status mc_conn_fail(struct mc_conn *conn, int code, struct mc_error *err
 /* ---- Values ---- */
 
 struct mc_bind {
-    char type; /* 'i', 'd', 's', 0 at the end */
+    char type; /* 'i', 'd', 's', 'b', 0 at the end */
     union {
         int64_t integer;
         double number;
@@ -70,6 +70,10 @@ static inline struct mc_bind mc_bind_str(mc_str text)
 static inline struct mc_bind mc_bind_text(mc_str text)
 {
     return mc_bind_str(text.data ? text : (mc_str){"", 0});
+}
+static inline struct mc_bind mc_bind_blob(mc_str bytes)
+{
+    return (struct mc_bind){.type = 'b', .value = {.text = bytes}};
 }
 /* The values of a statement's parameters, from the first on. */
 #define MC_BINDS(...) ((const struct mc_bind[]){__VA_ARGS__, {.type = 0}})

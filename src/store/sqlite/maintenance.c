@@ -228,6 +228,8 @@ static const struct rule rules[] = {
     {"SELECT count(*) FROM threads t WHERE messages <> (SELECT count(*) FROM messages m"
      " WHERE m.user_no = t.user_no AND m.thread_no = t.thread_no)",
      "threads with a wrong count of messages"},
+    {"SELECT count(*) FROM twins WHERE row NOT IN (SELECT id FROM messages)",
+     "content hashes without a message"},
     {"SELECT count(*) FROM summaries WHERE thread_no NOT IN (SELECT thread_no FROM threads)",
      "summaries without a thread"},
 };

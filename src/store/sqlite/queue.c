@@ -1,4 +1,4 @@
-/* The life of a job in the hands of workers: claimed, completed, failed, released. */
+/* The life of a job in the hands of workers: claimed, renewed, completed, failed, released. */
 #include "store/sqlite/sqlite.h"
 
 #include <stdlib.h>
@@ -230,6 +230,7 @@ static enum mc_status complete_one(struct mc_conn *conn, mc_str lease,
     if (status != MC_OK || !row)
         return status;
     int64_t thread_no = mc_column_int(stmt, 1);
+    bool done_before = mc_str_given(mc_column_str(stmt, 2));
     status = reindex(conn, c, mc_column_int(stmt, 0), thread_no, mc_column_str(stmt, 2), err);
     mc_stmt_done(&stmt);
     if (status == MC_OK)
@@ -241,6 +242,8 @@ static enum mc_status complete_one(struct mc_conn *conn, mc_str lease,
                      mc_bind_str(c->metadata.len > 0 ? c->metadata : MC_STR("{}")),
                      mc_bind_text(c->terms), mc_bind_double(c->importance), mc_bind_int(c->state)),
             err);
+    if (status == MC_OK && (mc_str_given(c->content_hash) || done_before))
+        status = mc_sqlite_twin_set(conn, c->row, c->content_hash, err);
     if (status == MC_OK)
         status = bump_thread(conn, thread_no, &outcome->version, err);
     if (status == MC_OK)
@@ -290,31 +293,35 @@ static enum mc_status retry_later(struct mc_conn *conn, mc_str lease, const stru
                                   struct mc_error *err)
 {
     return mc_conn_exec(conn,
-                        "UPDATE jobs SET lease = NULL, due_at = ?3, error = ?4"
-                        " WHERE id = ?1 AND lease = ?2",
+                        "UPDATE jobs SET lease = NULL, due_at = ?3, error = ?4,"
+                        " attempts = max(attempts - ?5, 0) WHERE id = ?1 AND lease = ?2",
                         MC_BINDS(mc_bind_int(f->row), mc_bind_str(lease),
-                                 mc_bind_int(f->retry_at_us), mc_bind_text(f->error)),
+                                 mc_bind_int(f->retry_at_us), mc_bind_text(f->error),
+                                 mc_bind_int(f->no_attempt)),
                         err);
 }
 
 static enum mc_status bury(struct mc_conn *conn, mc_str lease, const struct mc_failure *f,
                            struct mc_error *err)
 {
-    enum mc_status status =
-        mc_conn_exec(conn,
-                     "UPDATE jobs SET lease = NULL, due_at = NULL, died_at = ?3, error = ?4"
-                     " WHERE id = ?1 AND lease = ?2",
-                     MC_BINDS(mc_bind_int(f->row), mc_bind_str(lease),
-                              mc_bind_int(mc_time_now_us()), mc_bind_text(f->error)),
-                     err);
+    enum mc_status status = mc_conn_exec(
+        conn,
+        "UPDATE jobs SET lease = NULL, due_at = NULL, died_at = ?3, error = ?4,"
+        " attempts = max(attempts - ?5, 0) WHERE id = ?1 AND lease = ?2",
+        MC_BINDS(mc_bind_int(f->row), mc_bind_str(lease), mc_bind_int(mc_time_now_us()),
+                 mc_bind_text(f->error), mc_bind_int(f->no_attempt)),
+        err);
     if (status != MC_OK || mc_conn_changes(conn) == 0)
         return status;
-    status = mc_conn_exec(
-        conn,
-        "UPDATE messages SET state = ?2, metadata = coalesce(?3, metadata)"
-        " WHERE id = ?1",
-        MC_BINDS(mc_bind_int(f->row), mc_bind_int(MC_ENRICHMENT_FAILED), mc_bind_str(f->metadata)),
-        err);
+    if (mc_str_given(f->metadata))
+        status = mc_sqlite_twin_set(conn, f->row, MC_STR_NONE, err);
+    if (status == MC_OK)
+        status = mc_conn_exec(conn,
+                              "UPDATE messages SET state = ?2, metadata = coalesce(?3, metadata)"
+                              " WHERE id = ?1",
+                              MC_BINDS(mc_bind_int(f->row), mc_bind_int(MC_ENRICHMENT_FAILED),
+                                       mc_bind_str(f->metadata)),
+                              err);
     if (status == MC_OK)
         status = mc_conn_exec(conn,
                               "UPDATE threads SET version = version + 1 WHERE thread_no ="
@@ -343,7 +350,32 @@ enum mc_status mc_sqlite_failed(struct mc_store *store, mc_str lease,
     return mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, count, apply_failed, &failed, err);
 }
 
-/* ---- Releasing ---- */
+/* ---- Renewing and releasing ---- */
+
+struct renewal {
+    mc_str lease;
+    int64_t until_us;
+};
+
+/* A lease that ran out and was not claimed by another is still its holder's. */
+static enum mc_status apply_renew(struct mc_writer *writer, void *context, struct mc_error *err)
+{
+    const struct renewal *renewal = context;
+    enum mc_status status =
+        mc_conn_exec(writer->conn, "UPDATE jobs SET due_at = ?2 WHERE lease = ?1",
+                     MC_BINDS(mc_bind_str(renewal->lease), mc_bind_int(renewal->until_us)), err);
+    if (status == MC_OK && mc_conn_changes(writer->conn) == 0)
+        return mc_fail(err, MC_NOT_FOUND, "no job is leased to '%.*s' any more",
+                       MC_STR_ARG(renewal->lease));
+    return status;
+}
+
+enum mc_status mc_sqlite_renew(struct mc_store *store, mc_str lease, int64_t until_us,
+                               struct mc_error *err)
+{
+    struct renewal renewal = {lease, until_us};
+    return mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, 1, apply_renew, &renewal, err);
+}
 
 static enum mc_status apply_release(struct mc_writer *writer, void *context, struct mc_error *err)
 {

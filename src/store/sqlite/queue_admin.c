@@ -18,10 +18,10 @@ enum mc_status mc_sqlite_queue(struct mc_store *store, int64_t now_us, struct mc
         int64_t *value;
         enum mc_stage stage;
     } questions[] = {
-        {"SELECT count(*) FROM jobs WHERE stage = ?2 AND due_at IS NOT NULL",
-         &all[MC_STAGE_FIRST], MC_STAGE_FIRST},
-        {"SELECT count(*) FROM jobs WHERE stage = ?2 AND due_at IS NOT NULL",
-         &all[MC_STAGE_MODEL], MC_STAGE_MODEL},
+        {"SELECT count(*) FROM jobs WHERE stage = ?2 AND due_at IS NOT NULL", &all[MC_STAGE_FIRST],
+         MC_STAGE_FIRST},
+        {"SELECT count(*) FROM jobs WHERE stage = ?2 AND due_at IS NOT NULL", &all[MC_STAGE_MODEL],
+         MC_STAGE_MODEL},
         {"SELECT count(*) FROM jobs WHERE stage = ?2 AND due_at > ?1 AND lease IS NOT NULL",
          &first->leased, MC_STAGE_FIRST},
         {"SELECT count(*) FROM jobs WHERE stage = ?2 AND due_at > ?1 AND lease IS NOT NULL",
@@ -38,10 +38,10 @@ enum mc_status mc_sqlite_queue(struct mc_store *store, int64_t now_us, struct mc
     if (status == MC_OK)
         status = mc_snapshot_begin(&snapshot, reading.conn, err);
     for (size_t i = 0; status == MC_OK && i < mc_countof(questions); i++)
-        status = mc_conn_integer(
-            reading.conn, questions[i].sql,
-            MC_BINDS(mc_bind_int(now_us), mc_bind_int((int64_t)questions[i].stage)), NULL,
-            questions[i].value, err);
+        status =
+            mc_conn_integer(reading.conn, questions[i].sql,
+                            MC_BINDS(mc_bind_int(now_us), mc_bind_int((int64_t)questions[i].stage)),
+                            NULL, questions[i].value, err);
     if (status != MC_OK)
         return status;
     for (enum mc_stage stage = MC_STAGE_FIRST; stage <= MC_STAGE_MODEL; stage++) {

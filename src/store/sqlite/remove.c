@@ -110,6 +110,8 @@ enum mc_status mc_sqlite_drop(struct mc_conn *conn, int64_t row, bool requested,
     if (status == MC_OK && had_job)
         *had_job = mc_conn_changes(conn) > 0;
     if (status == MC_OK)
+        status = mc_sqlite_twin_set(conn, row, MC_STR_NONE, err);
+    if (status == MC_OK)
         status = mc_conn_exec(conn, "DELETE FROM messages WHERE id = ?1",
                               MC_BINDS(mc_bind_int(row)), err);
     if (status == MC_OK)
@@ -273,6 +275,9 @@ static const char *const leftovers[] = {
     "SELECT count(*) FROM users WHERE user_no = ?1",
     "SELECT count(*) FROM preferences WHERE user_id = ?2",
     "SELECT count(*) FROM signals WHERE user_id = ?2",
+    /* A hash tells what was said to whoever says it again, and a twin does not tell whose it was. */
+    "SELECT count(*) FROM (SELECT 1 FROM twins t WHERE NOT EXISTS"
+    " (SELECT 1 FROM messages m WHERE m.id = t.row) LIMIT 1)",
 };
 
 /*

@@ -13,6 +13,9 @@
  *
  * A job is due at due_at: when it is ready, that is the time from which it may be claimed; while it
  * is leased, the time at which the lease ends; for a dead job it is NULL.
+ *
+ * jobs_lease holds only what is leased now, so it stays as small as the workers' batches: a worker
+ * that waits for a model renews its lease about every second, however long the queue is.
  */
 #include "store/sqlite/schema.h"
 
@@ -138,9 +141,30 @@ static const char version_1[] =
     "INSERT INTO state(id, last_row, created_at)"
     " VALUES(1, 0, CAST(strftime('%s', 'now') AS INTEGER) * 1000000);";
 
+/* Models: answers that may be used again, what was asked of whom, and leases that are renewed. */
+static const char version_2[] =
+    "CREATE INDEX jobs_lease ON jobs(lease) WHERE lease IS NOT NULL;"
+
+    /* A message is found by one hash only, and a hash finds one message. */
+    "CREATE TABLE twins(hash BLOB PRIMARY KEY, row INTEGER NOT NULL UNIQUE) WITHOUT ROWID;"
+
+    "CREATE TABLE usage("
+    " day INTEGER NOT NULL," /* UTC, counted from 1970-01-01 */
+    " operation TEXT NOT NULL,"
+    " provider TEXT NOT NULL,"
+    " model TEXT NOT NULL,"
+    " calls INTEGER NOT NULL,"
+    " failures INTEGER NOT NULL,"
+    " tokens_in INTEGER NOT NULL,"
+    " tokens_cached INTEGER NOT NULL,"
+    " tokens_out INTEGER NOT NULL,"
+    " took INTEGER NOT NULL," /* microseconds */
+    " cost_usd REAL NOT NULL,"
+    " PRIMARY KEY(day, operation, provider, model)) WITHOUT ROWID;";
+
 /* In order: the nth brings a file of version n to version n + 1. Never change one that was
  * released. */
-static const char *const migrations[] = {version_1};
+static const char *const migrations[] = {version_1, version_2};
 
 int mc_schema_version(void)
 {

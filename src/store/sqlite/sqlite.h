@@ -105,6 +105,12 @@ MC_MUST_CHECK enum mc_status mc_sqlite_drop(struct mc_conn *conn, int64_t row, b
 /* Before messages are deleted: remembers the highest row, so that none is used again. */
 MC_MUST_CHECK enum mc_status mc_sqlite_keep_row(struct mc_conn *conn, struct mc_error *err);
 
+/* ---- Twins (twins.c) ---- */
+
+/* From now on the hash finds this message, and no other hash does; absent: none does. In a transaction. */
+MC_MUST_CHECK enum mc_status mc_sqlite_twin_set(struct mc_conn *conn, int64_t row, mc_str hash,
+                                                struct mc_error *err);
+
 /* ---- Signals (memory.c) ---- */
 
 /* Adds observations to what is there; inside a transaction. */
@@ -148,7 +154,17 @@ enum mc_status mc_sqlite_complete(struct mc_store *store, mc_str lease, struct m
                                   size_t count, struct mc_error *err);
 enum mc_status mc_sqlite_failed(struct mc_store *store, mc_str lease,
                                 const struct mc_failure *items, size_t count, struct mc_error *err);
+enum mc_status mc_sqlite_renew(struct mc_store *store, mc_str lease, int64_t until_us,
+                               struct mc_error *err);
 enum mc_status mc_sqlite_release(struct mc_store *store, mc_str lease, struct mc_error *err);
+/* twins.c */
+enum mc_status mc_sqlite_twin(struct mc_store *store, mc_str content_hash, struct mc_buf *metadata,
+                              struct mc_error *err);
+/* usage.c */
+enum mc_status mc_sqlite_add_usage(struct mc_store *store, const struct mc_usage_row *rows,
+                                   size_t count, struct mc_error *err);
+enum mc_status mc_sqlite_usage(struct mc_store *store, int64_t first_day, int64_t last_day,
+                               mc_usage_fn each, void *context, struct mc_error *err);
 /* queue_admin.c */
 enum mc_status mc_sqlite_queue(struct mc_store *store, int64_t now_us, struct mc_queue_stats *stats,
                                struct mc_error *err);
