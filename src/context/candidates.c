@@ -15,8 +15,6 @@
  *   3. the best `around` of these get the turns before and after them, and everything is ranked.
  */
 
-#define AROUND_TURNS 2
-
 void mc_candidates_fini(struct mc_candidates *candidates)
 {
     mc_records_fini(&candidates->held);
@@ -128,7 +126,7 @@ static size_t *slot_of(struct builder *b, int64_t row)
 
 static bool prepare(struct builder *b)
 {
-    b->capacity = b->query->read + 2 * AROUND_TURNS * b->query->around;
+    b->capacity = b->query->read + 2 * MC_TURNS * b->query->around;
     for (b->slot_count = 64; b->slot_count < 2 * b->capacity;)
         b->slot_count *= 2;
     b->slots = mc_arena_array(b->arena, b->slot_count, sizeof(*b->slots));
@@ -136,15 +134,13 @@ static bool prepare(struct builder *b)
     return b->slots && b->out->items;
 }
 
-/* The item of a record, made when it is new. */
+/* Makes an item of a record, if it is none yet. */
 static enum mc_status add_item(struct builder *b, struct mc_record *record, bool matched,
-                               size_t *index, struct mc_error *err)
+                               struct mc_error *err)
 {
     size_t *slot = slot_of(b, record->row);
-    if (*slot) {
-        *index = *slot - 1;
+    if (*slot)
         return MC_OK;
-    }
     if (!mc_records_push(&b->out->held, mc_record_ref(record)))
         return mc_fail_memory(err);
     struct mc_rank_item *item = &b->out->items[b->out->count];
@@ -158,8 +154,7 @@ static enum mc_status add_item(struct builder *b, struct mc_record *record, bool
     enum mc_status status = mc_rank_own(&b->out->query, item, b->arena, err);
     if (status)
         return status;
-    *index = b->out->count++;
-    *slot = *index + 1;
+    *slot = ++b->out->count;
     return MC_OK;
 }
 
@@ -178,47 +173,15 @@ static enum mc_status read_matches(struct builder *b, const struct mc_match_resu
     enum mc_status status =
         b->r->store->ops->rows(b->r->store, rows, count, b->query->reader, &records, err);
     mc_speakers_find(&b->out->query, &records);
-    for (size_t i = 0; !status && i < records.count; i++) {
-        size_t index;
-        status = add_item(b, records.items[i], true, &index, err);
-    }
+    for (size_t i = 0; !status && i < records.count; i++)
+        status = add_item(b, records.items[i], true, err);
     return status;
 }
 
-static bool comes_before(const struct mc_record *a, const struct mc_record *b)
+static int compare_rows(const void *a, const void *b)
 {
-    if (a->m.created_at_us != b->m.created_at_us)
-        return a->m.created_at_us < b->m.created_at_us;
-    return a->row < b->row;
-}
-
-/* Adds the turns around an item and links all of them in the order of the thread. */
-static enum mc_status add_around(struct builder *b, size_t centre, struct mc_error *err)
-{
-    mc_auto(mc_records_fini) struct mc_records turns = {0};
-    const struct mc_record *record = b->out->items[centre].record;
-    enum mc_status status = b->r->store->ops->around(b->r->store, record->row, AROUND_TURNS,
-                                                     AROUND_TURNS, b->query->reader, &turns, err);
-    if (status)
-        return status;
-    size_t chain[2 * AROUND_TURNS + 1], length = 0;
-    bool placed = false;
-    for (size_t i = 0; i < turns.count && i < 2 * AROUND_TURNS; i++) {
-        if (!placed && comes_before(record, turns.items[i])) {
-            chain[length++] = centre;
-            placed = true;
-        }
-        status = add_item(b, turns.items[i], false, &chain[length++], err);
-        if (status)
-            return status;
-    }
-    if (!placed)
-        chain[length++] = centre;
-    for (size_t i = 1; i < length; i++) {
-        b->out->items[chain[i - 1]].after = chain[i];
-        b->out->items[chain[i]].before = chain[i - 1];
-    }
-    return MC_OK;
+    const int64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
 }
 
 static int compare_own(const void *a, const void *b, void *context)
@@ -230,24 +193,86 @@ static int compare_own(const void *a, const void *b, void *context)
     return x->record->row > y->record->row ? -1 : x->record->row < y->record->row;
 }
 
+/* The rows of the items that get their turns: the best by their own words. */
+static int64_t *centres(struct builder *b, size_t *count)
+{
+    size_t *order = mc_arena_array(b->arena, b->out->count, sizeof(*order));
+    int64_t *rows = mc_arena_array(b->arena, b->out->count, sizeof(*rows));
+    if (!order || !rows)
+        return NULL;
+    for (size_t i = 0; i < b->out->count; i++)
+        order[i] = i;
+    qsort_r(order, b->out->count, sizeof(*order), compare_own, b->out->items);
+    *count = b->out->count < b->query->around ? b->out->count : b->query->around;
+    for (size_t i = 0; i < *count; i++)
+        rows[i] = b->out->items[order[i]].record->row;
+    return rows;
+}
+
+/* What of the turns is no item yet, each once. */
+static size_t missing(struct builder *b, const struct mc_turns *turns, size_t count, int64_t *rows)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < 2 * MC_TURNS; k++) {
+            int64_t row = k < MC_TURNS ? turns[i].before[k] : turns[i].after[k - MC_TURNS];
+            if (row && !*slot_of(b, row))
+                rows[found++] = row;
+        }
+    }
+    qsort(rows, found, sizeof(*rows), compare_rows);
+    size_t distinct = 0;
+    for (size_t i = 0; i < found; i++) {
+        if (i == 0 || rows[i] != rows[i - 1])
+            rows[distinct++] = rows[i];
+    }
+    return distinct;
+}
+
+static void link_pair(struct builder *b, int64_t before, int64_t after)
+{
+    size_t first = before ? *slot_of(b, before) : 0, second = after ? *slot_of(b, after) : 0;
+    if (first == 0 || second == 0)
+        return;
+    b->out->items[first - 1].after = second - 1;
+    b->out->items[second - 1].before = first - 1;
+}
+
+static void link_turns(struct builder *b, const int64_t *rows, const struct mc_turns *turns,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct mc_turns *t = &turns[i];
+        link_pair(b, t->before[0], rows[i]);
+        link_pair(b, rows[i], t->after[0]);
+        for (size_t k = 1; k < MC_TURNS; k++) {
+            link_pair(b, t->before[k], t->before[k - 1]);
+            link_pair(b, t->after[k - 1], t->after[k]);
+        }
+    }
+}
+
 static enum mc_status add_neighbours(struct builder *b, struct mc_error *err)
 {
-    size_t count = b->out->count;
-    size_t *order = mc_arena_array(b->arena, count, sizeof(*order));
-    if (!order)
+    struct mc_store *store = b->r->store;
+    size_t count = 0;
+    int64_t *rows = centres(b, &count);
+    struct mc_turns *turns = rows ? mc_arena_array(b->arena, count, sizeof(*turns)) : NULL;
+    int64_t *others = mc_arena_array(b->arena, 2 * MC_TURNS * count, sizeof(*others));
+    if (!turns || !others)
         return mc_fail_memory(err);
-    for (size_t i = 0; i < count; i++)
-        order[i] = i;
-    qsort_r(order, count, sizeof(*order), compare_own, b->out->items);
-    for (size_t i = 0; i < count && i < b->query->around; i++) {
-        const struct mc_rank_item *item = &b->out->items[order[i]];
-        if (item->before != MC_RANK_NONE && item->after != MC_RANK_NONE)
-            continue; /* known from its neighbours' turns */
-        enum mc_status status = add_around(b, order[i], err);
-        if (status)
-            return status;
-    }
-    return MC_OK;
+    enum mc_status status =
+        store->ops->turns(store, rows, count, b->query->reader, turns, err);
+    if (status)
+        return status;
+    mc_auto(mc_records_fini) struct mc_records records = {0};
+    size_t more = missing(b, turns, count, others);
+    status = store->ops->rows(store, others, more, b->query->reader, &records, err);
+    for (size_t i = 0; !status && i < records.count; i++)
+        status = add_item(b, records.items[i], false, err);
+    if (!status)
+        link_turns(b, rows, turns, count);
+    return status;
 }
 
 static int compare_items(const void *a, const void *b, void *context)
