@@ -92,8 +92,7 @@ static enum mc_status ingest_turn(struct bench *b, mc_str user, mc_str session, 
         mc_buf_char(&b->text, ']');
     }
     mc_str id = mc_json_string(mc_json_get(turn, "dia_id"));
-    mc_str message_id =
-        mc_arena_printf(&b->arena, "%.*s.%.*s", MC_STR_ARG(user), MC_STR_ARG(id));
+    mc_str message_id = mc_arena_printf(&b->arena, "%.*s.%.*s", MC_STR_ARG(user), MC_STR_ARG(id));
     if (b->text.failed || !message_id.data)
         return mc_fail_memory(err);
     struct mc_message_input input = {
@@ -345,7 +344,8 @@ static int print_table(struct bench *b)
     printf("%zu messages\n", b->messages);
     mc_table_print(&table, &b->cli->out, 0);
     printf("search p50 %.2f ms, p95 %.2f ms; context p50 %.2f ms, p95 %.2f ms\n",
-           quantile_ms(b->took_us, b->took_count, 0.5), quantile_ms(b->took_us, b->took_count, 0.95),
+           quantile_ms(b->took_us, b->took_count, 0.5),
+           quantile_ms(b->took_us, b->took_count, 0.95),
            quantile_ms(b->context_us, b->took_count, 0.5),
            quantile_ms(b->context_us, b->took_count, 0.95));
     return MC_CLI_DONE;

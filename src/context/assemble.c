@@ -33,10 +33,10 @@
 #define MATCHES_PER_TERM 2000
 #define READ_MIN 32
 #define READ_MAX 256
-#define AROUND 6
+#define AROUND 16
 
 #define RELEVANT_LEAST 0.25 /* of the best score */
-#define WITH_TURNS 6        /* relevant messages that are shown with the turns around them */
+#define WITH_TURNS 16       /* relevant messages that are shown with the turns around them */
 #define LITTLE 0.5          /* an answer below this calls for more than what the query found */
 #define LEAST_CONFIDENCE 0.1
 #define POINTS_FROM 5 /* relevant messages that key points are taken from */
@@ -286,7 +286,7 @@ static enum mc_status show_hits(struct mc_assembly *a, struct mc_error *err)
         if (item->score < least)
             break;
         /* A trivial turn is no answer of its own: it may stand next to one. */
-        if ((item->trivial && item->own <= 0) || mc_assembly_is_shown(a, item->record))
+        if (item->own <= 0 || mc_assembly_is_shown(a, item->record))
             continue;
         enum mc_status status = show_hit(a, item, &added, err);
         if (status)

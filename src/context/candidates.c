@@ -261,8 +261,7 @@ static enum mc_status add_neighbours(struct builder *b, struct mc_error *err)
     int64_t *others = mc_arena_array(b->arena, 2 * MC_TURNS * count, sizeof(*others));
     if (!turns || !others)
         return mc_fail_memory(err);
-    enum mc_status status =
-        store->ops->turns(store, rows, count, b->query->reader, turns, err);
+    enum mc_status status = store->ops->turns(store, rows, count, b->query->reader, turns, err);
     if (status)
         return status;
     mc_auto(mc_records_fini) struct mc_records records = {0};
@@ -335,7 +334,8 @@ enum mc_status mc_candidates_find(const struct mc_retrieval *r,
                                   struct mc_candidates *out, struct mc_error *err)
 {
     mc_auto(mc_candidates_fini) struct mc_candidates made = {.count = 0};
-    enum mc_status status = mc_query_read(query->text, r->vocabulary, query->now_us, arena, &made.query, err);
+    enum mc_status status =
+        mc_query_read(query->text, r->vocabulary, query->now_us, arena, &made.query, err);
     if (status)
         return status;
     struct builder b = {.r = r, .query = query, .out = &made, .arena = arena};

@@ -17,7 +17,7 @@
     X(TOPICS, "topics")         /* topics that the query's words lead to */                        \
     X(TIME, "time")             /* names a time, for a query that asks for one */                  \
     X(NUMBER, "number")         /* names a number, for a query that asks for one */                \
-    X(DATE, "date")             /* of the time that the query names */                            \
+    X(DATE, "date")             /* of the time that the query names */                             \
     X(SPEAKER, "speaker")       /* said by the one that the query speaks of */                     \
     X(IMPORTANCE, "importance") /* stored importance, decayed */                                   \
     X(RECENCY, "recency")       /* breaks ties */

@@ -149,9 +149,9 @@ static bool read_day_month(const struct reader *r, size_t i)
 /* "May I" is no month: one by itself needs a word that leads to a time. */
 static bool leads_to_month(const struct reader *r, size_t i)
 {
-    static const char *const leads[] = {"in",    "during", "of",    "on",   "by",  "until", "since",
-                                        "early", "late",   "mid",   "around", "from", "before",
-                                        "after", "through"};
+    static const char *const leads[] = {"in",     "during", "of",     "on",    "by",
+                                        "until",  "since",  "early",  "late",  "mid",
+                                        "around", "from",   "before", "after", "through"};
     return i > 0 && is_any(r, i - 1, leads, mc_countof(leads));
 }
 
@@ -239,14 +239,15 @@ static int year_of(const struct reader *r, int month, int count, int step)
 static bool read_period(const struct reader *r, size_t i)
 {
     int step = is(r, i, "last") || is(r, i, "past") || is(r, i, "previous") ? -1
-               : is(r, i, "next")                                          ? 1
-               : is(r, i, "this")                                          ? 0
-                                                                           : 2;
+               : is(r, i, "next")                                           ? 1
+               : is(r, i, "this")                                           ? 0
+                                                                            : 2;
     if (step == 2)
         return false;
     size_t at = i + 1, last = i + 2;
     const struct mc_word *word = word_at(r, at);
-    if (is(r, at, "night") || is(r, at, "morning") || is(r, at, "evening") || is(r, at, "afternoon"))
+    if (is(r, at, "night") || is(r, at, "morning") || is(r, at, "evening") ||
+        is(r, at, "afternoon"))
         return found_days(r, i, last, step, 1);
     if (is(r, at, "week"))
         return found_days(r, i, last, 1 - r->weekday + 7 * step, 7);
@@ -326,7 +327,6 @@ double mc_when_fit(const struct mc_when *when, int64_t created_at_us)
     if (created_at_us >= when->until_us)
         return fmax(0, 1 - (double)(created_at_us - when->until_us) / day_us / AFTER_DAYS);
     if (created_at_us < when->from_us)
-        return fmax(0,
-                    BEFORE_FIT - (double)(when->from_us - created_at_us) / day_us / BEFORE_DAYS);
+        return fmax(0, BEFORE_FIT - (double)(when->from_us - created_at_us) / day_us / BEFORE_DAYS);
     return 1;
 }

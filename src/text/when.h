@@ -13,9 +13,10 @@
 
 struct mc_when {
     bool given;
-    int64_t from_us, until_us; /* the span named, until exclusive; both 0 when only the month is known */
-    int month;                 /* 1..12 of any year, when no year is told; else 0 */
-    size_t first, last;        /* the tokens that name it, last exclusive */
+    int64_t from_us,
+        until_us;       /* the span named, until exclusive; both 0 when only the month is known */
+    int month;          /* 1..12 of any year, when no year is told; else 0 */
+    size_t first, last; /* the tokens that name it, last exclusive */
 };
 
 /* The first time that the words name; relative ones count from now. tokens: of mc_tokens_of. */

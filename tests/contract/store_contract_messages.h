@@ -366,5 +366,5 @@ static inline void access_rule(struct mc_store *store)
 #define STORE_MESSAGE_CASES                                                                        \
     {"put and get", put_and_get}, {"the longest message", put_long}, {"repeats", put_repeat},      \
         {"batches", put_batch}, {"order in a thread", order_in_thread},                            \
-        {"turns and rows", turns_and_rows}, {"versions of a thread", thread_versions},           \
+        {"turns and rows", turns_and_rows}, {"versions of a thread", thread_versions},             \
         {"rows are not used again", rows_not_reused}, {"the access rule", access_rule},

@@ -37,8 +37,7 @@ static enum mc_status prepare(struct turns *t, const struct mc_reader *reader,
     bool filtered = !mc_reader_unfiltered(reader);
     enum mc_status status = MC_OK;
     for (size_t i = 0; !status && i < mc_countof(t->stmts); i++) {
-        status =
-            mc_conn_start(t->conn, questions[filtered][i], MC_NO_BINDS, &t->stmts[i], err);
+        status = mc_conn_start(t->conn, questions[filtered][i], MC_NO_BINDS, &t->stmts[i], err);
         if (!status && filtered)
             mc_allowed_bind(allowed, t->stmts[i]);
     }
