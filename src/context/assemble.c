@@ -31,9 +31,10 @@
 #define LINE_MAX ((size_t)16 << 20)
 
 #define MATCHES_PER_TERM 2000
-#define READ_MIN 32
-#define READ_MAX 256
-#define AROUND 16
+#define READ_MIN 64
+#define READ_MAX 400
+#define CENTRES 100
+#define TURNS 64
 
 #define RELEVANT_LEAST 0.25 /* of the best score */
 #define WITH_TURNS 16       /* relevant messages that are shown with the turns around them */
@@ -240,7 +241,7 @@ static double best_answer(const struct mc_assembly *a)
 
 static enum mc_status find(struct mc_assembly *a, struct mc_error *err)
 {
-    size_t read = a->max_messages * 4 / 5;
+    size_t read = 2 * a->max_messages;
     struct mc_candidate_query query = {
         .user_id = a->query->user_id,
         .reader = &a->reader,
@@ -249,7 +250,8 @@ static enum mc_status find(struct mc_assembly *a, struct mc_error *err)
         .read = read < READ_MIN   ? READ_MIN
                 : read > READ_MAX ? READ_MAX
                                   : read,
-        .around = AROUND,
+        .centres = CENTRES,
+        .turns = TURNS,
         .now_us = a->now_us,
     };
     return mc_candidates_find(a->r, &query, a->arena, &a->found, err);

@@ -16,12 +16,13 @@
 #define NAMES_MAX 64 /* topics or categories of one query */
 #define ARENA_MAX ((size_t)64 << 20)
 
-/* Matches that are ranked fully, and how many of them get their neighbour turns. */
+/* What is looked at (candidates.h). */
 #define MATCHES_PER_TERM 5000
-#define READ_MIN 400
+#define CENTRES_PER_HIT 2
+#define CENTRES_MIN 100
 #define READ_PER_HIT 3
-#define AROUND_MIN 400
-#define AROUND_MAX 400
+#define READ_MIN 100
+#define TURNS_MIN 20
 
 #define TURNS_SHARE 3 /* one hit in so many may be one that only its neighbours match */
 #define STRONG 0.3    /* of the best word score: a match whose turns may be hits */
@@ -167,10 +168,13 @@ static bool may_be_hit(const struct search *s, const struct mc_candidates *found
            (!s->query->until_us || at_us < s->query->until_us);
 }
 
+static size_t at_least(size_t value, size_t least)
+{
+    return value > least ? value : least;
+}
+
 static struct mc_candidate_query candidate_query(const struct search *s)
 {
-    size_t read = s->limit * READ_PER_HIT;
-    size_t around = s->limit < AROUND_MIN ? AROUND_MIN : s->limit;
     return (struct mc_candidate_query){
         .user_id = s->query->user_id,
         .reader = s->reader,
@@ -181,8 +185,9 @@ static struct mc_candidate_query candidate_query(const struct search *s)
         .since_us = s->query->since_us,
         .until_us = s->query->until_us,
         .matches = MATCHES_PER_TERM,
-        .read = read < READ_MIN ? READ_MIN : read,
-        .around = around > AROUND_MAX ? AROUND_MAX : around,
+        .centres = at_least(s->limit * CENTRES_PER_HIT, CENTRES_MIN),
+        .read = at_least(s->limit * READ_PER_HIT, READ_MIN),
+        .turns = at_least(s->limit, TURNS_MIN),
         .now_us = s->now_us,
     };
 }

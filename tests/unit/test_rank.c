@@ -64,7 +64,7 @@ static size_t add(struct set *s, struct mc_message m, const char *terms)
 {
     struct mc_error err;
     struct mc_rank_item *item = &s->items[s->count];
-    *item = (struct mc_rank_item){.before = MC_RANK_NONE, .after = MC_RANK_NONE, .matched = true};
+    *item = (struct mc_rank_item){.before = MC_RANK_NONE, .after = MC_RANK_NONE, .second_before = MC_RANK_NONE, .second_after = MC_RANK_NONE, .matched = true};
     must(mc_record_new(&m, (int64_t)s->count + 1, mc_str_of(terms), &item->record, &err), &err);
     return s->count++;
 }
