@@ -7,7 +7,8 @@
 
 #define NAME_BYTES 40
 #define NAME_WORDS 3
-#define SPEAKERS_MAX 16 /* distinct ones that are looked at */
+#define SPEAKERS_MAX 64  /* distinct ones that are looked at */
+#define MESSAGES_LEAST 2 /* "Note: ..." now and then is no speaker; who speaks, speaks again */
 /* A word of the query that is no longer than SHORT_MOST may be the beginning of a name. */
 #define SHORT_LEAST 3
 #define SHORT_MOST 4
@@ -54,12 +55,53 @@ static bool names(const struct mc_token *token, mc_str speaker)
     return false;
 }
 
-static void weaken(struct mc_query *query, const struct mc_token *token)
+/* Those who speak in the records, each with the number of messages that begin with the name. */
+struct speakers {
+    struct speaker {
+        mc_str name;
+        size_t messages;
+    } items[SPEAKERS_MAX];
+    size_t count;
+};
+
+static void collect(struct speakers *speakers, const struct mc_records *records)
 {
-    char room[MC_STEM_BYTES];
-    mc_str stem = mc_stem(token->folded, room);
+    for (size_t i = 0; i < records->count; i++) {
+        mc_str name = mc_speaker_of(records->items[i]->m.text);
+        size_t at = 0;
+        while (at < speakers->count && !mc_str_equal(speakers->items[at].name, name))
+            at++;
+        if (name.len == 0 || at == SPEAKERS_MAX)
+            continue;
+        if (at == speakers->count)
+            speakers->items[speakers->count++] = (struct speaker){.name = name};
+        speakers->items[at].messages++;
+    }
+}
+
+/* Whether the query names the speaker; the terms that do are added to the mask. */
+static bool find_in_query(const struct mc_query *query, mc_str speaker, uint64_t *words)
+{
+    bool named = false;
+    for (size_t i = 0; i < query->tokens.count; i++) {
+        const struct mc_token *token = &query->tokens.items[i];
+        if (!names(token, speaker))
+            continue;
+        char room[MC_STEM_BYTES];
+        mc_str stem = mc_stem(token->folded, room);
+        for (size_t k = 0; k < query->word_count; k++) {
+            if (mc_str_equal(query->terms[k], stem))
+                *words |= UINT64_C(1) << k;
+        }
+        named = true;
+    }
+    return named;
+}
+
+static void weaken(struct mc_query *query, uint64_t words)
+{
     for (size_t i = 0; i < query->word_count; i++) {
-        if (!mc_str_equal(query->terms[i], stem))
+        if (!(words >> i & 1))
             continue;
         double less = query->gains[i] * (1 - NAME_WEIGHT);
         query->gains[i] -= less;
@@ -67,37 +109,21 @@ static void weaken(struct mc_query *query, const struct mc_token *token)
     }
 }
 
-/* Whether the query names the speaker; the words that do weigh less. */
-static bool find_in_query(struct mc_query *query, mc_str speaker)
-{
-    bool named = false;
-    for (size_t i = 0; i < query->tokens.count; i++) {
-        if (!names(&query->tokens.items[i], speaker))
-            continue;
-        weaken(query, &query->tokens.items[i]);
-        named = true;
-    }
-    return named;
-}
-
 void mc_speakers_find(struct mc_query *query, const struct mc_records *records)
 {
-    mc_str speakers[SPEAKERS_MAX];
-    size_t count = 0, named = 0;
+    struct speakers speakers = {.count = 0};
+    size_t named = 0;
+    uint64_t words = 0;
+    collect(&speakers, records);
     query->speaker = MC_STR_NONE;
-    for (size_t i = 0; i < records->count && count < SPEAKERS_MAX; i++) {
-        mc_str speaker = mc_speaker_of(records->items[i]->m.text);
-        size_t at = 0;
-        while (at < count && !mc_str_equal(speakers[at], speaker))
-            at++;
-        if (speaker.len == 0 || at < count)
+    for (size_t i = 0; i < speakers.count; i++) {
+        const struct speaker *speaker = &speakers.items[i];
+        if (speaker->messages < MESSAGES_LEAST || !find_in_query(query, speaker->name, &words))
             continue;
-        speakers[count++] = speaker;
-        if (find_in_query(query, speaker)) {
-            query->speaker = speaker;
-            named++;
-        }
+        query->speaker = speaker->name;
+        named++;
     }
+    weaken(query, words);
     if (named != 1)
         query->speaker = MC_STR_NONE;
 }

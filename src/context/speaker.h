@@ -13,7 +13,7 @@ mc_str mc_speaker_of(mc_str text);
 
 /*
  * Finds out which of those who speak in the records the query names, by name or a short form of it ("Alex"
- * for Alexandra). Their names tell the query's words little, as they stand in front of each of their
+ * for Alexandra). A label of one record only ("Note: ...") is no speaker. Their names tell the query's words little, as they stand in front of each of their
  * messages, and weigh less from now on (after mc_query_weigh). query->speaker: the one who is named,
  * when it is one.
  */
