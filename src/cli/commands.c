@@ -104,6 +104,8 @@ OPTIONS(search_options) = {
     WHEN("since", "not before"),
     WHEN("until", "before"),
     INTEGER("limit", "1..1000", "at most so many hits, 20 when not given"),
+    FLAG("explain", 0,
+         "tell of each hit why it was found: the features of its score and their shares"),
     READER,
     END,
 };

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "context/candidates.h"
+#include "context/hits.h"
 #include "message/decay.h"
 #include "message/input.h"
 #include "message/label.h"
@@ -114,36 +115,6 @@ static enum mc_status require_all(struct search *s, struct mc_error *err)
     return status;
 }
 
-/* ---- Results ---- */
-
-struct owned_hits {
-    struct mc_hit_list list;
-    struct mc_hit items[];
-};
-
-void mc_hit_list_free(struct mc_hit_list *hits)
-{
-    if (!hits)
-        return;
-    for (size_t i = 0; i < hits->count; i++)
-        mc_record_unref(mc_record_of(hits->items[i].message));
-    free(mc_container_of(hits, struct owned_hits, list));
-}
-
-static struct owned_hits *new_hits(size_t capacity)
-{
-    struct owned_hits *made = malloc(sizeof(*made) + capacity * sizeof(struct mc_hit));
-    if (made)
-        made->list = (struct mc_hit_list){.count = 0, .items = made->items};
-    return made;
-}
-
-static void add_hit(struct owned_hits *hits, struct mc_record *record, double score)
-{
-    hits->items[hits->list.count++] =
-        (struct mc_hit){.message = &mc_record_ref(record)->m, .score = score};
-}
-
 /* ---- The two kinds of search ---- */
 
 /* Whether the turn at this index is next to a strong match that ranks before item number i. */
@@ -203,18 +174,19 @@ static enum mc_status by_words(struct search *s, bool *no_words, struct mc_hit_l
     *no_words = found.query.term_count == 0;
     if (*no_words)
         return MC_OK;
-    struct owned_hits *made = new_hits(found.count < s->limit ? found.count : s->limit);
+    struct mc_hit_list *made =
+        mc_hits_new(found.count < s->limit ? found.count : s->limit, s->query->explain);
     if (!made)
         return mc_fail_memory(err);
     size_t turns = 0, most = s->limit / TURNS_SHARE;
-    for (size_t i = 0; i < found.count && made->list.count < s->limit; i++) {
+    for (size_t i = 0; i < found.count && made->count < s->limit; i++) {
         bool turn = !found.items[i].matched;
         if ((turn && turns == most) || !may_be_hit(s, &found, i))
             continue;
-        add_hit(made, found.items[i].record, found.items[i].score);
+        mc_hits_add(made, found.items[i].record, found.items[i].score, found.items[i].features);
         turns += turn;
     }
-    *hits = &made->list;
+    *hits = made;
     return MC_OK;
 }
 
@@ -245,15 +217,17 @@ static enum mc_status by_labels(struct search *s, struct mc_hit_list **hits, str
     status = s->r->store->ops->rows(s->r->store, rows, count, s->reader, &records, err);
     if (status)
         return status;
-    struct owned_hits *made = new_hits(records.count);
+    struct mc_hit_list *made = mc_hits_new(records.count, s->query->explain);
     if (!made)
         return mc_fail_memory(err);
     for (size_t i = 0; i < records.count; i++) {
         const struct mc_message *m = &records.items[i]->m;
-        add_hit(made, records.items[i],
-                mc_importance_at(m->importance, m->created_at_us, s->r->half_life_us, s->now_us));
+        double score =
+            mc_importance_at(m->importance, m->created_at_us, s->r->half_life_us, s->now_us);
+        const double features[MC_FEATURE_COUNT] = {[MC_FEATURE_IMPORTANCE] = score};
+        mc_hits_add(made, records.items[i], score, features);
     }
-    *hits = &made->list;
+    *hits = made;
     return MC_OK;
 }
 
@@ -283,9 +257,9 @@ enum mc_status mc_retrieve_search(const struct mc_retrieval *r, const struct mc_
     if (s.required_count > 0)
         return by_labels(&s, hits, err);
     /* Stop words alone are in no index: nothing is found by them. */
-    struct owned_hits *none = new_hits(0);
+    struct mc_hit_list *none = mc_hits_new(0, false);
     if (!none)
         return mc_fail_memory(err);
-    *hits = &none->list;
+    *hits = none;
     return MC_OK;
 }
