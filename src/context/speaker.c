@@ -1,7 +1,5 @@
 #include "context/speaker.h"
 
-#include <strings.h>
-
 #include "base/str.h"
 #include "text/stem.h"
 
@@ -42,14 +40,16 @@ static bool is_name(const struct mc_token *token, mc_str name)
     size_t len = token->folded.len;
     bool whole = len == name.len, beginning = len >= SHORT_LEAST && len <= SHORT_MOST;
     return (token->flags & MC_TOKEN_CAPITAL) && len <= name.len && (whole || beginning) &&
-           strncasecmp(token->folded.data, name.data, len) == 0;
+           memcmp(token->folded.data, name.data, len) == 0;
 }
 
 static bool names(const struct mc_token *token, mc_str speaker)
 {
-    mc_str name;
-    while (speaker.len > 0 && mc_str_split(&speaker, ' ', &name)) {
-        if (is_name(token, name))
+    struct mc_tokenizer tokenizer;
+    struct mc_token name;
+    mc_tokenizer_init(&tokenizer, speaker);
+    while (mc_token_next(&tokenizer, &name)) {
+        if (is_name(token, name.folded))
             return true;
     }
     return false;

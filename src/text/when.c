@@ -17,10 +17,12 @@
 #define YEAR_PLAIN 2000
 #define YEAR_PLAIN_MOST 2099
 #define COUNT_MOST 1000
+/* What "now" may be: the years 1 to 9999. */
+#define NOW_LEAST INT64_C(-62135596800000000)
+#define NOW_MOST INT64_C(253402300799999999)
 
 struct reader {
     const struct mc_tokens *tokens;
-    int64_t now_us;
     int year, month, day, weekday; /* of now; Monday is 1 */
     struct mc_when *when;
 };
@@ -100,20 +102,31 @@ static bool found(const struct reader *r, size_t first, size_t last, int64_t fro
     return true;
 }
 
+/* False for a day that no calendar has, such as 30 February. */
 static bool found_day(const struct reader *r, size_t first, size_t last, int year, int month,
                       int day)
 {
     int64_t from_us = mc_time_from_civil(year, month, day);
+    int same_year, same_month, same_day, weekday;
+    mc_time_civil(from_us, &same_year, &same_month, &same_day, &weekday);
+    if (same_day != day || same_month != month)
+        return false;
     return found(r, first, last, from_us, from_us + MC_US_PER_DAY);
 }
 
-/* `months` counted from January of the year, so that 0 is last December. */
+/* Months counted from January of the year 0. */
+static int64_t begin_of_month(int months)
+{
+    int year = months >= 0 ? months / 12 : -((11 - months) / 12);
+    return mc_time_from_civil(year, months - year * 12 + 1, 1);
+}
+
+/* `month` counted from January of the year, so that 0 is last December. */
 static bool found_months(const struct reader *r, size_t first, size_t last, int year, int month,
                          int count)
 {
-    int begin = year * 12 + month - 1, end = begin + count;
-    return found(r, first, last, mc_time_from_civil(begin / 12, begin % 12 + 1, 1),
-                 mc_time_from_civil(end / 12, end % 12 + 1, 1));
+    int begin = year * 12 + month - 1;
+    return found(r, first, last, begin_of_month(begin), begin_of_month(begin + count));
 }
 
 /* ---- Dates ---- */
@@ -167,7 +180,8 @@ static bool read_month(const struct reader *r, size_t i)
     if (is(r, i + 1, "of") && year_at(r, i + 2))
         return found_months(r, i, i + 3, year_at(r, i + 2), month, 1);
     if (day && year_at(r, i + 2))
-        return found_day(r, i, i + 3, year_at(r, i + 2), month, day);
+        return found_day(r, i, i + 3, year_at(r, i + 2), month, day) ||
+               found_months(r, i, i + 3, year_at(r, i + 2), month, 1);
     if (!day && !leads_to_month(r, i))
         return false;
     *r->when =
@@ -227,10 +241,14 @@ static int season_at(const struct reader *r, size_t i)
 static int year_of(const struct reader *r, int month, int count, int step)
 {
     int now = r->year * 12 + r->month - 1, year = r->year;
-    int end = year * 12 + month - 1 + count;
-    if (step < 0 && end > now)
+    int begin = year * 12 + month - 1;
+    /* In January the winter that began last year is this one, and the last one is before it. */
+    bool runs = begin - 12 + count > now;
+    if (step <= 0 && runs)
         year--;
-    if (step > 0 && year * 12 + month - 1 <= now)
+    if (step < 0 && (runs || begin + count > now))
+        year--;
+    if (step > 0 && begin <= now)
         year++;
     return year;
 }
@@ -293,7 +311,8 @@ void mc_when_of(const struct mc_tokens *tokens, int64_t now_us, struct mc_when *
 {
     static bool (*const readers[])(const struct reader *, size_t) = {
         read_iso, read_day_month, read_month, read_period, read_ago, read_named_day, read_year};
-    struct reader r = {.tokens = tokens, .now_us = now_us, .when = when};
+    struct reader r = {.tokens = tokens, .when = when};
+    now_us = now_us < NOW_LEAST ? NOW_LEAST : now_us > NOW_MOST ? NOW_MOST : now_us;
     mc_time_civil(now_us, &r.year, &r.month, &r.day, &r.weekday);
     if (r.weekday == 0)
         r.weekday = 7;
@@ -325,8 +344,9 @@ double mc_when_fit(const struct mc_when *when, int64_t created_at_us)
         return fit_month(when->month, created_at_us);
     double day_us = (double)MC_US_PER_DAY;
     if (created_at_us >= when->until_us)
-        return fmax(0, 1 - (double)(created_at_us - when->until_us) / day_us / AFTER_DAYS);
+        return fmax(0, 1 - ((double)created_at_us - (double)when->until_us) / day_us / AFTER_DAYS);
     if (created_at_us < when->from_us)
-        return fmax(0, BEFORE_FIT - (double)(when->from_us - created_at_us) / day_us / BEFORE_DAYS);
+        return fmax(0, BEFORE_FIT -
+                           ((double)when->from_us - (double)created_at_us) / day_us / BEFORE_DAYS);
     return 1;
 }
