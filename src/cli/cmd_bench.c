@@ -82,8 +82,14 @@ static enum mc_status ingest_turn(struct bench *b, mc_str user, mc_str session, 
                                   struct mc_error *err)
 {
     mc_str caption = mc_json_string(mc_json_get(turn, "blip_caption"));
+    mc_str speaker = mc_json_string(mc_json_get(turn, "speaker"));
+    mc_str id = mc_json_string(mc_json_get(turn, "dia_id"));
+    if (speaker.len == 0 || id.len == 0)
+        return mc_fail_field(err, MC_INVALID, "DATA",
+                             "a turn in %.*s of %.*s has no speaker or no dia_id",
+                             MC_STR_ARG(session), MC_STR_ARG(user));
     mc_buf_reset(&b->text);
-    mc_buf_append(&b->text, mc_json_string(mc_json_get(turn, "speaker")));
+    mc_buf_append(&b->text, speaker);
     mc_buf_text(&b->text, ": ");
     mc_buf_append(&b->text, mc_json_string(mc_json_get(turn, "text")));
     if (caption.len > 0) {
@@ -91,7 +97,6 @@ static enum mc_status ingest_turn(struct bench *b, mc_str user, mc_str session, 
         mc_buf_append(&b->text, caption);
         mc_buf_char(&b->text, ']');
     }
-    mc_str id = mc_json_string(mc_json_get(turn, "dia_id"));
     mc_str message_id = mc_arena_printf(&b->arena, "%.*s.%.*s", MC_STR_ARG(user), MC_STR_ARG(id));
     if (b->text.failed || !message_id.data)
         return mc_fail_memory(err);
