@@ -20,9 +20,9 @@
 /* What is looked at (candidates.h). */
 #define MATCHES_PER_TERM 5000
 #define CENTRES_PER_HIT 2
-#define CENTRES_MIN 100
-#define READ_PER_HIT 3
-#define READ_MIN 100
+#define CENTRES_MIN 150
+#define READ_PER_HIT 4
+#define READ_MIN 150
 #define TURNS_MIN 20
 
 #define TURNS_SHARE 3 /* one hit in so many may be one that only its neighbours match */
