@@ -9,9 +9,10 @@
  * loops over libllama (llm_loops.h), (e) is Mindcore from the ingested message to the stored answer.
  *
  * A random model says nearly nothing that a grammar allows and spells words in small pieces, which
- * makes constraints look dear; so (a) to (d) are run in replay: the same work is done, but the
- * tokens taken are those of a natural answer. That is the estimate for a trained model. Figures are
- * medians of rounds in which all ways take turns; ratios are medians of the rounds' ratios.
+ * makes constraints look dear. So (b), (d) and (e) are measured with what the model says, and (a) to (d)
+ * in replay: the same work is done, but the tokens taken are those of a natural answer. That is the
+ * estimate for a trained model. Figures are medians of rounds in which all ways take turns; ratios are
+ * medians of the rounds' ratios.
  *
  * (f) asks a service, scripted, of 500 ms latency, and is held against what its latency allows.
  *
