@@ -26,7 +26,7 @@ run: ## install what is missing, build, and serve on http://127.0.0.1:8000 (ARGS
 	$(call prepare,$(if $(MINDCORE_LLAMA_MODEL_PATH),yes,found))
 	exec $(BUILD)/mindcore serve $(ARGS)
 
-build: ## install what is missing and build build/mindcore and build/libmindcore.so (LLAMA=no: without local models)
+build: ## install what is missing and build build/mindcore and build/libmindcore.so (LLAMA=no: no local models)
 	$(call prepare,yes)
 
 llama: ## build the pinned llama.cpp for local models, once, in ~/.cache/mindcore (two minutes)
@@ -37,8 +37,8 @@ test: ## every test, plain and under sanitizers (SUITE=unit|e2e|lint|fuzz|..., P
 	@tools/install-deps build test
 	@LLAMA=$(LLAMA) $(PYTHON) tools/run_tests.py --jobs $(JOBS) $(if $(SUITE),--suite $(SUITE)) $(if $(PLAIN),--plain) $(ARGS)
 
-bench: build ## run every benchmark of bench/ and write bench/RESULTS.md
-	@tools/install-deps bench
+bench: ## run every benchmark of bench/ and write bench/RESULTS.md
+	@tools/install-deps build bench
 	@LLAMA=$(LLAMA) $(PYTHON) tools/run_bench.py --build $(BUILD) $(ARGS)
 
 install: ## install program, library, headers, man pages (PREFIX=, DESTDIR=)

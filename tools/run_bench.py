@@ -57,6 +57,19 @@ def machine(folder):
     ]
 
 
+def get_llama():
+    """llama.cpp with its server, which benchmarks of models use; LLAMA=no leaves it out."""
+    if os.environ.get("LLAMA") == "no":
+        return
+    os.environ.pop("LLAMA", None)  # what there is after this is used
+    prefix = output_of("tools/get-llama", "--find", "--server")
+    if not prefix:
+        subprocess.run("tools/install-deps llama && tools/get-llama --server", shell=True, cwd=ROOT, check=True,
+                       stdout=sys.stderr)
+        prefix = output_of("tools/get-llama", "--find", "--server")
+    os.environ["MINDCORE_LLAMA_PREFIX"] = prefix
+
+
 def run_one(program, arguments, folder):
     """(reached its targets, output), the output shown as it comes."""
     process = subprocess.Popen([program, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -85,7 +98,9 @@ def main():
     build = os.path.join(ROOT, options.build)
     if not names:
         parser.error("bench/ holds no benchmark")
-    subprocess.run(["ninja", "-C", build, *(f"bench/bench_{name}" for name in names)], check=True,
+    get_llama()
+    subprocess.run([os.path.join(ROOT, "tools", "setup-build"), build], check=True)
+    subprocess.run(["ninja", "-C", build, "product", *(f"bench/bench_{name}" for name in names)], check=True,
                    stdout=subprocess.DEVNULL)
 
     rows = []

@@ -68,6 +68,7 @@ static void note_results(struct local *local, struct mc_list *finished, bool sou
         struct mc_local_job *job = mc_container_of(finished->next, struct mc_local_job, node);
         mc_list_remove(&job->node);
         job->done = true;
+        job->done_us = mc_time_monotonic_us();
         local->speed_tokens += (double)job->tokens_out;
     }
     if (local->speed_us > (double)SPEED_WINDOW_US) {
@@ -269,10 +270,9 @@ static void generate(struct mc_llm *llm, struct mc_llm_call *calls, size_t count
     mc_cond_signal(&local->work);
     wait_for(&round, wait);
     mc_mutex_unlock(&local->lock);
-    int64_t took_us = mc_time_monotonic_us() - start_us;
     for (size_t i = 0; i < count; i++) {
         set_outcome(&round, i, arena);
-        set_usage(local, &calls[i], &round.jobs[i], took_us);
+        set_usage(local, &calls[i], &round.jobs[i], round.jobs[i].done_us - start_us);
         mc_local_job_fini(&round.jobs[i]);
     }
     free(round.jobs);

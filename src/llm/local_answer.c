@@ -65,9 +65,10 @@ static bool push_token(struct mc_local_answer *answer, llama_token token)
 /* The logarithm of the token's share among those allowed. */
 static double share(const float *logits, const struct mc_local_tokens *allowed, llama_token taken)
 {
-    double sum = 0;
+    double sum = 1;
     for (size_t i = 0; i < allowed->count; i++)
-        sum += exp((double)logits[allowed->data[i]] - (double)logits[taken]);
+        if (allowed->data[i] != taken)
+            sum += exp((double)logits[allowed->data[i]] - (double)logits[taken]);
     double log_share = -log(sum);
     /* Logits that are no numbers say nothing. */
     return isfinite(log_share) ? log_share : -log((double)allowed->count);

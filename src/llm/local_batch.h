@@ -36,6 +36,7 @@ struct mc_local_job {
     size_t room; /* tokens kept free for the answer at first */
     /* The caller's own. */
     bool taken, done;
+    int64_t done_us;
 };
 void mc_local_job_init(struct mc_local_job *job, const struct mc_llm_call *call);
 void mc_local_job_fini(struct mc_local_job *job);
@@ -49,7 +50,7 @@ MC_MUST_CHECK enum mc_status mc_local_batch_open(const struct mc_local_model *mo
 void mc_local_batch_close(struct mc_local_batch *batch); /* accepts NULL */
 uint32_t mc_local_batch_cells(const struct mc_local_batch *batch);
 
-/* Whether another job could begin now; and whether there is work to do. */
+/* Whether another job might begin soon; and whether there is work to do. */
 bool mc_local_batch_wants(const struct mc_local_batch *batch);
 bool mc_local_batch_busy(const struct mc_local_batch *batch);
 /* The job stays where it is until it comes out at `finished`, if only because it cannot be done. */

@@ -6,6 +6,7 @@
  */
 #include "llm/local_model.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -75,11 +76,31 @@ void mc_local_log_take(char *line, size_t size)
     mc_mutex_unlock(&reported.lock);
 }
 
+/*
+ * A libllama whose kernels are files of their own looks for them in the current folder, too, where anybody
+ * may have put one: it is told where its own are. Others have theirs linked in, and need nothing.
+ */
+static void load_kernels(void)
+{
+    static const char *const folders[] = {"", "/ggml", "/ggml/backends0"};
+    Dl_info place;
+    if (ggml_backend_reg_count() > 0 || !dladdr((void *)(uintptr_t)ggml_backend_reg_count, &place))
+        return;
+    const char *slash = strrchr(place.dli_fname, '/');
+    for (size_t i = 0; slash && i < mc_countof(folders) && ggml_backend_reg_count() == 0; i++) {
+        char folder[1024];
+        snprintf(folder, sizeof(folder), "%.*s%s", (int)(slash - place.dli_fname), place.dli_fname,
+                 folders[i]);
+        ggml_backend_load_all_from_path(folder);
+    }
+}
+
 static void start_library(void)
 {
     /* On a failed assertion of its own ggml would start a debugger. */
     (void)setenv("GGML_NO_BACKTRACE", "1", 0);
     llama_log_set(on_report, NULL);
+    load_kernels();
     llama_backend_init();
 }
 
@@ -251,7 +272,7 @@ static bool adds_space(const struct mc_local_model *model)
     int32_t count = llama_tokenize(model->vocab, "a", 1, tokens, mc_countof(tokens), false, false);
     for (int32_t i = 0; i < count; i++) {
         mc_str piece = mc_local_piece(model, tokens[i]);
-        if (piece.len > 0)
+        if (piece.len > 0 && piece.data)
             return piece.data[0] == ' ';
     }
     return false;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/compiler.h"
 #include "base/str.h"
 #include "base/utf8.h"
 
@@ -87,7 +89,7 @@ static bool append_bare(const struct mc_local_model *model, mc_str text,
     memcpy(behind + 1, text.data, text.len);
     bool made = append(model, (mc_str){behind, 1}, false, &sentinel) &&
                 append(model, (mc_str){behind, text.len + 1}, false, &all);
-    bool apart = made && all.count >= sentinel.count &&
+    bool apart = made && sentinel.count > 0 && all.count >= sentinel.count &&
                  memcmp(all.data, sentinel.data, sentinel.count * sizeof(llama_token)) == 0;
     if (made && apart)
         made = mc_local_tokens_add(tokens, all.data + sentinel.count, all.count - sentinel.count);
@@ -149,11 +151,9 @@ static size_t chunk_end(mc_str text)
     return end > 0 ? end : CHUNK;
 }
 
-bool mc_local_tokenize(const struct mc_local_model *model, mc_str text,
-                       struct mc_local_tokens *tokens)
+static bool tokenize(const struct mc_local_model *model, mc_str text,
+                     struct mc_local_tokens *tokens)
 {
-    if (text.len > LARGEST)
-        return false;
     while (text.len > 0) {
         size_t end = chunk_end(text);
         size_t from = tokens->count;
@@ -163,6 +163,31 @@ bool mc_local_tokenize(const struct mc_local_model *model, mc_str text,
         text = (mc_str){text.data + end, text.len - end};
     }
     return true;
+}
+
+/* What is no valid UTF-8, on which tokenizers of libllama throw, becomes U+FFFD. */
+static bool repair(mc_str text, struct mc_buf *out)
+{
+    for (size_t at = 0; at < text.len;) {
+        size_t from = at;
+        if (mc_utf8_next(text, &at) >= 0)
+            mc_buf_append(out, (mc_str){text.data + from, at - from});
+        else
+            mc_buf_text(out, "\xEF\xBF\xBD");
+    }
+    return !out->failed;
+}
+
+bool mc_local_tokenize(const struct mc_local_model *model, mc_str text,
+                       struct mc_local_tokens *tokens)
+{
+    if (text.len > LARGEST)
+        return false;
+    if (mc_utf8_check(text, NULL, NULL))
+        return tokenize(model, text, tokens);
+    mc_auto(mc_buf_fini) struct mc_buf valid;
+    mc_buf_init(&valid, (size_t)LARGEST * 3);
+    return repair(text, &valid) && tokenize(model, mc_buf_str(&valid), tokens);
 }
 
 bool mc_local_tokenize_template(const struct mc_local_model *model, mc_str text,

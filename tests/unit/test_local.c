@@ -6,8 +6,10 @@
  */
 #include "tap.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 
 #include "base/buf.h"
@@ -19,6 +21,8 @@
 #include "support/scratch.h"
 
 #ifdef MC_HAVE_LLAMA
+
+#include <llama.h>
 
 #define SYSTEM                                                                                     \
     "You sort messages. Answer with one object: what the message is about, and a summary."
@@ -55,6 +59,22 @@ static struct mc_schema *schema_of(const char *json)
     if (mc_schema_new(mc_str_of(json), &schema, &err) != MC_OK)
         bail_out("schema: %s", err.message);
     return schema;
+}
+
+/* Takes the place of libllama's own: one evaluation fails with the code, after so many that do not. */
+static atomic_int fault_after = -1, fault_code;
+
+int32_t llama_decode(struct llama_context *context, struct llama_batch batch)
+{
+    typedef int32_t decode_fn(struct llama_context *, struct llama_batch);
+    static decode_fn *real; /* of the one thread that evaluates */
+    if (!real) {
+        void *found = dlsym(RTLD_NEXT, "llama_decode");
+        memcpy(&real, &found, sizeof(real));
+    }
+    if (atomic_load(&fault_after) >= 0 && atomic_fetch_sub(&fault_after, 1) == 0)
+        return atomic_load(&fault_code);
+    return real(context, batch);
 }
 
 /* A model in the scratch folder, by mkmodel with up to four words more. */
@@ -418,6 +438,10 @@ static void test_tokens(struct mc_llm *llm)
         llm->ops->count_tokens(llm, mc_str_of(texts[i]), &tokens);
         ok(tokens > 1, "'%s' in a text is spelt, no control token: %zu tokens", texts[i], tokens);
     }
+    /* Tokenizers of libllama throw on the first of these, which would end the program. */
+    static const char bad[] = "\xF7\xBF\xBF\xBF \xED\xA0\x80 \xC0\x80 \0 \xE2\x82";
+    ok(llm->ops->count_tokens(llm, (mc_str){bad, sizeof(bad)}, &tokens) && tokens > 0,
+       "bad UTF-8 is read as something else");
     ok(llm->ops->count_tokens(llm, MC_STR(""), &tokens) && tokens == 0, "an empty text has none");
 }
 
@@ -455,6 +479,56 @@ static void test_describe(const char *path)
        "tokens, speed and latency too");
     mc_arena_fini(&arena);
     llm->ops->close(llm);
+}
+
+static void test_faults(const char *path)
+{
+    static const struct {
+        int32_t code;
+        enum mc_status status;
+        const char *what;
+    } cases[] = {
+        {1, MC_OK, "no room: fewer at once"},
+        {2, MC_OK, "left off: done again"},
+        {-1, MC_INTERNAL, "refused: the calls that run fail"},
+        {-3, MC_INTERNAL, "failed: the calls that run fail"},
+    };
+    for (size_t i = 0; i < mc_countof(cases); i++) {
+        for (int after = 0; after < 12; after += 3) {
+            struct mc_llm *llm = open_model(path, 2048, 3);
+            struct question questions[4];
+            struct mc_llm_call calls[4];
+            struct mc_llm_state state;
+            struct mc_arena arena;
+            size_t sound = 0, failed = 0;
+            mc_arena_init(&arena, SIZE_MAX);
+            for (size_t j = 0; j < 3; j++) {
+                ask(&questions[j], SYSTEM, ticket, (unsigned)j);
+                calls[j] = questions[j].call;
+            }
+            atomic_store(&fault_code, cases[i].code);
+            atomic_store(&fault_after, after);
+            llm->ops->generate(llm, calls, 3, NULL, &arena);
+            for (size_t j = 0; j < 3; j++) {
+                sound += calls[j].status == MC_OK && is_sound(&calls[j]);
+                failed += calls[j].status == MC_INTERNAL;
+            }
+            is_int(atomic_load(&fault_after), -1, "evaluation %d fails with %d", after,
+                   (int)cases[i].code);
+            if (cases[i].status == MC_OK)
+                is_int(sound, 3, "%s", cases[i].what);
+            else
+                ok(failed > 0 && failed + sound == 3, "%s", cases[i].what);
+            ask(&questions[3], SYSTEM, ticket, 3);
+            generate(llm, &questions[3], &arena);
+            ok(is_sound(&questions[3].call), "the next call is answered");
+            llm->ops->describe(llm, &state, 1);
+            is_str(state.state, "ready", "and all is well again");
+            ok((state.last_error[0] != '\0') == (failed > 0), "the failure is remembered");
+            mc_arena_fini(&arena);
+            llm->ops->close(llm);
+        }
+    }
 }
 
 static void write_file(const char *path, const char *data, size_t len)
@@ -553,6 +627,7 @@ static void test_models(void)
     test_head(tiny);
     test_long(tiny);
     test_narrow(tiny);
+    test_faults(tiny);
     struct mc_llm *llm = open_model(tiny, 4096, 0);
     is_int(llm->parallel, 4, "four at once unless said otherwise");
     test_answers(llm, "tiny", 200);
