@@ -27,6 +27,9 @@ static enum mc_status start_model(struct mc_enricher *e, const struct mc_enriche
         return status;
     struct mc_pool_options pool = options->pool;
     pool.workers = e->with_model ? pool.workers : 1;
+    if (!e->with_model)
+        pool.start_after_us =
+            options->leftover_after_us ? options->leftover_after_us : MC_LEFTOVER_AFTER_US;
     if (pool.lease_us < MC_MODEL_LEASE_MIN_US)
         pool.lease_us = MC_MODEL_LEASE_MIN_US;
     pool.claim_batch = mc_model_stage_batch(e->model_stage);
@@ -119,7 +122,7 @@ enum mc_status mc_enricher_drain(struct mc_enricher *enricher, int64_t deadline_
                                  struct mc_error *err)
 {
     enum mc_status status = mc_pool_drain(enricher->first, deadline_monotonic_us, err);
-    if (status)
+    if (status || !enricher->with_model)
         return status;
     mc_pool_wake(enricher->model); /* for what another process left */
     return mc_pool_drain(enricher->model, deadline_monotonic_us, err);

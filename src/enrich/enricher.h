@@ -2,7 +2,8 @@
  * Enrichment as a whole: the pools of its two stages, and one face for both.
  *
  * Without a model `workers` threads do the first stage, which is final, and one more settles what an
- * engine with a model left behind. With a model one thread does the first stage, so that a new message
+ * engine with a model left behind: after MC_LEFTOVER_AFTER_US, because a command that is run without the
+ * options of the server beside it must not take the model's work away. With a model one thread does the first stage, so that a new message
  * never waits behind a model, and `workers` threads hand messages to the model.
  */
 #ifndef MC_ENRICH_ENRICHER_H
@@ -18,6 +19,8 @@
  */
 #define MC_MODEL_LEASE_MIN_US (5 * INT64_C(1000000))
 
+#define MC_LEFTOVER_AFTER_US (60 * INT64_C(1000000))
+
 struct mc_enricher_options {
     /*
      * Of both stages: workers, lease, attempts, back-off, store, metrics, enriched, died, context. The
@@ -27,8 +30,9 @@ struct mc_enricher_options {
     const struct mc_vocabulary *vocabulary;
     const struct mc_trivial_detector *trivial;
     mc_learn_fn learn;
-    struct mc_llm *llm;    /* borrowed; NULL: none */
-    bool fallback_builtin; /* where no model answers, built-in metadata are final */
+    struct mc_llm *llm;        /* borrowed; NULL: none */
+    bool fallback_builtin;     /* where no model answers, built-in metadata are final */
+    int64_t leftover_after_us; /* 0: MC_LEFTOVER_AFTER_US */
 };
 
 struct mc_enricher;
@@ -43,7 +47,10 @@ void mc_enricher_wake(struct mc_enricher *enricher);
 /* Another process may have left jobs of any stage. */
 void mc_enricher_wake_all(struct mc_enricher *enricher);
 void mc_enricher_pause(struct mc_enricher *enricher, bool paused);
-/* Waits until no job of either stage is ready or leased; MC_TIMEOUT at that time. */
+/*
+ * Waits until no job of either stage is ready or leased; MC_TIMEOUT at that time. Without a model jobs that
+ * wait for one are no matter.
+ */
 MC_MUST_CHECK enum mc_status mc_enricher_drain(struct mc_enricher *enricher,
                                                int64_t deadline_monotonic_us, struct mc_error *err);
 /*

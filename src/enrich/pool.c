@@ -338,6 +338,8 @@ static enum mc_status start_worker(struct mc_pool *pool, int index, struct mc_er
     mc_random_bytes(&random, sizeof(random));
     worker->pool = pool;
     worker->jitter = (unsigned)random;
+    if (pool->options.start_after_us)
+        worker->rest_until_us = mc_time_monotonic_us() + pool->options.start_after_us;
     snprintf(worker->lease, sizeof(worker->lease), "%016llx-%d", (unsigned long long)random, index);
     mc_arena_init(&worker->arena, BATCH_ARENA_MAX);
     pool->alive++; /* before it runs: nobody else looks yet */

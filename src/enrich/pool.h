@@ -39,7 +39,8 @@ struct mc_pool_options {
     int max_attempts;     /* at least 1 */
     int64_t retry_min_us; /* back-off of the first retry, doubled for each further one */
     int64_t retry_max_us;
-    size_t claim_batch; /* jobs claimed at once, 0: 64 */
+    size_t claim_batch;     /* jobs claimed at once, 0: 64 */
+    int64_t start_after_us; /* the workers rest for so long before they begin */
     enum mc_stage stage;
     mc_stage_fn handle;
     /* Called after each handle, when its outcomes are written or the attempt to is over. May be NULL. */

@@ -224,12 +224,22 @@ static void test_model_taken_away(void)
     f.options.llm = NULL;
     start(&f);
     struct mc_error err;
-    is_status(drain(&f, WAIT_MS, &err), MC_OK, &err, "an engine without one");
+    put(&f, "soon", "My account number 98 is locked");
+    is_status(drain(&f, WAIT_MS, &err), MC_OK, &err, "a command without the model's options");
+    ok(is_method(&f, "soon", "builtin", MC_ENRICHMENT_ENRICHED), "does its own work");
+    scratch_pause_ms(50);
+    is_int(scratch_queue(f.inner).stage[MC_STAGE_MODEL].ready, 20, "and leaves the model's alone");
+    stop(&f);
+    f.options.leftover_after_us = 50 * MC_US_PER_MS;
+    start(&f);
+    ok(scratch_wait(scratch_queue(f.inner).ready + scratch_queue(f.inner).leased == 0, WAIT_MS),
+       "an engine without one that stays open");
     ok(is_method(&f, "m7", "builtin", MC_ENRICHMENT_ENRICHED), "settles them");
     struct mc_record *record = scratch_get(f.inner, "m7");
     ok(record && !strstr(record->m.metadata.data, "fallback_reason"), "without an excuse");
     mc_record_unref(record);
-    is_int((int64_t)mc_metrics_count(f.metrics, MC_COUNT_ENRICHED_BUILTIN), 20, "counted");
+    ok(scratch_wait(mc_metrics_count(f.metrics, MC_COUNT_ENRICHED_BUILTIN) == 21, WAIT_MS),
+       "counted, with the other one");
     put(&f, "new", "My account number 99 is locked");
     is_status(drain(&f, WAIT_MS, &err), MC_OK, &err, "a new message");
     ok(is_method(&f, "new", "builtin", MC_ENRICHMENT_ENRICHED), "is settled at once");
