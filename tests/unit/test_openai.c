@@ -644,7 +644,7 @@ static void test_timeout(void)
     prepare(&asked, 1, true);
     generate(llm, &asked, NULL);
     is_status(asked.calls[0].status, MC_TIMEOUT, &asked.calls[0].error, "no answer in time");
-    is_int(script_server_requests(server), 2, "tried twice");
+    is_int(asked.calls[0].usage.calls, 2, "tried twice");
     llm->ops->close(llm);
     forget(&asked);
     script_server_clear(server);
@@ -976,7 +976,7 @@ static void test_throughput(void)
                                                         .delay_us = 500 * MS});
     int64_t took_us = run_threads(llm, 2, &good);
     is_int(good, THREADS * 2 * PER_THREAD, "all answered");
-    is_int(script_server_most_at_once(server), THREADS * 2, "eight requests at once");
+    ok(script_server_most_at_once(server) > THREADS, "each thread has several requests under way");
     ok(took_us < 10 * MC_US_PER_SECOND, "requests overlap");
     diag("%.1f calls/s", (double)good * MC_US_PER_SECOND / (double)took_us);
     llm->ops->close(llm);
