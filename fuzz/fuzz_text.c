@@ -60,7 +60,8 @@ static void check_times(mc_str text, struct mc_arena *arena)
     struct mc_tokens tokens;
     struct mc_when when;
     int64_t now_us = 0;
-    memcpy(&now_us, text.data, text.len < sizeof(now_us) ? text.len : sizeof(now_us));
+    if (text.len > 0)
+        memcpy(&now_us, text.data, text.len < sizeof(now_us) ? text.len : sizeof(now_us));
     check(mc_tokens_of(text, 5000, arena, &tokens));
     mc_when_of(&tokens, now_us, &when);
     double fit = mc_when_fit(&when, now_us);
