@@ -459,7 +459,9 @@ int mc_cli_bench_recall(struct mc_cli *cli)
         mc_folder_remove(folder);
     if (status)
         return mc_cli_fail(&err);
-    qsort(b.took_us, b.took_count, sizeof(*b.took_us), compare_times);
-    qsort(b.context_us, b.took_count, sizeof(*b.context_us), compare_times);
+    if (b.took_count > 0) {
+        qsort(b.took_us, b.took_count, sizeof(*b.took_us), compare_times);
+        qsort(b.context_us, b.took_count, sizeof(*b.context_us), compare_times);
+    }
     return cli->json ? print_json(&b) : print_table(&b);
 }

@@ -17,7 +17,7 @@ def test_the_table_has_the_commands():
     families = {name.split()[0] for name in COMMANDS}
     assert families >= {
         "serve", "ingest", "context", "search", "recent", "status", "workers", "queue", "tiers", "cache", "agents",
-        "preferences", "export", "import", "erase", "backup", "doctor", "config", "models", "crashtest", "version"}
+        "preferences", "export", "import", "erase", "backup", "doctor", "config", "models", "crashtest", "bench", "version"}
 
 
 def test_help(cli):
@@ -121,6 +121,9 @@ def test_completion(cli, tmp_path):
     assert complete(script, "mindcore", "ingest", "--role", "") == ["user", "assistant", "system", "tool"]
     assert complete(script, "mindcore", "--db", "x", "context", "--mo") == ["--mode"]
     assert complete(script, "mindcore", "import", str(script)[:-2]) == [str(script)]
+    assert complete(script, "mindcore", "bench", "") == ["recall"]
+    assert complete(script, "mindcore", "bench", "recall", str(script)[:-2]) == [str(script)]
+    assert complete(script, "mindcore", "search", "--ex") == ["--explain"]
 
 
 def test_configuration_errors_say_where(cli, tmp_path):
