@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/compiler.h"
@@ -386,6 +387,13 @@ static bool print_local(struct measured measured[2][WAYS])
     return reached;
 }
 
+static double cpu_seconds(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
 static bool measure_local(int threads, const char *model_path)
 {
     char path[600];
@@ -407,8 +415,16 @@ static bool measure_local(int threads, const char *model_path)
         .engine = open_local(model_path, threads),
     };
     printf("prefix of %zu tokens, %d threads\n", llm_loops_prefix_tokens(rivals.plain), threads);
+    double began = cpu_seconds();
+    int64_t start_us = mc_time_monotonic_us();
     for (size_t round = 0; round < ROUNDS; round++)
         run_round(&rivals, round, measured);
+    double wall = (double)(mc_time_monotonic_us() - start_us) / 1e6 * threads;
+    double share = (cpu_seconds() - began) / wall;
+    if (share < 0.9)
+        printf("the machine did other work: we had %.0f %% of our threads' time, so that little of "
+               "what follows is certain\n",
+               share * 100);
     bool reached = print_local(measured);
     mc_engine_close(rivals.engine);
     llm_loops_close(rivals.flash);
