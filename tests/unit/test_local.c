@@ -578,6 +578,9 @@ static void test_bad_files(const char *path)
         is_status(mc_local_open(&options, &llm, &err), MC_CONFIG, &err, "%s", cases[i].name);
         is_str(err.field, "llm.llama_cpp.model_path", "names the option");
         ok(strstr(err.message, cases[i].says) != NULL, "%s", err.message);
+        ok(!strstr(err.message, ": failed to load model") &&
+               !strstr(err.message, "no reason given"),
+           "and it has the reason that libllama gives first");
     }
     struct mc_llm *llm = NULL;
     struct mc_error err = {0};
