@@ -34,7 +34,7 @@ struct mc_llm_turn {
 
 struct mc_llm_usage {
     int64_t calls;     /* requests made; a share of one where several calls went together */
-    int64_t failures;  /* of these */
+    int64_t failures;  /* of these; a cancelled one is none */
     int64_t tokens_in; /* cached ones included */
     int64_t tokens_cached;
     int64_t tokens_out;
@@ -69,9 +69,9 @@ struct mc_llm_call {
     double confidence; /* geometric mean of the probabilities of the values chosen; -1: unknown */
     bool truncated;    /* the last turn was cut to what fits */
     const char *provider; /* "llama_cpp", "openai"; NULL when none answered */
-    mc_str model;         /* in the arena */
-    mc_str
-        passed_over; /* why earlier providers of a chain did not answer: "llama_cpp: ...; openai: ..."; may be empty */
+    mc_str model;         /* in the arena; of a failure empty where it is not known */
+    /* Why earlier providers of a chain did not answer: "llama_cpp: ...; openai: ..."; may be empty. */
+    mc_str passed_over;
     int64_t retry_at_us; /* after a failure: not before (monotonic), 0: no matter */
     /*
      * After a failure that came with an attempt: the provider is out of order (its circuit is open by now, or it
@@ -96,10 +96,11 @@ struct mc_llm_wait {
 /* One provider as people see it. Strings live as long as the provider unless said otherwise. */
 struct mc_llm_state {
     const char *provider;
-    const char *state; /* "ready", "loading", "open" (circuit), "half_open", "capped", "failed" */
+    /* "ready", "loading", "not loaded", "open" (circuit), "half_open", "capped", "failed" */
+    const char *state;
     char model[128];
-    char detail
-        [256]; /* why not, or a warning: "n_gpu_layers: this build has no GPU"; "" when none */
+    /* Why not, or a warning: "n_gpu_layers: this build has no GPU"; "" when none. */
+    char detail[256];
     int64_t context_tokens; /* 0: unknown */
     size_t parallel;
     struct mc_llm_usage total; /* since opening */

@@ -456,6 +456,21 @@ static void test_cap(void)
     tear_down(&f);
 }
 
+/* That there is no memory just now says nothing of the message, nor of today. */
+static void test_no_memory(void)
+{
+    struct fixture f;
+    set_up(&f, 1);
+    push(&f, &(struct mc_fake_answer){.status = MC_NO_MEMORY, .no_attempt = true}, 1);
+    mc_fake_llm_answer_with(f.fake, answer_all, NULL);
+    put(&f, "a", "My invoice 4711 is wrong, please correct it");
+    start(&f);
+    drained(&f, "no memory");
+    is_int(mc_fake_llm_calls(f.fake), 2, "asked again when there is some");
+    is_stored(&f, "a", MC_ENRICHMENT_ENRICHED, "\"llm\"", NULL);
+    tear_down(&f);
+}
+
 static void test_circuit_open(void)
 {
     struct fixture f;
@@ -856,6 +871,7 @@ int main(void)
     test_not_learned_twice();
     test_fallback();
     test_cap();
+    test_no_memory();
     test_circuit_open();
     test_retry_after();
     test_lease_renewed();
