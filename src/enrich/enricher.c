@@ -147,8 +147,10 @@ void mc_enricher_read(struct mc_enricher *enricher, struct mc_pool_state *state)
     mc_pool_read(enricher->model, &model);
     bool model_failed_last = model.last_error_us > first.last_error_us;
     struct mc_pool_state both = model_failed_last ? model : first; /* the last error's text */
-    int alive = first.alive + model.alive - 1, busy = first.busy + model.busy;
-    both.alive = alive > 0 ? alive : 0;
+    int started =
+        (enricher->with_model ? 1 : enricher->workers) + (enricher->asks ? enricher->workers : 1);
+    int missing = started - first.alive - model.alive, busy = first.busy + model.busy;
+    both.alive = missing < enricher->workers ? enricher->workers - missing : 0;
     both.busy = busy < enricher->workers ? busy : enricher->workers;
     both.paused = first.paused;
     both.overdue = first.overdue || model.overdue;

@@ -56,7 +56,7 @@ void mc_enricher_pause(struct mc_enricher *enricher, bool paused);
 MC_MUST_CHECK enum mc_status mc_enricher_drain(struct mc_enricher *enricher,
                                                int64_t deadline_monotonic_us, struct mc_error *err);
 /*
- * Both pools as one of `workers` threads: the thread that is more counts as one only when it is missing.
+ * Both pools as one of `workers` threads, of which as many are missing as ended of all that were started.
  */
 void mc_enricher_read(struct mc_enricher *enricher, struct mc_pool_state *state);
 

@@ -249,6 +249,31 @@ static void test_model_taken_away(void)
     tear_down(&f);
 }
 
+/* A command beside a server: what waits for a model is the server's. */
+static void test_model_left_to_others(void)
+{
+    struct fixture f;
+    set_up(&f);
+    f.options.leave_model = true;
+    start(&f);
+    struct mc_error err;
+    struct mc_pool_state state;
+    put(&f, "m", "The parcel is late");
+    put(&f, "hi", "Hello!");
+    is_status(drain(&f, WAIT_MS, &err), MC_OK, &err, "nothing is left to do here");
+    ok(is_method(&f, "m", "builtin", MC_ENRICHMENT_PENDING), "the first stage is");
+    ok(is_method(&f, "hi", "trivial", MC_ENRICHMENT_ENRICHED), "and trivial ones are settled");
+    is_int(mc_fake_llm_calls(f.fake), 0, "nobody asked the model");
+    mc_enricher_read(f.enricher, &state);
+    is_int(state.alive, 2, "nothing is missing");
+    stop(&f);
+    f.options.leave_model = false;
+    start(&f);
+    is_status(drain(&f, WAIT_MS, &err), MC_OK, &err, "the server");
+    ok(is_method(&f, "m", "llm", MC_ENRICHMENT_ENRICHED), "asks it");
+    tear_down(&f);
+}
+
 static void test_errors_of_both(void)
 {
     struct fixture f;
@@ -276,6 +301,7 @@ int main(void)
     test_pause();
     test_no_polling();
     test_model_taken_away();
+    test_model_left_to_others();
     test_errors_of_both();
     mc_enricher_stop(NULL);
     mc_enricher_free(NULL);
