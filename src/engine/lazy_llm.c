@@ -102,6 +102,7 @@ static void generate(struct mc_llm *llm, struct mc_llm_call *calls, size_t count
         call->model = MC_STR_NONE;
         call->passed_over = MC_STR_NONE;
         call->retry_at_us = retry_at_us;
+        call->out_of_order = false;
         call->no_attempt = true;
         call->usage = (struct mc_llm_usage){0};
     }

@@ -238,6 +238,7 @@ enum mc_status mc_ledger_flush(struct mc_ledger *ledger, struct mc_error *err)
     if (status) {
         for (size_t i = 0; i < ledger->writing.count; i++)
             add_line(&ledger->pending, &ledger->writing.items[i]);
+        mc_cond_signal(&ledger->changed); /* the thread may have found nothing left meanwhile */
     } else if (!read) {
         ledger->stored = totals;
     } else {

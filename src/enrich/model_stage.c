@@ -220,13 +220,18 @@ static int64_t patience_until(int64_t retry_at_us)
     return mc_time_now_us() + (wait < MC_MODEL_PATIENCE_US ? wait : MC_MODEL_PATIENCE_US);
 }
 
+/* No model may be asked today, or ever, as long as things stay as they are. */
+static bool is_out_of_reach(const struct mc_llm_call *call)
+{
+    return call->no_attempt && call->retry_at_us == 0 && call->status != MC_NO_MEMORY;
+}
+
 static void judge_failure(struct batch *batch, struct item *item)
 {
     const struct mc_llm_call *call = item->call;
     if (batch->stopped || call->status == MC_CANCELLED) {
         item->settled = true; /* says nothing of the message: MC_JOB_RELEASED as it was */
-    } else if (batch->stage->options.fallback_builtin ||
-               (call->no_attempt && call->retry_at_us == 0)) {
+    } else if (batch->stage->options.fallback_builtin || is_out_of_reach(call)) {
         settle_builtin(batch, item, call->error.message);
         if (!call->no_attempt && item->outcome->verdict == MC_JOB_DONE)
             item->outcome->error = call->error;

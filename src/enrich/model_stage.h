@@ -3,8 +3,8 @@
  *
  * One generate call for a batch of jobs. What becomes of a message whose call has no answer:
  * - fallback_builtin: it is settled with its built-in metadata, which say why (fallback_reason);
- * - else, nothing was tried (circuit open): it waits until the provider may be asked again, and when that
- *   is not today (a cap), it is settled with built-in metadata as above;
+ * - else, nothing was tried (circuit open, no memory): it waits until the provider may be asked again, and
+ *   when that is not today (a cap), it is settled with built-in metadata as above;
  * - else it is a failed attempt: back-off, and in the end a dead job;
  * - cancelled, as the pool stops: it is ready again as it was.
  *

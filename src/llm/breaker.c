@@ -90,8 +90,8 @@ static int strain_of(const struct mc_breaker *breaker, const struct mc_llm_call 
     }
 }
 
-static struct verdict judge(const struct mc_breaker *breaker,
-                            const struct mc_admission *admission, const struct mc_llm_call *calls)
+static struct verdict judge(const struct mc_breaker *breaker, const struct mc_admission *admission,
+                            const struct mc_llm_call *calls)
 {
     struct verdict verdict = {0};
     int shared = 0; /* of calls that went along in another one's request */

@@ -33,7 +33,8 @@ struct mc_admission {
     size_t count;
     bool probe;
     unsigned epoch;
-    bool late; /* set by the caller: the time of the calls was up, so that a time-out blames nobody */
+    bool
+        late; /* set by the caller: the time of the calls was up, so that a time-out blames nobody */
     int64_t retry_at_us; /* none: when to come again, and why not now */
     char why_not[MC_BREAKER_WHY + 64];
 };

@@ -211,7 +211,7 @@ static void set_usage(struct local *local, struct mc_llm_call *call, const struc
 {
     if (job->attempted) {
         call->usage.calls = 1;
-        call->usage.failures = call->status != MC_OK;
+        call->usage.failures = call->status != MC_OK && call->status != MC_CANCELLED;
         call->usage.tokens_in = (int64_t)job->tokens_in;
         call->usage.tokens_cached = (int64_t)job->tokens_cached;
         call->usage.tokens_out = (int64_t)job->tokens_out;
@@ -243,6 +243,7 @@ static void start_call(struct mc_llm_call *call, mc_str model)
     call->model = model;
     call->passed_over = MC_STR("");
     call->retry_at_us = 0;
+    call->out_of_order = false;
     call->no_attempt = true;
     call->usage = (struct mc_llm_usage){0};
 }

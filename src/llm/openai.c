@@ -18,6 +18,7 @@
 #define LATELY 0.2 /* the weight of the newest request in a mean */
 #define JOIN_GOOD 16
 #define URL_MAX ((size_t)4096)
+#define KEY_BEGINNING 4 /* bytes of the key that are taken for one that was cut */
 
 static struct mc_openai *openai_of(struct mc_llm *llm)
 {
@@ -92,20 +93,35 @@ static const struct mc_llm_ops openai_ops = {.name = "openai",
                                              .count_tokens = count_tokens,
                                              .describe = describe};
 
+/* The text without a beginning of the key at its end, where it may have been cut. */
+static mc_str without_beginning(mc_str text, mc_str key)
+{
+    size_t most = key.len < text.len ? key.len : text.len;
+    for (size_t len = most; len >= KEY_BEGINNING; len--) {
+        if (memcmp(text.data + text.len - len, key.data, len) == 0)
+            return (mc_str){text.data, text.len - len};
+    }
+    return text;
+}
+
 void mc_openai_scrub(const struct mc_openai *openai, const char *text,
                      char line[MC_OPENAI_REASON_SIZE])
 {
-    size_t key_len = strlen(openai->api_key);
+    static const char stars[] = "***";
+    mc_str key = mc_str_of(openai->api_key);
+    mc_str rest = mc_utf8_cut(mc_str_of(text), 2 * MC_OPENAI_REASON_SIZE);
     mc_auto(mc_buf_fini) struct mc_buf clean;
-    mc_buf_init(&clean, 2 * MC_OPENAI_REASON_SIZE);
-    const char *at = text;
+    mc_buf_init(&clean, sizeof(stars) * (rest.len + 1));
     const char *found;
-    while (key_len > 0 && (found = strstr(at, openai->api_key))) {
-        mc_buf_append(&clean, (mc_str){at, (size_t)(found - at)});
-        mc_buf_text(&clean, "***");
-        at = found + key_len;
+    while (key.len > 0 && (found = memmem(rest.data, rest.len, key.data, key.len))) {
+        size_t before = (size_t)(found - rest.data);
+        mc_buf_append(&clean, (mc_str){rest.data, before});
+        mc_buf_text(&clean, stars);
+        rest = (mc_str){found + key.len, rest.len - before - key.len};
     }
-    mc_buf_text(&clean, at);
+    mc_str whole = without_beginning(rest, key);
+    mc_buf_append(&clean, whole);
+    mc_buf_text(&clean, whole.len < rest.len ? stars : "");
     (void)mc_utf8_line(mc_buf_str(&clean), line, MC_OPENAI_REASON_SIZE);
 }
 

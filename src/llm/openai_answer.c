@@ -8,11 +8,14 @@
 #include "llm/openai_wire.h"
 
 #define REASON_BYTES ((size_t)1024 * 1024) /* of a refusal; a longer one is not read */
+#define COUNT_MAX INT64_C(1000000000)      /* no request has more tokens: sums do not overflow */
 
 static int64_t count_of(const struct mc_json *usage, const char *key)
 {
     int64_t value = mc_json_integer(mc_json_get(usage, key));
-    return value > 0 ? value : 0;
+    if (value < 0)
+        return 0;
+    return value < COUNT_MAX ? value : COUNT_MAX;
 }
 
 static void read_usage(const struct mc_json *root, struct mc_openai_answer *answer)

@@ -39,7 +39,7 @@ struct mc_openai {
 void mc_openai_generate(struct mc_llm *llm, struct mc_llm_call *calls, size_t count,
                         const struct mc_llm_wait *wait, struct mc_arena *arena);
 
-/* Copies text as a line in which the key is replaced by "***". */
+/* Copies text as a line in which the key, and a beginning of it at the end, is replaced by "***". */
 void mc_openai_scrub(const struct mc_openai *openai, const char *text,
                      char line[MC_OPENAI_REASON_SIZE]);
 

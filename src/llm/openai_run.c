@@ -295,7 +295,7 @@ static bool prepare(struct mc_openai_run *run, struct mc_llm_call *calls, size_t
 }
 
 /* No outcome yet: what a call shows when there was no memory to begin. */
-static void clear_outcome(struct mc_llm_call *call)
+static void clear_outcome(struct mc_llm_call *call, mc_str model)
 {
     call->error = (struct mc_error){0};
     call->status = mc_fail_memory(&call->error);
@@ -303,9 +303,10 @@ static void clear_outcome(struct mc_llm_call *call)
     call->confidence = -1;
     call->truncated = false;
     call->provider = NULL;
-    call->model = MC_STR_NONE;
+    call->model = model;
     call->passed_over = MC_STR_NONE;
     call->retry_at_us = 0;
+    call->out_of_order = false;
     call->no_attempt = true;
     call->usage = (struct mc_llm_usage){0};
 }
@@ -317,12 +318,13 @@ void mc_openai_generate(struct mc_llm *llm, struct mc_llm_call *calls, size_t co
     struct mc_openai_run run = {.openai = mc_container_of(llm, struct mc_openai, llm),
                                 .wait = wait ? wait : &no_wait,
                                 .results = arena};
+    mc_str model = mc_arena_copy(arena, mc_str_of(run.openai->model));
     run.last = &run.requests;
     mc_arena_init(&run.work, RUN_BYTES);
     mc_mutex_init(&run.mutex);
     mc_cond_init(&run.arrived);
     for (size_t i = 0; i < count; i++)
-        clear_outcome(&calls[i]);
+        clear_outcome(&calls[i], model);
     if (prepare(&run, calls, count))
         work(&run);
     mc_cond_fini(&run.arrived);

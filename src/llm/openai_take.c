@@ -377,7 +377,7 @@ void mc_openai_take(struct mc_openai_request *request)
 void mc_openai_count_lost(struct mc_openai_request *request, enum mc_status status)
 {
     struct mc_openai_outcome outcome = {.status = status};
-    account(request, &outcome, true);
+    account(request, &outcome, status != MC_CANCELLED);
     free(request->body);
     request->body = NULL;
 }

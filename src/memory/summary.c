@@ -13,7 +13,7 @@
 
 /*
  * DESIGN. A message is one line: its white space is made single, so no text of a message begins a line, and the
- * two lines around all of them cannot be written by one. Where a thread is longer than PARTS parts, long
+ * two lines around all of them cannot be written by one, nor by a summary that it led the model to. Where a thread is longer than PARTS parts, long
  * messages are cut so that each still has its say.
  */
 
@@ -250,6 +250,7 @@ static enum mc_status carry_on(struct thread *t, const struct mc_llm_call *call,
     mc_auto(mc_buf_fini) struct mc_buf text;
     mc_buf_init(&text, BUF_MAX);
     mc_str summary = as_line(mc_json_string(mc_json_get(root, "summary")), MC_SUMMARY_TEXT, arena);
+    mc_buf_text(&text, "summary: ");
     mc_buf_append(&text, summary);
     const struct mc_json *facts = mc_json_get(root, "key_facts");
     for (size_t i = 0; i < mc_json_count(facts) && i < MC_SUMMARY_FACTS; i++) {

@@ -261,6 +261,37 @@ static void store_fails(void)
     inner->ops->close(inner);
 }
 
+/* Gives the ledger's thread time to look at what is left while a flush has it in hand. */
+static void linger(void *context, const char *op)
+{
+    (void)context;
+    if (strcmp(op, "add_usage") == 0)
+        scratch_pause_ms(10);
+}
+
+/* What another thread's flush could not write is no one's but the ledger's own. */
+static void flush_fails_elsewhere(void)
+{
+    struct mc_store *inner = scratch_store(&scratch, "elsewhere.db");
+    struct mc_store *store = mc_fault_store_open(inner);
+    struct mc_ledger *ledger = open_ledger(store, 0, 0, 1000);
+    mc_fault_store_hook(store, linger, NULL);
+    int64_t count = 0;
+    bool written = true;
+    while (written && count < 10) {
+        struct mc_error err;
+        mc_fault_store_fail(store, "add_usage", 1, 1, MC_BUSY);
+        add(ledger, MC_LLM_ENRICH, "openai", "small", 1, 0);
+        (void)mc_ledger_flush(ledger, &err);
+        count++;
+        written = scratch_wait(stored(inner).calls == count, 10000);
+    }
+    ok(written, "its thread writes what a flush of another put back");
+    mc_ledger_close(ledger);
+    store->ops->close(store);
+    inner->ops->close(inner);
+}
+
 /* More names than there is room for, and names that are too long. */
 static void many_models(void)
 {
@@ -341,6 +372,7 @@ int main(void)
     caps();
     two_ledgers();
     store_fails();
+    flush_fails_elsewhere();
     many_models();
     together();
     scratch_remove(&scratch);

@@ -312,6 +312,26 @@ static void answer_named(void *context, const struct mc_llm_call *call,
     answer->confidence = 0.75;
 }
 
+/* A model that is out of order is nobody's fault: a job does not die of it, however often it is tried. */
+static void test_out_of_order(void)
+{
+    struct fixture f;
+    set_up(&f, 4);
+    push(&f,
+         &(struct mc_fake_answer){
+             .status = MC_UNAVAILABLE, .error = "it does not answer", .out_of_order = true},
+         8);
+    mc_fake_llm_answer_with(f.fake, answer_all, NULL);
+    put(&f, "m", "The parcel is lost");
+    start(&f);
+    drained(&f, "after eight failures, more than there are attempts");
+    is_stored(&f, "m", MC_ENRICHMENT_ENRICHED, "\"method\":\"llm\"", NULL);
+    is_int(mc_fake_llm_calls(f.fake), 9, "asked until it answered");
+    is_int(count_of(&f, MC_COUNT_ERROR_ENRICHMENT), 8, "each failure is an error");
+    is_int(count_of(&f, MC_COUNT_ENRICHMENT_DEAD), 0, "no death");
+    tear_down(&f);
+}
+
 /* One of a batch fails: the others are not hindered. */
 static void test_partial(void)
 {
@@ -433,6 +453,21 @@ static void test_cap(void)
               "\"fallback_reason\":\"the cap of the day is reached\"");
     is_int(count_of(&f, MC_COUNT_ERROR_ENRICHMENT), 0, "a cap is no error");
     is_int(count_of(&f, MC_COUNT_ENRICHED_BUILTIN), 1, "it is enriched");
+    tear_down(&f);
+}
+
+/* That there is no memory just now says nothing of the message, nor of today. */
+static void test_no_memory(void)
+{
+    struct fixture f;
+    set_up(&f, 1);
+    push(&f, &(struct mc_fake_answer){.status = MC_NO_MEMORY, .no_attempt = true}, 1);
+    mc_fake_llm_answer_with(f.fake, answer_all, NULL);
+    put(&f, "a", "My invoice 4711 is wrong, please correct it");
+    start(&f);
+    drained(&f, "no memory");
+    is_int(mc_fake_llm_calls(f.fake), 2, "asked again when there is some");
+    is_stored(&f, "a", MC_ENRICHMENT_ENRICHED, "\"llm\"", NULL);
     tear_down(&f);
 }
 
@@ -831,10 +866,12 @@ static void test_two_processes(void)
 int main(void)
 {
     test_success();
+    test_out_of_order();
     test_partial();
     test_not_learned_twice();
     test_fallback();
     test_cap();
+    test_no_memory();
     test_circuit_open();
     test_retry_after();
     test_lease_renewed();

@@ -452,6 +452,59 @@ static void test_refusal(void)
     script_server_clear(server);
 }
 
+/* A text that is cut somewhere still says something, and nothing of the key. */
+static void test_long_reasons(void)
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct mc_llm *llm = open_llm(NULL);
+        struct mc_buf body;
+        struct asked asked;
+        mc_buf_init(&body, 10000);
+        mc_buf_text(&body, i == 0 ? "{\"error\":{\"message\":\"Why"
+                                  : "{\"choices\":[{\"message\":{\"refusal\":\"Why");
+        for (int k = 0; k < (i == 0 ? 242 : 600); k++)
+            mc_buf_char(&body, ' ' + (k & 1));
+        mc_buf_text(&body, i == 0 ? KEY "\"}}" : KEY "\"}}]}");
+        script_server_always(server,
+                             (struct script_answer){.code = i == 0 ? 400 : 200, .body = body.data});
+        prepare(&asked, 1, true);
+        generate(llm, &asked, NULL);
+        is_status(asked.calls[0].status, MC_INVALID, &asked.calls[0].error, "refused");
+        ok(strstr(asked.calls[0].error.message, ": Why"),
+           "a long reason is told as far as it goes");
+        is_text(asked.calls[0].model, "gpt-test", "and of which model");
+        forget(&asked);
+        mc_buf_fini(&body);
+        llm->ops->close(llm);
+        script_server_clear(server);
+    }
+}
+
+/* Numbers from outside may be anything; sums of them must be numbers still. */
+static void test_odd_usage(void)
+{
+    struct mc_llm *llm = open_llm(NULL);
+    struct mc_llm_state state;
+    script_server_always(
+        server,
+        (struct script_answer){
+            .body = "{\"choices\":[{\"message\":{\"content\":\"{\\\"topic\\\":\\\"t\\\"}\"}}],"
+                    "\"usage\":{\"prompt_tokens\":9223372036854775807,"
+                    "\"completion_tokens\":9223372036854775807,"
+                    "\"prompt_tokens_details\":{\"cached_tokens\":9223372036854775807}}}"});
+    for (int i = 0; i < 2; i++) {
+        struct asked asked;
+        prepare(&asked, 1, true);
+        generate(llm, &asked, NULL);
+        is_status(asked.calls[0].status, MC_OK, &asked.calls[0].error, "answered");
+        forget(&asked);
+    }
+    llm->ops->describe(llm, &state, 1);
+    ok(state.total.tokens_in > 0 && state.total.tokens_out > 0, "sums stay sums");
+    llm->ops->close(llm);
+    script_server_clear(server);
+}
+
 /* Codes that another try does not help. */
 static void test_codes(void)
 {
@@ -704,6 +757,7 @@ static void test_cancel(void)
             ok(false, "call %zu: %s", i, asked.calls[i].error.message);
     }
     is_int(sum_usage(&asked).calls, 2, "stopped while two requests were out");
+    is_int(sum_usage(&asked).failures, 0, "which is no failure of theirs");
     ok(ticks.count >= 2 && asked.took_us < 10 * MC_US_PER_SECOND, "within a tick or so");
     forget(&asked);
     script_server_clear(server);
@@ -1003,6 +1057,8 @@ int main(void)
     test_garbage();
     test_cut();
     test_refusal();
+    test_long_reasons();
+    test_odd_usage();
     test_codes();
     test_retries();
     test_poison();
