@@ -73,6 +73,23 @@ int mc_messages_result(struct mc_cli *cli, enum mc_status status, struct mc_mess
     return result;
 }
 
+/* What keeps messages from their enrichment, or from a model. */
+static void note_issues(struct mc_cli *cli)
+{
+    struct mc_error err = {0};
+    char *json = NULL;
+    mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
+    if (mc_workers_health(cli->engine, &json, &err) == MC_OK &&
+        mc_json_parse(mc_str_of(json), &root, &err) == MC_OK) {
+        const struct mc_json *issues = mc_json_get(root, "issues");
+        for (size_t i = 0; i < mc_json_count(issues); i++) {
+            mc_str issue = mc_json_string(mc_json_at(issues, i));
+            mc_cli_note(cli, "%.*s", MC_STR_ARG(issue));
+        }
+    }
+    mc_free(json);
+}
+
 void mc_messages_settle(struct mc_cli *cli)
 {
     struct mc_error err = {0};
@@ -85,4 +102,5 @@ void mc_messages_settle(struct mc_cli *cli)
                     "command goes on with it");
     else if (status != MC_OK)
         mc_cli_note(cli, "waiting for the enrichment failed: %s", err.message);
+    note_issues(cli);
 }

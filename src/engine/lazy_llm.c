@@ -9,6 +9,8 @@
 #include "base/thread.h"
 #include "base/time.h"
 
+#define RETRY_US (5 * MC_US_PER_SECOND)
+
 struct lazy {
     struct mc_llm llm;     /* first */
     struct mc_llm_ops ops; /* its name is the provider's */
@@ -86,6 +88,9 @@ static void generate(struct mc_llm *llm, struct mc_llm_call *calls, size_t count
         inner->ops->generate(inner, calls, count, wait, arena);
         return;
     }
+    /* What cannot be loaded may be by another process, with other options: messages can wait for that. */
+    bool lasting = status != MC_CANCELLED && !mc_llm_may_pass(status);
+    int64_t retry_at_us = lasting ? mc_time_monotonic_us() + RETRY_US : 0;
     for (size_t i = 0; i < count; i++) {
         struct mc_llm_call *call = &calls[i];
         call->status = status;
@@ -96,7 +101,7 @@ static void generate(struct mc_llm *llm, struct mc_llm_call *calls, size_t count
         call->provider = NULL;
         call->model = MC_STR_NONE;
         call->passed_over = MC_STR_NONE;
-        call->retry_at_us = 0;
+        call->retry_at_us = retry_at_us;
         call->out_of_order = false;
         call->no_attempt = true;
         call->usage = (struct mc_llm_usage){0};
@@ -127,7 +132,8 @@ static size_t describe(struct mc_llm *llm, struct mc_llm_state *states, size_t m
     if (max == 0)
         return 0;
     struct mc_llm_state state = {.provider = lazy->options.provider,
-                                 .parallel = lazy->options.parallel};
+                                 .parallel = lazy->options.parallel,
+                                 .context_tokens = lazy->options.context_tokens};
     snprintf(state.model, sizeof(state.model), "%s", lazy->options.model);
     mc_mutex_lock(&lazy->mutex);
     state.state = lazy->stage == FAILED    ? "failed"

@@ -11,6 +11,7 @@ struct mc_lazy_options {
     const char *provider; /* the strings live as long as the model */
     const char *model;    /* shown until it is open */
     size_t parallel;
+    int64_t context_tokens; /* as it is asked for */
     enum mc_status (*open)(void *context, struct mc_llm **llm, struct mc_error *err);
     void *context;
 };

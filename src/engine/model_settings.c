@@ -91,9 +91,10 @@ static enum mc_status check_explicit(const struct mc_model_settings *settings, b
                              MODEL_PATH " is not set, and llm.provider is llama_cpp; name a model "
                                         "file in GGUF format");
     if (settings->use_local && mc_local_version()[0] == '\0')
-        return mc_fail_field(err, MC_UNSUPPORTED, "llm.provider",
-                             "this build has no llama.cpp, and llm.provider is llama_cpp; use a "
-                             "build with it (docs/models.md), or llm.provider openai or builtin");
+        return mc_fail_field(
+            err, MC_UNSUPPORTED, "llm.provider",
+            "this build has no llama.cpp, and llm.provider is llama_cpp; use a "
+            "build with it (docs/dependencies.md), or llm.provider openai or builtin");
     if (settings->use_openai && !settings->openai.api_key && !own_service)
         return mc_fail_field(err, MC_CONFIG, API_KEY,
                              API_KEY " is not set, and llm.provider is openai; set it (or "
@@ -109,7 +110,7 @@ static void choose_auto(struct mc_model_settings *settings, bool own_service)
         settings->use_local = false;
         mc_log(MC_LOG_WARNING, "engine",
                MODEL_PATH " is set, but this build has no llama.cpp: going on without (docs/"
-                          "models.md tells how to build with it)");
+                          "dependencies.md tells how to build with it)");
     }
 }
 
@@ -175,6 +176,10 @@ enum mc_status mc_model_settings_read(const struct mc_config *config, struct mc_
     }
     if (status)
         return status;
+    /* Where messages wait for the model, none may be given up before it is known that it is out of order. */
+    int attempts = (int)mc_config_integer(config, "enrichment.max_attempts");
+    if (made.explicit_provider && made.breaker_failures > attempts)
+        made.breaker_failures = attempts;
     warn_of_idle(config, &made);
     *settings = made;
     return MC_OK;

@@ -160,6 +160,7 @@ static enum mc_status open_local(struct mc_models *models, bool lazy, struct mc_
         .provider = "llama_cpp",
         .model = slash ? slash + 1 : local->model_path,
         .parallel = local->sequences,
+        .context_tokens = local->n_ctx,
         .open = open_local_late,
         .context = models,
     };

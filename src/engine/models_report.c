@@ -111,7 +111,7 @@ static void write_absent(struct mc_json_writer *w, const struct mc_engine *engin
                                        .state = built ? "off" : "not in this build"};
     struct entry e = {.state = &state};
     if (!built)
-        e.detail = "a build with llama.cpp serves local models (docs/models.md)";
+        e.detail = "a build with llama.cpp serves local models (docs/dependencies.md)";
     else if (engine->settings.models.explicit_provider)
         e.detail = "llm.provider names another";
     else if (engine->settings.models.builtin_only)

@@ -62,7 +62,9 @@ enum mc_status mc_openai_read(mc_str body, struct mc_arena *arena, struct mc_ope
     struct mc_openai_answer got = {0};
     enum mc_status status = mc_json_parse(body, &root, err);
     if (status != MC_OK)
-        return mc_fail_prefix(err, status, "the service's answer");
+        return mc_fail_prefix(
+            err, status,
+            "the service's answer is not JSON, see that llm.openai.base_url is its API");
     read_usage(root, &got);
     *answer = got;
     status = read_choice(root, &got, err);

@@ -107,6 +107,18 @@ def test_files_that_are_no_model(tiny_model, tmp_path, how, reason):
     assert str(path) in result.err and re.search(reason, result.err, re.I), result
 
 
+@pytest.mark.parametrize("name, state", [("llama_cpp", "pending"), ("auto", "enriched")])
+def test_a_command_without_its_model(cli, tmp_path, name, state):
+    """Where the model was named messages wait for it, else they are settled without; neither in silence."""
+    options = ["--db", f"sqlite:{tmp_path / 'm.db'}", "-o", f"llm.provider={name}",
+               "-o", "llm.llama_cpp.model_path=/no/such.gguf"]
+    told = cli("ingest", "--user", "u", "--thread", "t", "--session", "s", "--role", "user", "--text",
+               "Where is my refund for order A-1?", *options, status=0, timeout=90)
+    assert "llama_cpp cannot be used: there is no file '/no/such.gguf'" in told.err, told
+    messages = cli("recent", "--user", "u", "--thread", "t", *options, "--json", status=0).json["messages"]
+    assert [message["enrichment_state"] for message in messages] == [state]
+
+
 def test_commands_tell_of_it(make_server, cli, tiny_model):
     server = make_server(config=config(tiny_model, "auto"))
     options = ["--config", server.folder / "mindcore.yaml", "--db", server.db]

@@ -126,13 +126,19 @@ static void settings(void)
                             &arena, &s, &err),
               MC_OK, &err, "openai");
     ok(s.use_openai && !s.use_local && s.explicit_provider, "alone");
+    is_int(s.breaker_failures, 5, "with the breaker's default");
+    is_status(read_settings(OPTIONS("llm.provider", "openai", "llm.openai.api_key", "k",
+                                    "enrichment.max_attempts", "3", "llm.breaker_failures", "7"),
+                            &arena, &s, &err),
+              MC_OK, &err, "openai with few attempts");
+    is_int(s.breaker_failures, 3, "it opens before a message is given up");
     is_status(read_settings(OPTIONS("llm.provider", "llama_cpp"), &arena, &s, &err), MC_CONFIG,
               &err, "llama_cpp without a file");
     is_str(err.field, "llm.llama_cpp.model_path", "names the option");
     is_status(read_settings(OPTIONS("llm.provider", "llama_cpp", "llm.llama_cpp.model_path", "/m"),
                             &arena, &s, &err),
               built ? MC_OK : MC_UNSUPPORTED, &err, "llama_cpp, as far as this build has it");
-    ok(built || strstr(err.message, "docs/models.md"), "or what to do");
+    ok(built || strstr(err.message, "docs/dependencies.md"), "or what to do");
 }
 
 /* ---- Opening ---- */
