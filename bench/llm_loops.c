@@ -233,8 +233,12 @@ struct llm_loops *llm_loops_open(const char *model_path, int threads, size_t slo
     params.n_seq_max = (uint32_t)slots + 1;
     params.kv_unified = true;
     params.n_batch = BATCH;
+#ifdef MC_LLAMA_HAS_FLASH_ATTN_TYPE
     if (!flash)
         params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+#else
+    (void)flash;
+#endif
     params.n_threads = params.n_threads_batch = threads;
     loops->context = llama_init_from_model(loops->model, params);
     if (!loops->context)

@@ -1,13 +1,15 @@
 /*
- * The pure functions of text/, the built-in enricher and the metadata reader on any bytes: no
+ * The pure functions of text/, labels of speakers, the built-in enricher and the metadata reader on any bytes: no
  * crash, no endless loop, values inside the text, JSON that reads back.
  */
 #include <stdlib.h>
 
 #include "base/utf8.h"
+#include "context/speaker.h"
 #include "enrich/builtin.h"
 #include "text/entity.h"
 #include "text/terms.h"
+#include "text/when.h"
 
 static struct mc_vocabulary *vocabulary;
 static struct mc_trivial_detector *trivial;
@@ -52,6 +54,25 @@ static void check_entities(mc_str text, struct mc_arena *arena)
     check(end <= text.len);
 }
 
+/* "Now" is any number as well: the first bytes of the text. */
+static void check_times(mc_str text, struct mc_arena *arena)
+{
+    struct mc_tokens tokens;
+    struct mc_when when;
+    int64_t now_us = 0;
+    if (text.len > 0)
+        memcpy(&now_us, text.data, text.len < sizeof(now_us) ? text.len : sizeof(now_us));
+    check(mc_tokens_of(text, 5000, arena, &tokens));
+    mc_when_of(&tokens, now_us, &when);
+    double fit = mc_when_fit(&when, now_us);
+    check(fit >= 0 && fit <= 1);
+    if (when.given)
+        check(when.first < when.last && when.last <= tokens.count &&
+              (when.month ? when.month <= 12 : when.from_us < when.until_us));
+    mc_str speaker = mc_speaker_of(text);
+    check(speaker.len < text.len || text.len == 0);
+}
+
 static void check_metadata(mc_str text, struct mc_arena *arena)
 {
     struct mc_metadata metadata, again;
@@ -83,6 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(category > MC_TRIVIAL_NONE && category < MC_TRIVIAL_COUNT);
     check_terms(text, &arena);
     check_entities(text, &arena);
+    check_times(text, &arena);
     check_metadata(text, &arena);
     (void)mc_vocabulary_topic(vocabulary, text);
     mc_arena_fini(&arena);

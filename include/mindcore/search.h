@@ -22,11 +22,20 @@ struct mc_search_query {
     int64_t since_us; /* inclusive; 0: no bound */
     int64_t until_us; /* exclusive; 0: no bound */
     size_t limit;     /* 0: 20; at most 1000 */
+    bool explain;     /* tell of each hit why it was found */
+};
+
+/* A feature of ranking with its share of the score, 0.005 to 1; docs/context.md lists them. */
+struct mc_hit_reason {
+    mc_str feature;
+    double share;
 };
 
 struct mc_hit {
     const struct mc_message *message;
-    double score; /* greater is better; comparable within one result only */
+    double score;                    /* greater is better; comparable within one result only */
+    const struct mc_hit_reason *why; /* in a fixed order; NULL unless explain was asked for */
+    size_t why_count;
 };
 
 /* Best first; equal scores newest first. Free with mc_hit_list_free. */
@@ -38,6 +47,9 @@ struct mc_hit_list {
 MC_API MC_MUST_CHECK enum mc_status mc_search(struct mc_engine *engine,
                                               const struct mc_search_query *query,
                                               struct mc_hit_list **hits, struct mc_error *err);
+/* A hit as JSON: {"message", "score"}, and "why" when it was explained. Free with mc_free. */
+MC_API MC_MUST_CHECK enum mc_status mc_hit_to_json(const struct mc_hit *hit, char **json,
+                                                   size_t *len, struct mc_error *err);
 /* Accepts NULL. */
 MC_API void mc_hit_list_free(struct mc_hit_list *hits);
 

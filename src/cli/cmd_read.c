@@ -8,41 +8,45 @@
 #include "cli/table.h"
 
 #define NAMES 64
-#define HIT_BYTES ((size_t)8 << 20)
+#define REASONS_BYTES ((size_t)4096)
 
-/* {"hits": [{"score", "message"}]}, as over HTTP. */
+/* {"hits": [{"message", "score", "why"}]}, as over HTTP. */
 static int print_hits_json(const struct mc_hit_list *hits)
 {
     struct mc_error err = {0};
-    mc_auto(mc_buf_fini) struct mc_buf buf;
-    mc_buf_init(&buf, HIT_BYTES);
     fputs("{\"hits\":[", stdout);
     for (size_t i = 0; i < hits->count; i++) {
         char *json = NULL;
         size_t len = 0;
-        if (mc_message_to_json(hits->items[i].message, &json, &len, &err) != MC_OK)
+        if (mc_hit_to_json(&hits->items[i], &json, &len, &err) != MC_OK)
             return mc_cli_fail(&err);
-        mc_buf_reset(&buf);
-        struct mc_json_writer writer = mc_json_writer(&buf);
-        mc_json_begin(&writer, '{');
-        mc_json_member_number(&writer, "score", hits->items[i].score);
-        mc_json_key(&writer, "message");
-        mc_json_put_raw(&writer, (mc_str){json, len});
-        mc_json_end(&writer, '}');
+        printf("%s%.*s", i ? "," : "", (int)len, json);
         mc_free(json);
-        printf("%s%.*s", i ? "," : "", MC_STR_ARG(mc_buf_str(&buf)));
     }
     fputs("]}\n", stdout);
     return MC_CLI_DONE;
 }
 
+/* "words 0.62, session 0.20". */
+static void add_reasons(struct mc_table *table, const struct mc_hit *hit)
+{
+    mc_auto(mc_buf_fini) struct mc_buf buf;
+    mc_buf_init(&buf, REASONS_BYTES);
+    for (size_t i = 0; i < hit->why_count; i++)
+        mc_buf_printf(&buf, "%s%.*s %.2f", i ? ", " : "", MC_STR_ARG(hit->why[i].feature),
+                      hit->why[i].share);
+    mc_table_cell(table, mc_buf_str(&buf));
+}
+
 static void print_hits(struct mc_cli *cli, const struct mc_hit_list *hits)
 {
     mc_auto(mc_table_fini) struct mc_table table;
-    static const char *const heads[] = {"score", "time", "role", "thread", "text"};
+    static const char *const heads[] = {"score", "time", "role", "thread", "why", "text"};
+    bool explained = hits->count > 0 && hits->items[0].why;
     mc_table_init(&table);
     for (size_t i = 0; i < mc_countof(heads); i++)
-        mc_table_head(&table, mc_str_of(heads[i]));
+        if (explained || strcmp(heads[i], "why") != 0)
+            mc_table_head(&table, mc_str_of(heads[i]));
     for (size_t i = 0; i < hits->count; i++) {
         const struct mc_message *message = hits->items[i].message;
         char time[MC_TIME_TEXT_SIZE];
@@ -51,6 +55,8 @@ static void print_hits(struct mc_cli *cli, const struct mc_hit_list *hits)
         mc_table_cell(&table, mc_str_of(time));
         mc_table_cell(&table, mc_str_of(mc_role_name(message->role)));
         mc_table_cell(&table, message->thread_id);
+        if (explained)
+            add_reasons(&table, &hits->items[i]);
         mc_table_cell(&table, message->text);
     }
     if (hits->count)
@@ -87,6 +93,7 @@ int mc_cli_search(struct mc_cli *cli)
         .since_us = mc_args_time(args, "since"),
         .until_us = mc_args_time(args, "until"),
         .limit = (size_t)mc_args_integer(args, "limit", 0),
+        .explain = mc_args_given(args, "explain"),
     };
     if (query.topic_count > NAMES || query.category_count > NAMES)
         return mc_cli_usage(cli, "at most %d topics and categories", NAMES);

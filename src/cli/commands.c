@@ -104,6 +104,8 @@ OPTIONS(search_options) = {
     WHEN("since", "not before"),
     WHEN("until", "before"),
     INTEGER("limit", "1..1000", "at most so many hits, 20 when not given"),
+    FLAG("explain", 0,
+         "tell of each hit why it was found: the features of its score and their shares"),
     READER,
     END,
 };
@@ -252,6 +254,7 @@ OPTIONS(crash_options) = {
      false, false, true},
     END,
 };
+EXAMPLES(bench_examples) = {"mindcore bench recall locomo10.json", NULL};
 EXAMPLES(crash_examples) = {"mindcore crashtest --kills 1000", NULL};
 OPTIONS(crash_writer_options) = {
     HIDDEN("threads", MC_CLI_INTEGER, "N"),
@@ -369,6 +372,14 @@ static const struct mc_cli_command commands[] = {
      "finished or waiting, and that the database is sound. After a failure the folder stays for "
      "inspection.",
      NO_OPERAND, crash_options, crash_examples, mc_cli_crashtest, NOTHING, false, false},
+    {"bench recall", "Measure how well questions find the turns that answer them",
+     "DATA is a JSON array of conversations with questions in the form of the LoCoMo data set. "
+     "They "
+     "are stored in a database of their own that goes away, the questions are asked through search "
+     "and context as an application would. R@k is the share of the evidence among the first k "
+     "hits, MRR the mean of 1 / rank of the first, in context the share of the evidence that a "
+     "context of the default size shows.",
+     "DATA", 1, 1, NULL, bench_examples, mc_cli_bench_recall, NOTHING, false, false},
     {"crash-writer", "The process that crashtest kills", NULL, NO_OPERAND, crash_writer_options,
      NULL, mc_cli_crash_writer, ENGINE, false, true},
     {"crash-verify", "The process that checks for crashtest", NULL, NO_OPERAND,

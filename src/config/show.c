@@ -227,6 +227,7 @@ static const char markdown_head[] =
     "]` and\n"
     "  `{ }` YAML needs quotes around them. What a text option receives is kept as it is written:\n"
     "  `00123` stays `00123`.\n"
+    "- **Paths** that begin with `~/` are in the home folder, wherever they come from.\n"
     "- **Environment**: besides the name in the table, `MINDCORE_<SECTION>_<KEY>` works for every "
     "option,\n"
     "  and the short forms `MINDCORE_DB_<KEY>`, `MINDCORE_OPENAI_<KEY>` and "

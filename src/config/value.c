@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/compiler.h"
 #include "base/error.h"
@@ -226,6 +227,32 @@ static bool is_url(mc_str text)
     return text.data[https ? 8 : 7] != '/';
 }
 
+/* A path as it is used: only a shell, and not before a path that it does not see as one, replaces "~/". */
+static enum mc_status path_text(const char *key, mc_str text, char **path, struct mc_error *err)
+{
+    if (memchr(text.data, '\n', text.len) || memchr(text.data, '\t', text.len))
+        return mc_fail_field(err, MC_CONFIG, key,
+                             "must be a path, but has a line end or tab in it");
+    if (text.len < 2 || memcmp(text.data, "~/", 2) != 0) {
+        *path = mc_str_dup(text);
+        return *path ? MC_OK : mc_fail_memory(err);
+    }
+    const char *home = getenv("HOME");
+    if (!home || home[0] != '/')
+        return mc_fail_field(err, MC_CONFIG, key,
+                             "begins with ~, but HOME names no folder; write the whole path");
+    mc_auto(mc_buf_fini) struct mc_buf buf;
+    mc_buf_init(&buf, MC_VALUE_TEXT_MAX);
+    mc_buf_text(&buf, home);
+    mc_buf_append(&buf, (mc_str){text.data + 1, text.len - 1});
+    if (buf.failed)
+        return mc_value_fail_buf(&buf, key, err);
+    enum mc_status status = mc_value_check_text(key, mc_buf_str(&buf), err);
+    if (status == MC_OK && !(*path = mc_str_dup(mc_buf_str(&buf))))
+        status = mc_fail_memory(err);
+    return status;
+}
+
 static enum mc_status scalar_text(size_t index, mc_str text, struct mc_value *value,
                                   struct mc_error *err)
 {
@@ -235,10 +262,8 @@ static enum mc_status scalar_text(size_t index, mc_str text, struct mc_value *va
     if (status != MC_OK)
         return status;
     char found[MC_VALUE_FOUND_SIZE];
-    if (kind == MC_KIND_PATH &&
-        (memchr(text.data, '\n', text.len) || memchr(text.data, '\t', text.len)))
-        return mc_fail_field(err, MC_CONFIG, key,
-                             "must be a path, but has a line end or tab in it");
+    if (kind == MC_KIND_PATH)
+        return path_text(key, text, &value->text, err);
     if ((kind == MC_KIND_ADDRESS && !is_address(text)) || (kind == MC_KIND_URL && !is_url(text)))
         return mc_fail_field(err, MC_CONFIG, key, "must be %s, %s", mc_option_kind_text(kind),
                              mc_value_found(false, text, found));

@@ -32,9 +32,10 @@
 #define LINE_MAX ((size_t)16 << 20)
 
 #define MATCHES_PER_TERM 2000
-#define READ_MIN 32
-#define READ_MAX 256
-#define AROUND 6
+#define READ_MIN 64
+#define READ_MAX 400
+#define CENTRES 100
+#define TURNS 64
 
 /* At least what stands before the text of an entry: time, role, agent. */
 #define HEAD_UNITS ((size_t)30 * MC_TOKEN_UNITS)
@@ -237,7 +238,7 @@ static enum mc_status find(struct mc_assembly *a, struct mc_error *err)
 {
     if (a->found_read)
         return MC_OK;
-    size_t read = a->max_messages * 4 / 5;
+    size_t read = 2 * a->max_messages;
     struct mc_candidate_query query = {
         .user_id = a->query->user_id,
         .reader = &a->reader,
@@ -246,7 +247,8 @@ static enum mc_status find(struct mc_assembly *a, struct mc_error *err)
         .read = read < READ_MIN   ? READ_MIN
                 : read > READ_MAX ? READ_MAX
                                   : read,
-        .around = AROUND,
+        .centres = CENTRES,
+        .turns = TURNS,
         .now_us = a->now_us,
     };
     enum mc_status status = mc_candidates_find(a->r, &query, a->arena, &a->found, err);

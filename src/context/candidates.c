@@ -5,253 +5,135 @@
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "context/speaker.h"
+#include "context/spots.h"
 
 /*
  * DESIGN. Three steps, each on fewer messages and with more work for each:
- *   1. the index gives row and term mask of every match (at most `matches` for a term); the sum of
- *      the terms' gains orders them;
- *   2. the best `read` are read and scored by BM25;
- *   3. the best `around` of these get the turns before and after them, and everything is ranked.
+ *   1. the index gives row and term mask of every match (at most `matches` for a term);
+ *   2. the best `centres` of these get the turns next to them, and all are estimated (spots.h);
+ *   3. what the estimate chooses is read, scored by BM25 and ranked.
  */
-
-#define AROUND_TURNS 2
 
 void mc_candidates_fini(struct mc_candidates *candidates)
 {
     mc_records_fini(&candidates->held);
 }
 
-/* ---- The best matches ---- */
-
-/* Sums of gains for each byte of a mask, so that a mask costs eight look-ups. */
-struct gain_table {
-    double sums[8][256];
-    size_t bytes;
-};
-
-static void fill_gains(const struct mc_query *query, struct gain_table *table)
-{
-    table->bytes = (query->term_count + 7) / 8;
-    for (size_t byte = 0; byte < table->bytes; byte++) {
-        table->sums[byte][0] = 0;
-        for (unsigned bits = 1; bits < 256; bits++) {
-            size_t term = byte * 8 + (size_t)__builtin_ctz(bits);
-            double gain = term < query->term_count ? query->gains[term] : 0;
-            table->sums[byte][bits] = table->sums[byte][bits & (bits - 1)] + gain;
-        }
-    }
-}
-
-static double mask_gain(const struct gain_table *table, uint64_t mask)
-{
-    double sum = 0;
-    for (size_t byte = 0; byte < table->bytes; byte++)
-        sum += table->sums[byte][(mask >> (8 * byte)) & 0xFF];
-    return sum;
-}
-
-struct pick {
-    double gain;
-    int64_t row;
-};
-
-/* A comes after b: a smaller gain, or the older one. */
-static bool worse(struct pick a, struct pick b)
-{
-    if (a.gain < b.gain || a.gain > b.gain)
-        return a.gain < b.gain;
-    return a.row < b.row;
-}
-
-/* Restores the heap, whose root is the worst pick, below place i. */
-static void sift_down(struct pick *heap, size_t count, size_t i)
-{
-    struct pick moving = heap[i];
-    for (size_t child; (child = 2 * i + 1) < count; i = child) {
-        if (child + 1 < count && worse(heap[child + 1], heap[child]))
-            child++;
-        if (!worse(heap[child], moving))
-            break;
-        heap[i] = heap[child];
-    }
-    heap[i] = moving;
-}
-
-/* The best `limit` matches into heap, in no order. */
-static size_t pick_best(const struct mc_query *query, const struct mc_match_result *matches,
-                        struct pick *heap, size_t limit)
-{
-    struct gain_table table;
-    fill_gains(query, &table);
-    size_t count = 0;
-    for (size_t i = 0; i < matches->count; i++) {
-        struct pick pick = {mask_gain(&table, matches->items[i].mask), matches->items[i].row};
-        if (count < limit) {
-            heap[count++] = pick;
-            for (size_t k = count == limit ? count / 2 : 0; k > 0; k--)
-                sift_down(heap, count, k - 1);
-        } else if (worse(heap[0], pick)) {
-            heap[0] = pick;
-            sift_down(heap, count, 0);
-        }
-    }
-    return count;
-}
-
-static int compare_picks(const void *a, const void *b)
-{
-    const struct pick *x = a, *y = b;
-    return worse(*y, *x) ? -1 : worse(*x, *y) ? 1 : 0;
-}
-
-/* ---- Items and their neighbours ---- */
+/* ---- Items ---- */
 
 struct builder {
     const struct mc_retrieval *r;
     const struct mc_candidate_query *query;
     struct mc_candidates *out;
     struct mc_arena *arena;
-    size_t capacity;
-    size_t *slots; /* index + 1 by row */
-    size_t slot_count;
+    struct mc_spots spots;
+    size_t *item_of; /* index of a spot's item, MC_RANK_NONE when it was not read */
 };
 
-static size_t *slot_of(struct builder *b, int64_t row)
+static int compare_rows(const void *a, const void *b, void *context)
 {
-    size_t slot =
-        (size_t)((uint64_t)row * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (b->slot_count - 1);
-    while (b->slots[slot] && b->out->items[b->slots[slot] - 1].record->row != row)
-        slot = (slot + 1) & (b->slot_count - 1);
-    return &b->slots[slot];
+    const struct mc_spot *spots = context;
+    int64_t x = spots[*(const size_t *)a].row, y = spots[*(const size_t *)b].row;
+    return x < y ? -1 : x > y;
 }
 
-static bool prepare(struct builder *b)
+/* The chosen spots, in the order of their rows. */
+static size_t *chosen(const struct builder *b, size_t *count)
 {
-    b->capacity = b->query->read + 2 * AROUND_TURNS * b->query->around;
-    for (b->slot_count = 64; b->slot_count < 2 * b->capacity;)
-        b->slot_count *= 2;
-    b->slots = mc_arena_array(b->arena, b->slot_count, sizeof(*b->slots));
-    b->out->items = mc_arena_array(b->arena, b->capacity, sizeof(*b->out->items));
-    return b->slots && b->out->items;
-}
-
-/* The item of a record, made when it is new. */
-static enum mc_status add_item(struct builder *b, struct mc_record *record, bool matched,
-                               size_t *index, struct mc_error *err)
-{
-    size_t *slot = slot_of(b, record->row);
-    if (*slot) {
-        *index = *slot - 1;
-        return MC_OK;
+    size_t *order = mc_arena_array(b->arena, b->spots.count, sizeof(*order));
+    *count = 0;
+    for (size_t i = 0; order && i < b->spots.count; i++) {
+        if (b->spots.items[i].chosen)
+            order[(*count)++] = i;
     }
-    if (!mc_records_push(&b->out->held, mc_record_ref(record)))
+    if (order)
+        qsort_r(order, *count, sizeof(*order), compare_rows, b->spots.items);
+    return order;
+}
+
+/* Makes items of the records, which have the order of the spots, some of them gone. */
+static enum mc_status add_items(struct builder *b, const size_t *order, size_t count,
+                                struct mc_error *err)
+{
+    struct mc_candidates *out = b->out;
+    out->items = mc_arena_array(b->arena, out->held.count, sizeof(*out->items));
+    if (!out->items)
         return mc_fail_memory(err);
-    struct mc_rank_item *item = &b->out->items[b->out->count];
-    *item = (struct mc_rank_item){
-        .record = record,
-        .before = MC_RANK_NONE,
-        .after = MC_RANK_NONE,
-        .matched = matched,
-        .trivial = mc_rank_is_trivial(&record->m),
-    };
-    enum mc_status status = mc_rank_own(&b->out->query, item, b->arena, err);
-    if (status)
-        return status;
-    *index = b->out->count++;
-    *slot = *index + 1;
+    for (size_t i = 0; i < count && out->count < out->held.count; i++) {
+        const struct mc_spot *spot = &b->spots.items[order[i]];
+        struct mc_record *record = out->held.items[out->count];
+        if (record->row != spot->row)
+            continue;
+        struct mc_rank_item *item = &out->items[out->count];
+        *item = (struct mc_rank_item){
+            .record = record,
+            .matched = spot->matched,
+            .trivial = mc_rank_is_trivial(&record->m),
+        };
+        enum mc_status status = mc_rank_own(&out->query, item, b->arena, err);
+        if (status)
+            return status;
+        b->item_of[order[i]] = out->count++;
+    }
     return MC_OK;
 }
 
-static enum mc_status read_matches(struct builder *b, const struct mc_match_result *matches,
-                                   struct mc_error *err)
+/* The item of a turn; what the index tells of one that was not read counts from here on. */
+static size_t turn_at(const struct builder *b, size_t spot, double share, double *unread)
 {
-    struct pick *picks = mc_arena_array(b->arena, b->query->read, sizeof(*picks));
-    int64_t *rows = mc_arena_array(b->arena, b->query->read, sizeof(*rows));
-    if (!picks || !rows)
+    size_t item = spot == MC_SPOT_NONE ? MC_RANK_NONE : b->item_of[spot];
+    if (spot != MC_SPOT_NONE && item == MC_RANK_NONE)
+        *unread += share * b->spots.items[spot].own;
+    return item;
+}
+
+static void link_items(struct builder *b, const size_t *order, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct mc_spot *spot = &b->spots.items[order[i]];
+        if (b->item_of[order[i]] == MC_RANK_NONE)
+            continue;
+        struct mc_rank_item *item = &b->out->items[b->item_of[order[i]]];
+        item->before = turn_at(b, spot->before[0], MC_RANK_NEXT_SHARE, &item->unread);
+        item->after = turn_at(b, spot->after[0], MC_RANK_NEXT_SHARE, &item->unread);
+        item->second_before = turn_at(b, spot->before[1], MC_RANK_SECOND_SHARE, &item->unread);
+        item->second_after = turn_at(b, spot->after[1], MC_RANK_SECOND_SHARE, &item->unread);
+    }
+}
+
+static enum mc_status read_chosen(struct builder *b, struct mc_error *err)
+{
+    size_t count;
+    size_t *order = chosen(b, &count);
+    int64_t *rows = mc_arena_array(b->arena, count, sizeof(*rows));
+    b->item_of = mc_arena_array(b->arena, b->spots.count, sizeof(*b->item_of));
+    if (!order || !rows || !b->item_of)
         return mc_fail_memory(err);
-    size_t count = pick_best(&b->out->query, matches, picks, b->query->read);
-    qsort(picks, count, sizeof(*picks), compare_picks);
     for (size_t i = 0; i < count; i++)
-        rows[i] = picks[i].row;
-    mc_auto(mc_records_fini) struct mc_records records = {0};
+        rows[i] = b->spots.items[order[i]].row;
+    for (size_t i = 0; i < b->spots.count; i++)
+        b->item_of[i] = MC_RANK_NONE;
     enum mc_status status =
-        b->r->store->ops->rows(b->r->store, rows, count, b->query->reader, &records, err);
-    for (size_t i = 0; !status && i < records.count; i++) {
-        size_t index;
-        status = add_item(b, records.items[i], true, &index, err);
-    }
-    return status;
-}
-
-static bool comes_before(const struct mc_record *a, const struct mc_record *b)
-{
-    if (a->m.created_at_us != b->m.created_at_us)
-        return a->m.created_at_us < b->m.created_at_us;
-    return a->row < b->row;
-}
-
-/* Adds the turns around an item and links all of them in the order of the thread. */
-static enum mc_status add_around(struct builder *b, size_t centre, struct mc_error *err)
-{
-    mc_auto(mc_records_fini) struct mc_records turns = {0};
-    const struct mc_record *record = b->out->items[centre].record;
-    enum mc_status status = b->r->store->ops->around(b->r->store, record->row, AROUND_TURNS,
-                                                     AROUND_TURNS, b->query->reader, &turns, err);
+        b->r->store->ops->rows(b->r->store, rows, count, b->query->reader, &b->out->held, err);
     if (status)
         return status;
-    size_t chain[2 * AROUND_TURNS + 1], length = 0;
-    bool placed = false;
-    for (size_t i = 0; i < turns.count && i < 2 * AROUND_TURNS; i++) {
-        if (!placed && comes_before(record, turns.items[i])) {
-            chain[length++] = centre;
-            placed = true;
-        }
-        status = add_item(b, turns.items[i], false, &chain[length++], err);
-        if (status)
-            return status;
-    }
-    if (!placed)
-        chain[length++] = centre;
-    for (size_t i = 1; i < length; i++) {
-        b->out->items[chain[i - 1]].after = chain[i];
-        b->out->items[chain[i]].before = chain[i - 1];
-    }
-    return MC_OK;
-}
-
-static int compare_own(const void *a, const void *b, void *context)
-{
-    const struct mc_rank_item *items = context;
-    const struct mc_rank_item *x = &items[*(const size_t *)a], *y = &items[*(const size_t *)b];
-    if (x->own > y->own || x->own < y->own)
-        return x->own > y->own ? -1 : 1;
-    return x->record->row > y->record->row ? -1 : x->record->row < y->record->row;
-}
-
-static enum mc_status add_neighbours(struct builder *b, struct mc_error *err)
-{
-    size_t count = b->out->count;
-    size_t *order = mc_arena_array(b->arena, count, sizeof(*order));
-    if (!order)
-        return mc_fail_memory(err);
-    for (size_t i = 0; i < count; i++)
-        order[i] = i;
-    qsort_r(order, count, sizeof(*order), compare_own, b->out->items);
-    for (size_t i = 0; i < count && i < b->query->around; i++) {
-        const struct mc_rank_item *item = &b->out->items[order[i]];
-        if (item->before != MC_RANK_NONE && item->after != MC_RANK_NONE)
-            continue; /* known from its neighbours' turns */
-        enum mc_status status = add_around(b, order[i], err);
-        if (status)
-            return status;
-    }
-    return MC_OK;
+    mc_speakers_find(&b->out->query, &b->out->held);
+    status = add_items(b, order, count, err);
+    link_items(b, order, count);
+    return status;
 }
 
 static int compare_items(const void *a, const void *b, void *context)
 {
     const struct mc_rank_item *items = context;
     return mc_rank_compare(&items[*(const size_t *)a], &items[*(const size_t *)b]);
+}
+
+static void move(size_t *item, const size_t *places)
+{
+    if (*item != MC_RANK_NONE)
+        *item = places[*item];
 }
 
 /* Puts the items into the order of their rank and the links with them. */
@@ -270,10 +152,10 @@ static enum mc_status sort_items(struct builder *b, struct mc_error *err)
         places[order[i]] = i;
     for (size_t i = 0; i < out->count; i++) {
         sorted[i] = out->items[order[i]];
-        if (sorted[i].before != MC_RANK_NONE)
-            sorted[i].before = places[sorted[i].before];
-        if (sorted[i].after != MC_RANK_NONE)
-            sorted[i].after = places[sorted[i].after];
+        move(&sorted[i].before, places);
+        move(&sorted[i].after, places);
+        move(&sorted[i].second_before, places);
+        move(&sorted[i].second_after, places);
     }
     out->items = sorted;
     return MC_OK;
@@ -308,19 +190,20 @@ enum mc_status mc_candidates_find(const struct mc_retrieval *r,
                                   struct mc_candidates *out, struct mc_error *err)
 {
     mc_auto(mc_candidates_fini) struct mc_candidates made = {.count = 0};
-    enum mc_status status = mc_query_read(query->text, r->vocabulary, arena, &made.query, err);
+    enum mc_status status =
+        mc_query_read(query->text, r->vocabulary, query->now_us, arena, &made.query, err);
     if (status)
         return status;
     struct builder b = {.r = r, .query = query, .out = &made, .arena = arena};
+    struct mc_spot_limits limits = {query->centres, query->read, query->turns};
     if (made.query.term_count > 0) {
         mc_auto(mc_match_result_fini) struct mc_match_result matches = {.count = 0};
         status = match(r, query, &made, &matches, err);
-        if (!status && !prepare(&b))
-            status = mc_fail_memory(err);
         if (!status)
-            status = read_matches(&b, &matches, err);
+            status = mc_spots_find(r->store, &made.query, &matches, query->reader, &limits, arena,
+                                   &b.spots, err);
         if (!status)
-            status = add_neighbours(&b, err);
+            status = read_chosen(&b, err);
         if (!status)
             status = mc_rank_all(&made.query, made.items, made.count, r->half_life_us,
                                  query->now_us, arena, err);

@@ -1,6 +1,6 @@
 /*
- * From a query to ranked messages: matches of the index, the best of them read, their neighbour
- * turns added, all ranked. The work is bounded by the query's three numbers, whatever a user has.
+ * From a query to ranked messages: matches of the index, the turns next to the best of them, what
+ * of all these is worth it read and ranked. The work is bounded by the query's numbers, whatever a user has.
  */
 #ifndef MC_CONTEXT_CANDIDATES_H
 #define MC_CONTEXT_CANDIDATES_H
@@ -17,8 +17,9 @@ struct mc_candidate_query {
     mc_str thread_id; /* absent: all */
     int64_t since_us, until_us;
     size_t matches; /* of each term, newest first, that are looked at */
-    size_t read;    /* matches that are read and ranked */
-    size_t around;  /* of these, how many get their neighbour turns */
+    size_t centres; /* the best of these, whose neighbour turns are looked up */
+    size_t read;    /* matches, of centres and turns, that are read and ranked */
+    size_t turns;   /* neighbour turns that match nothing and are read and ranked */
     int64_t now_us;
 };
 

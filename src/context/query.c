@@ -13,6 +13,7 @@
 #include "text/token.h"
 
 #define WEAK_WEIGHT 0.4
+#define DATE_WEIGHT 0.3 /* of words that name a time */
 #define CODE_WEIGHT 1.3 /* order numbers and the like are what is looked for */
 #define TOPIC_WEIGHT 0.35
 #define TOKENS_MAX 2048
@@ -180,7 +181,20 @@ static void read_form(struct mc_query *query, const struct mc_tokens *tokens)
     query->of_assistant = you && !query->of_user;
 }
 
-enum mc_status mc_query_read(mc_str text, const struct mc_vocabulary *vocabulary,
+/* The words of a date are met by the time of a message rather than by its text. */
+static void weaken_date(struct mc_query *query)
+{
+    for (size_t i = query->when.first; i < query->when.last; i++) {
+        char room[MC_STEM_BYTES];
+        mc_str stem = mc_stem(query->tokens.items[i].folded, room);
+        for (size_t k = 0; k < query->word_count; k++) {
+            if (mc_str_equal(query->terms[k], stem))
+                query->weights[k] *= DATE_WEIGHT;
+        }
+    }
+}
+
+enum mc_status mc_query_read(mc_str text, const struct mc_vocabulary *vocabulary, int64_t now_us,
                              struct mc_arena *arena, struct mc_query *query, struct mc_error *err)
 {
     text = mc_utf8_cut(text, MC_QUERY_BYTES);
@@ -204,6 +218,9 @@ enum mc_status mc_query_read(mc_str text, const struct mc_vocabulary *vocabulary
     if (status)
         return status;
     read_form(&made, &tokens);
+    mc_when_of(&tokens, now_us, &made.when);
+    made.tokens = tokens;
+    weaken_date(&made);
     *query = made;
     return MC_OK;
 }

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "store/store.h"
+#include "text/when.h"
 #include "vocabulary/vocabulary.h"
 
 #define MC_QUERY_TOPICS_MAX 4
@@ -20,10 +21,13 @@ struct mc_query {
     double *weights; /* how much a term says, 1.0 for an ordinary word */
     double *gains;   /* weight times inverse frequency; set by mc_query_weigh */
     size_t word_count;
-    size_t term_count; /* words and topics */
-    double mass;       /* of the words' gains; of the topics' when there are no words; set by
+    size_t term_count;       /* words and topics */
+    double mass;             /* of the words' gains; of the topics' when there are no words; set by
                           mc_query_weigh */
-    bool asks_time;    /* when, what date, how long ago */
+    struct mc_when when;     /* the time that it names */
+    struct mc_tokens tokens; /* its words */
+    bool asks_time;          /* when, what date, how long ago */
+    mc_str speaker;    /* the only one who speaks and whom it names (speaker.h); absent: none */
     bool asks_number;  /* how many, how much, how old */
     bool of_user;      /* about what the user said: I, my */
     bool of_assistant; /* about what the assistant said: you */
@@ -31,8 +35,8 @@ struct mc_query {
 
 /* Everything in *query lives in the arena. A text of stop words alone has no terms. */
 MC_MUST_CHECK enum mc_status mc_query_read(mc_str text, const struct mc_vocabulary *vocabulary,
-                                           struct mc_arena *arena, struct mc_query *query,
-                                           struct mc_error *err);
+                                           int64_t now_us, struct mc_arena *arena,
+                                           struct mc_query *query, struct mc_error *err);
 
 /* Sets gains and mass from the (smoothed) number of messages that each term matched, of so many. */
 void mc_query_weigh(struct mc_query *query, const uint32_t *df, int64_t messages);

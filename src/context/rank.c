@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "base/utf8.h"
+#include "context/speaker.h"
 #include "message/decay.h"
 #include "text/importance.h"
 #include "text/lexicon.h"
@@ -23,14 +24,14 @@
 #define BM25_B 0.4
 #define BM25_LENGTH 16.0 /* terms of an ordinary message */
 
-#define NEXT_SHARE 0.3 /* of the turn before or after */
-#define SECOND_SHARE 0.15
-#define ANSWER_SHARE 0.15
-#define SESSION_WEIGHT 0.2
+#define ANSWER_SHARE 0.25
+#define SESSION_WEIGHT 0.3
 #define TOPIC_WEIGHT 0.3
 #define TIME_WEIGHT 0.1
 #define NUMBER_WEIGHT 0.1
-#define SPEAKER_WEIGHT 0.05
+#define SPEAKER_WEIGHT 0.05 /* by role, for "I" and "you" */
+#define NAMED_WEIGHT 0.3
+#define DATE_WEIGHT 0.4
 #define IMPORTANCE_WEIGHT 0.03
 #define RECENCY_WEIGHT 0.01
 /* In mc_rank_answers. */
@@ -138,29 +139,25 @@ static bool same_session(const struct mc_record *a, const struct mc_record *b)
     return mc_str_equal(a->m.session_id, b->m.session_id);
 }
 
-/* The turn `steps` places before (forward false) or after, within the session; NULL when not known.
- */
+/* The turn of this index, within the session; NULL when not known. */
 static const struct mc_rank_item *turn(const struct mc_rank_item *items,
-                                       const struct mc_rank_item *item, bool forward, int steps)
+                                       const struct mc_rank_item *item, size_t index)
 {
-    const struct mc_rank_item *at = item;
-    for (int i = 0; i < steps; i++) {
-        size_t next = forward ? at->after : at->before;
-        if (next == MC_RANK_NONE)
-            return NULL;
-        at = &items[next];
-    }
-    return same_session(item->record, at->record) ? at : NULL;
+    if (index == MC_RANK_NONE)
+        return NULL;
+    return same_session(item->record, items[index].record) ? &items[index] : NULL;
 }
 
 static double neighbour_score(const struct mc_rank_item *items, const struct mc_rank_item *item)
 {
-    double score = 0;
-    for (int forward = 0; forward < 2; forward++) {
-        const struct mc_rank_item *first = turn(items, item, forward, 1);
-        const struct mc_rank_item *second = turn(items, item, forward, 2);
-        score += first ? NEXT_SHARE * first->own : 0;
-        score += second ? SECOND_SHARE * second->own : 0;
+    const size_t next[2] = {item->before, item->after};
+    const size_t second[2] = {item->second_before, item->second_after};
+    double score = item->unread;
+    for (int side = 0; side < 2; side++) {
+        const struct mc_rank_item *near = turn(items, item, next[side]);
+        const struct mc_rank_item *far = turn(items, item, second[side]);
+        score += near ? MC_RANK_NEXT_SHARE * near->own : 0;
+        score += far ? MC_RANK_SECOND_SHARE * far->own : 0;
     }
     return score;
 }
@@ -185,7 +182,7 @@ double mc_rank_answers(const struct mc_query *query, const struct mc_rank_item *
 {
     uint64_t mask = item->mask;
     for (int forward = 0; forward < 2; forward++) {
-        const struct mc_rank_item *next = turn(items, item, forward, 1);
+        const struct mc_rank_item *next = turn(items, item, forward ? item->after : item->before);
         /* What is asked behind it is not said. */
         if (next && !(forward && ends_with_question(next->record->m.text)))
             mask |= next->mask;
@@ -259,6 +256,9 @@ static void score_form(const struct mc_query *query, struct mc_rank_item *item)
     if ((query->of_user && m->role == MC_ROLE_USER) ||
         (query->of_assistant && m->role == MC_ROLE_ASSISTANT))
         item->features[MC_FEATURE_SPEAKER] = SPEAKER_WEIGHT;
+    if (query->speaker.len > 0 && mc_str_equal(mc_speaker_of(m->text), query->speaker))
+        item->features[MC_FEATURE_SPEAKER] = NAMED_WEIGHT;
+    item->features[MC_FEATURE_DATE] = DATE_WEIGHT * mc_when_fit(&query->when, m->created_at_us);
     if (!query->asks_time && !query->asks_number)
         return;
     bool digits = false;
@@ -275,7 +275,7 @@ static void score_item(const struct mc_query *query, const struct mc_rank_item *
                        int64_t now_us)
 {
     const struct mc_message *m = &item->record->m;
-    const struct mc_rank_item *before = turn(items, item, false, 1);
+    const struct mc_rank_item *before = turn(items, item, item->before);
     double *f = item->features;
     f[MC_FEATURE_WORDS] = item->own;
     f[MC_FEATURE_NEIGHBOURS] = neighbour_score(items, item);

@@ -17,6 +17,7 @@
     X(TOPICS, "topics")         /* topics that the query's words lead to */                        \
     X(TIME, "time")             /* names a time, for a query that asks for one */                  \
     X(NUMBER, "number")         /* names a number, for a query that asks for one */                \
+    X(DATE, "date")             /* of the time that the query names */                             \
     X(SPEAKER, "speaker")       /* said by the one that the query speaks of */                     \
     X(IMPORTANCE, "importance") /* stored importance, decayed */                                   \
     X(RECENCY, "recency")       /* breaks ties */
@@ -30,12 +31,19 @@ const char *mc_feature_name(enum mc_feature feature);
 
 #define MC_RANK_NONE SIZE_MAX
 
+/* Of the word scores of the turns next to a message, and of the turns next to these. */
+#define MC_RANK_NEXT_SHARE 0.3
+#define MC_RANK_SECOND_SHARE 0.2
+
 struct mc_rank_item {
     struct mc_record *record; /* borrowed */
     size_t before; /* index of the turn before in its thread, MC_RANK_NONE when not known */
     size_t after;
-    bool matched; /* found by the query, not only as a neighbour */
-    bool trivial; /* says nothing by itself: "thanks", "ok" */
+    size_t second_before; /* of the turn before that one */
+    size_t second_after;
+    double unread; /* what neighbours that are no items add to the share of neighbours */
+    bool matched;  /* found by the query, not only as a neighbour */
+    bool trivial;  /* says nothing by itself: "thanks", "ok" */
     /* set by mc_rank_own */
     double own;    /* BM25 by the query's mass */
     uint64_t mask; /* bit i: holds term i */

@@ -10,7 +10,7 @@
 #include "context/tokens.h"
 
 #define RELEVANT_LEAST 0.25 /* of the best score */
-#define WITH_TURNS 6        /* relevant messages that are shown with the turns around them */
+#define WITH_TURNS 16       /* relevant messages that are shown with the turns around them */
 
 /* Each relevant message has three places: the turn before it, itself, the turn after. */
 #define PLACES 3
@@ -84,8 +84,8 @@ enum mc_status mc_assembly_hits(struct mc_assembly *a, struct mc_error *err)
         bool added;
         if (item->score < least)
             break;
-        /* A trivial turn is no answer of its own: it may stand next to one. */
-        if ((item->trivial && item->own <= 0) || mc_assembly_is_shown(a, item->record))
+        /* What says nothing of the query is no answer of its own: it may stand next to one. */
+        if (item->own <= 0 || mc_assembly_is_shown(a, item->record))
             continue;
         enum mc_status status = show_one(a, item->record, item, &added, err);
         if (status)

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "context/candidates.h"
+#include "context/hits.h"
 #include "message/decay.h"
 #include "message/input.h"
 #include "message/label.h"
@@ -16,12 +17,13 @@
 #define NAMES_MAX 64 /* topics or categories of one query */
 #define ARENA_MAX ((size_t)64 << 20)
 
-/* Matches that are ranked fully, and how many of them get their neighbour turns. */
+/* What is looked at (candidates.h). */
 #define MATCHES_PER_TERM 5000
-#define READ_MIN 100
-#define READ_PER_HIT 3
-#define AROUND_MIN 20
-#define AROUND_MAX 64
+#define CENTRES_PER_HIT 2
+#define CENTRES_MIN 150
+#define READ_PER_HIT 4
+#define READ_MIN 150
+#define TURNS_MIN 20
 
 #define TURNS_SHARE 3 /* one hit in so many may be one that only its neighbours match */
 #define STRONG 0.3    /* of the best word score: a match whose turns may be hits */
@@ -113,36 +115,6 @@ static enum mc_status require_all(struct search *s, struct mc_error *err)
     return status;
 }
 
-/* ---- Results ---- */
-
-struct owned_hits {
-    struct mc_hit_list list;
-    struct mc_hit items[];
-};
-
-void mc_hit_list_free(struct mc_hit_list *hits)
-{
-    if (!hits)
-        return;
-    for (size_t i = 0; i < hits->count; i++)
-        mc_record_unref(mc_record_of(hits->items[i].message));
-    free(mc_container_of(hits, struct owned_hits, list));
-}
-
-static struct owned_hits *new_hits(size_t capacity)
-{
-    struct owned_hits *made = malloc(sizeof(*made) + capacity * sizeof(struct mc_hit));
-    if (made)
-        made->list = (struct mc_hit_list){.count = 0, .items = made->items};
-    return made;
-}
-
-static void add_hit(struct owned_hits *hits, struct mc_record *record, double score)
-{
-    hits->items[hits->list.count++] =
-        (struct mc_hit){.message = &mc_record_ref(record)->m, .score = score};
-}
-
 /* ---- The two kinds of search ---- */
 
 /* Whether the turn at this index is next to a strong match that ranks before item number i. */
@@ -167,10 +139,13 @@ static bool may_be_hit(const struct search *s, const struct mc_candidates *found
            (!s->query->until_us || at_us < s->query->until_us);
 }
 
+static size_t at_least(size_t value, size_t least)
+{
+    return value > least ? value : least;
+}
+
 static struct mc_candidate_query candidate_query(const struct search *s)
 {
-    size_t read = s->limit * READ_PER_HIT;
-    size_t around = s->limit < AROUND_MIN ? AROUND_MIN : s->limit;
     return (struct mc_candidate_query){
         .user_id = s->query->user_id,
         .reader = s->reader,
@@ -181,8 +156,9 @@ static struct mc_candidate_query candidate_query(const struct search *s)
         .since_us = s->query->since_us,
         .until_us = s->query->until_us,
         .matches = MATCHES_PER_TERM,
-        .read = read < READ_MIN ? READ_MIN : read,
-        .around = around > AROUND_MAX ? AROUND_MAX : around,
+        .centres = at_least(s->limit * CENTRES_PER_HIT, CENTRES_MIN),
+        .read = at_least(s->limit * READ_PER_HIT, READ_MIN),
+        .turns = at_least(s->limit, TURNS_MIN),
         .now_us = s->now_us,
     };
 }
@@ -198,18 +174,19 @@ static enum mc_status by_words(struct search *s, bool *no_words, struct mc_hit_l
     *no_words = found.query.term_count == 0;
     if (*no_words)
         return MC_OK;
-    struct owned_hits *made = new_hits(found.count < s->limit ? found.count : s->limit);
+    struct mc_hit_list *made =
+        mc_hits_new(found.count < s->limit ? found.count : s->limit, s->query->explain);
     if (!made)
         return mc_fail_memory(err);
     size_t turns = 0, most = s->limit / TURNS_SHARE;
-    for (size_t i = 0; i < found.count && made->list.count < s->limit; i++) {
+    for (size_t i = 0; i < found.count && made->count < s->limit; i++) {
         bool turn = !found.items[i].matched;
         if ((turn && turns == most) || !may_be_hit(s, &found, i))
             continue;
-        add_hit(made, found.items[i].record, found.items[i].score);
+        mc_hits_add(made, found.items[i].record, found.items[i].score, found.items[i].features);
         turns += turn;
     }
-    *hits = &made->list;
+    *hits = made;
     return MC_OK;
 }
 
@@ -240,15 +217,17 @@ static enum mc_status by_labels(struct search *s, struct mc_hit_list **hits, str
     status = s->r->store->ops->rows(s->r->store, rows, count, s->reader, &records, err);
     if (status)
         return status;
-    struct owned_hits *made = new_hits(records.count);
+    struct mc_hit_list *made = mc_hits_new(records.count, s->query->explain);
     if (!made)
         return mc_fail_memory(err);
     for (size_t i = 0; i < records.count; i++) {
         const struct mc_message *m = &records.items[i]->m;
-        add_hit(made, records.items[i],
-                mc_importance_at(m->importance, m->created_at_us, s->r->half_life_us, s->now_us));
+        double score =
+            mc_importance_at(m->importance, m->created_at_us, s->r->half_life_us, s->now_us);
+        const double features[MC_FEATURE_COUNT] = {[MC_FEATURE_IMPORTANCE] = score};
+        mc_hits_add(made, records.items[i], score, features);
     }
-    *hits = &made->list;
+    *hits = made;
     return MC_OK;
 }
 
@@ -278,9 +257,9 @@ enum mc_status mc_retrieve_search(const struct mc_retrieval *r, const struct mc_
     if (s.required_count > 0)
         return by_labels(&s, hits, err);
     /* Stop words alone are in no index: nothing is found by them. */
-    struct owned_hits *none = new_hits(0);
+    struct mc_hit_list *none = mc_hits_new(0, false);
     if (!none)
         return mc_fail_memory(err);
-    *hits = &none->list;
+    *hits = none;
     return MC_OK;
 }

@@ -59,12 +59,39 @@ static int64_t nano_of(double usd)
     return usd > 0 && usd < 1e9 ? llround(usd * NANO) : 0;
 }
 
+/* The model that a provider would have answered with; "" when it is not known. */
+static void asked_model(const struct mc_models *models, const char *provider,
+                        struct mc_llm_state *state)
+{
+    for (size_t i = 0; i < models->count; i++) {
+        struct mc_llm *llm = models->providers[i].llm;
+        if (strcmp(models->providers[i].provider, provider) == 0 &&
+            llm->ops->describe(llm, state, 1) == 1)
+            return;
+    }
+    state->model[0] = '\0';
+}
+
+/* One duration for each request; those that a call was asked in again count with their mean. */
+static void observe(struct mc_models *models, const struct meters *meters,
+                    const struct mc_llm_usage *usage)
+{
+    for (int64_t i = 0; i < usage->calls; i++)
+        mc_metrics_observe_us(models->metrics, meters->duration, usage->took_us / usage->calls);
+}
+
 void mc_models_note_usage(void *context, enum mc_llm_operation operation, const char *provider,
                           mc_str model, const struct mc_llm_usage *usage)
 {
     struct mc_models *models = context;
+    struct mc_llm_state state;
+    if (model.len == 0) {
+        asked_model(models, provider, &state);
+        model = mc_str_of(state.model);
+    }
     mc_ledger_add(models->ledger, operation, provider, model, usage);
-    if (operation == MC_LLM_ENRICH) {
+    /* What failed without an answer cost nothing, and would make messages look cheaper than they are. */
+    if (operation == MC_LLM_ENRICH && usage->tokens_in > 0) {
         atomic_fetch_add(&models->enriched, 1);
         atomic_fetch_add(&models->enriched_nano_usd, nano_of(usage->cost_usd));
     }
@@ -78,14 +105,17 @@ void mc_models_note_usage(void *context, enum mc_llm_operation operation, const 
     add_positive(models->metrics, meters->tokens_out, usage->tokens_out);
     add_positive(models->metrics, meters->tokens_cached, usage->tokens_cached);
     add_positive(models->metrics, meters->cost, nano_of(usage->cost_usd));
-    if (usage->calls > 0)
-        mc_metrics_observe_us(models->metrics, meters->duration, usage->took_us);
+    observe(models, meters, usage);
 }
 
 static bool is_allowed(void *context, const char *provider, char *why, size_t size)
 {
     struct mc_models *models = context;
-    return mc_ledger_allows(models->ledger, provider, why, size);
+    bool allowed = mc_ledger_allows(models->ledger, provider, why, size);
+    int64_t today = mc_ledger_day(mc_time_now_us());
+    if (!allowed && atomic_exchange(&models->capped_day, today) != today)
+        mc_log(MC_LOG_WARNING, "llm", "%s is not asked: %s", provider, why);
+    return allowed;
 }
 
 static void on_circuit(void *context, const char *provider, bool open, const char *why)

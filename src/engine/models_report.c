@@ -1,6 +1,7 @@
 /* What people see of the models: their states, what they were asked, whether they answer. */
 #include <mindcore/operate.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,6 +23,12 @@ static void member_known(struct mc_json_writer *w, const char *key, double value
         mc_json_put_fixed(w, value, decimals);
     else
         mc_json_put_null(w);
+}
+
+/* Sums of fractions, without what adding them up left behind the last digit that means something. */
+static double usd(double sum)
+{
+    return round(sum * 1e9) / 1e9;
 }
 
 /* A model as it is listed; of what is not running only the first lines say something. */
@@ -58,8 +65,8 @@ static void write_entry(struct mc_json_writer *w, const struct entry *e)
     mc_json_member_integer(w, "tokens_in", s->total.tokens_in);
     mc_json_member_integer(w, "tokens_cached", s->total.tokens_cached);
     mc_json_member_integer(w, "tokens_out", s->total.tokens_out);
-    mc_json_member_number(w, "cost_usd", s->total.cost_usd);
-    mc_json_member_number(w, "cost_today_usd", e->today.cost_usd);
+    mc_json_member_number(w, "cost_usd", usd(s->total.cost_usd));
+    mc_json_member_number(w, "cost_today_usd", usd(e->today.cost_usd));
     mc_json_member_integer(w, "calls_today", e->today.calls);
     member_known(w, "tokens_per_second", speed, 2);
     member_known(w, "latency_ms", latency_us / 1e3, 3);
@@ -149,7 +156,7 @@ static void write_caps(struct mc_json_writer *w, struct mc_engine *engine)
     mc_json_begin(w, '{');
     member_known(w, "daily_usd", settings->cap_usd, 6);
     member_known(w, "daily_calls", (double)settings->cap_calls, 0);
-    mc_json_member_number(w, "cost_today_usd", today.cost_usd);
+    mc_json_member_number(w, "cost_today_usd", usd(today.cost_usd));
     mc_json_member_integer(w, "calls_today", today.calls);
     mc_json_member_boolean(w, "reached", reached);
     mc_json_key(w, "resets_at");
@@ -220,7 +227,7 @@ static void write_usage(struct mc_json_writer *w, const struct mc_llm_usage *usa
     mc_json_member_integer(w, "tokens_cached", usage->tokens_cached);
     mc_json_member_integer(w, "tokens_out", usage->tokens_out);
     mc_json_member_integer(w, "milliseconds", usage->took_us / 1000);
-    mc_json_member_number(w, "cost_usd", usage->cost_usd);
+    mc_json_member_number(w, "cost_usd", usd(usage->cost_usd));
 }
 
 struct usage_list {

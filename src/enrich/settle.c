@@ -202,8 +202,8 @@ static enum mc_status make_group(const struct mc_settler *s, size_t room, struct
                                  struct mc_error *err)
 {
     *group = (struct group){
-        .jobs = mc_arena_array(s->arena, room, sizeof(*group->jobs)),
-        .outcomes = mc_arena_array(s->arena, room, sizeof(*group->outcomes)),
+        .jobs = mc_arena_array(s->arena, room, sizeof(void *)),
+        .outcomes = mc_arena_array(s->arena, room, sizeof(void *)),
         .completions = mc_arena_array(s->arena, room, sizeof(*group->completions)),
     };
     return group->jobs && group->outcomes && group->completions ? MC_OK : mc_fail_memory(err);

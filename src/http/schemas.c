@@ -104,9 +104,12 @@ static const struct {
                           ",\"refused_count\":" INTEGER ",\"refused\":" LIST(
                               OBJECT("\"line\",\"error\"", "\"line\":" INTEGER ",\"error\":" STRING
                                                            ",\"field\":" STRING)))},
-    {"HitList", OBJECT("\"hits\"", "\"hits\":" LIST(OBJECT(
-                                       "\"message\",\"score\"",
-                                       "\"message\":" REF("Message") ",\"score\":" NUMBER)))},
+    {"HitList",
+     OBJECT("\"hits\"",
+            "\"hits\":" LIST(OBJECT(
+                "\"message\",\"score\"",
+                "\"message\":" REF("Message") ",\"score\":" NUMBER ",\"why\":" LIST(OBJECT(
+                    "\"feature\",\"share\"", "\"feature\":" STRING ",\"share\":" NUMBER)))))},
     {"Context", OBJECT("\"assembled_context\",\"key_points\",\"relevant_message_ids\",\"metadata\"",
                        "\"assembled_context\":" STRING ",\"key_points\":" STRINGS
                        ",\"relevant_message_ids\":" STRINGS ",\"metadata\":" OBJECT_ANY)},

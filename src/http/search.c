@@ -27,6 +27,9 @@ const struct mc_http_field mc_http_search_query[MC_HTTP_SEARCH_COUNT] = {
     [MC_HTTP_SEARCH_AGENT] = {.name = "agent_id",
                               .type = MC_HTTP_STRING,
                               .help = "The reading agent, where agents are enabled"},
+    [MC_HTTP_SEARCH_EXPLAIN] = {.name = "explain",
+                                .type = MC_HTTP_BOOLEAN,
+                                .help = "Tell of each hit why it was found"},
 };
 
 static void free_hits(struct mc_hit_list **hits)
@@ -34,20 +37,15 @@ static void free_hits(struct mc_hit_list **hits)
     mc_hit_list_free(*hits);
 }
 
-/* {"message": {...}, "score": s}. */
 static enum mc_status put_hit(struct mc_json_writer *w, const struct mc_hit *hit,
                               struct mc_error *err)
 {
     char *json = NULL;
     size_t len = 0;
-    enum mc_status status = mc_message_to_json(hit->message, &json, &len, err);
+    enum mc_status status = mc_hit_to_json(hit, &json, &len, err);
     if (status != MC_OK)
         return status;
-    mc_json_begin(w, '{');
-    mc_json_key(w, "message");
     mc_json_put_raw(w, (mc_str){json, len});
-    mc_json_member_number(w, "score", hit->score);
-    mc_json_end(w, '}');
     mc_free(json);
     return MC_OK;
 }
@@ -68,6 +66,7 @@ enum mc_status mc_http_search(struct mc_http_request *req, struct mc_error *err)
         .since_us = values[MC_HTTP_SEARCH_SINCE].integer,
         .until_us = values[MC_HTTP_SEARCH_UNTIL].integer,
         .limit = (size_t)values[MC_HTTP_SEARCH_LIMIT].integer,
+        .explain = values[MC_HTTP_SEARCH_EXPLAIN].boolean,
     };
     mc_auto(free_hits) struct mc_hit_list *hits = NULL;
     enum mc_status status = mc_search(req->engine, &query, &hits, err);

@@ -33,9 +33,9 @@ struct mc_llm_turn {
 };
 
 struct mc_llm_usage {
-    int64_t calls;      /* requests made; a share of one where several calls went together */
-    int64_t failures;   /* of these; a cancelled one is none */
-    int64_t tokens_in;  /* cached ones included */
+    int64_t calls;     /* requests made; a share of one where several calls went together */
+    int64_t failures;  /* of these; a cancelled one is none */
+    int64_t tokens_in; /* cached ones included */
     int64_t tokens_cached;
     int64_t tokens_out;
     int64_t took_us;
@@ -57,26 +57,29 @@ struct mc_llm_call {
     const struct mc_llm_turn *turns; /* the last one is ours */
     size_t turn_count;
     const struct mc_schema *schema;
-    size_t max_tokens; /* of the answer, 0: what the schema needs at most, within the context window */
-    bool joinable;     /* one turn, and independent: a remote model may get several in one request */
+    size_t
+        max_tokens; /* of the answer, 0: what the schema needs at most, within the context window */
+    bool joinable;  /* one turn, and independent: a remote model may get several in one request */
     mc_llm_accept_fn accept; /* may be NULL */
     const void *accept_context;
     /* The outcome. */
     enum mc_status status;
     struct mc_error error;
-    mc_str answer;      /* a JSON object, strict UTF-8; in the arena */
-    double confidence;  /* geometric mean of the probabilities of the values chosen; -1: unknown */
-    bool truncated;     /* the last turn was cut to what fits */
+    mc_str answer;     /* a JSON object, strict UTF-8; in the arena */
+    double confidence; /* geometric mean of the probabilities of the values chosen; -1: unknown */
+    bool truncated;    /* the last turn was cut to what fits */
     const char *provider; /* "llama_cpp", "openai"; NULL when none answered */
     mc_str model;         /* in the arena; of a failure empty where it is not known */
-    mc_str passed_over;   /* why earlier providers of a chain did not answer: "llama_cpp: ...; openai: ..."; may be empty */
-    int64_t retry_at_us;  /* after a failure: not before (monotonic), 0: no matter */
+    /* Why earlier providers of a chain did not answer: "llama_cpp: ...; openai: ..."; may be empty. */
+    mc_str passed_over;
+    int64_t retry_at_us; /* after a failure: not before (monotonic), 0: no matter */
     /*
      * After a failure that came with an attempt: the provider is out of order (its circuit is open by now, or it
      * limits requests), so that the failure says nothing of the question.
      */
     bool out_of_order;
-    bool no_attempt;      /* after a failure: no model was asked (circuit open, cap reached, cancelled) */
+    bool
+        no_attempt; /* after a failure: no model was asked (circuit open, cap reached, cancelled) */
     struct mc_llm_usage usage; /* of this call, failed requests included */
 };
 
@@ -85,7 +88,7 @@ struct mc_llm_call {
  * whether to stop): false cancels what is unfinished, with MC_CANCELLED.
  */
 struct mc_llm_wait {
-    int64_t deadline_us; /* monotonic, 0: none; unfinished calls get MC_TIMEOUT */
+    int64_t deadline_us;         /* monotonic, 0: none; unfinished calls get MC_TIMEOUT */
     bool (*tick)(void *context); /* may be NULL */
     void *context;
 };
@@ -93,9 +96,11 @@ struct mc_llm_wait {
 /* One provider as people see it. Strings live as long as the provider unless said otherwise. */
 struct mc_llm_state {
     const char *provider;
-    const char *state;  /* "ready", "loading", "not loaded", "open" (circuit), "half_open", "capped", "failed" */
+    /* "ready", "loading", "not loaded", "open" (circuit), "half_open", "capped", "failed" */
+    const char *state;
     char model[128];
-    char detail[256];   /* why not, or a warning: "n_gpu_layers: this build has no GPU"; "" when none */
+    /* Why not, or a warning: "n_gpu_layers: this build has no GPU"; "" when none. */
+    char detail[256];
     int64_t context_tokens; /* 0: unknown */
     size_t parallel;
     struct mc_llm_usage total; /* since opening */
@@ -103,7 +108,7 @@ struct mc_llm_state {
     double latency_us;         /* of a call, lately (mean), 0: none yet */
     int64_t retry_at_us;       /* circuit open: when it is probed, monotonic; 0: not */
     char last_error[256];
-    int64_t last_error_us;     /* wall clock */
+    int64_t last_error_us; /* wall clock */
 };
 
 /*

@@ -5,7 +5,17 @@
  * One thread owns the context and evaluates all running sequences in one batch; calls queue in front of
  * it. The state of a `system` text is evaluated once, kept, and shared by every sequence that begins with
  * it. The answer's fixed text is appended without sampling, its choices are read from the logits of
- * the allowed continuations, free text is sampled and checked against the shape.
+ * the allowed continuations, free text is sampled and checked against the shape. Greedy: the same call
+ * alone gives the same answer, so one that `accept` refuses is not asked for again (MC_INVALID).
+ *
+ * A last turn that does not fit is cut in its middle (call->truncated); other text that does not fit is
+ * MC_TOO_LARGE, which says how large n_ctx would have to be. An answer that reaches max_tokens, or
+ * the end of the context, still has its shape: strings are closed at once, arrays end as soon as they
+ * may. Other choices are made by the model as long as there is room; after that the first alternative is
+ * taken, which the confidence shows.
+ *
+ * What libllama cannot report it ends the process for: running out of memory while it computes. Memory is
+ * taken when the model is opened, so that this fails there, with an error, if at all.
  */
 #ifndef MC_LLM_LOCAL_H
 #define MC_LLM_LOCAL_H

@@ -1,8 +1,8 @@
 /*
  * See llm/local_model.h.
  *
- * libllama reports errors only to its log, which is one for the process: it is caught here, the last
- * error is kept for the message of the failure that follows it.
+ * libllama reports errors only to its log, which is one for the process: it is caught here, the first
+ * error is kept for the message of the failure that follows it: those behind it say only that something failed.
  */
 #include "llm/local_model.h"
 
@@ -59,7 +59,7 @@ static void on_report(enum ggml_log_level level, const char *text, void *context
     if (ends) {
         reported.line[reported.len] = '\0';
         mc_utf8_line((mc_str){reported.line, reported.len}, line, sizeof(line));
-        if (reported.level == GGML_LOG_LEVEL_ERROR)
+        if (reported.level == GGML_LOG_LEVEL_ERROR && reported.error[0] == '\0')
             memcpy(reported.error, line, sizeof(line));
         reported.len = 0;
     }

@@ -25,7 +25,7 @@ static size_t mark(char text[24], size_t i)
     return (size_t)snprintf(text, 24, "\x01%zu\x01", i);
 }
 
-/* What the template writes around `count` texts, marks in their places. Freed by the caller; NULL: out of memory. */
+/* What the template writes, marks in the texts' places; the caller frees it. NULL: out of memory. */
 static char *write_template(bool system, const struct mc_llm_call *call, const char *format)
 {
     size_t count = call->turn_count + (system ? 1 : 0);

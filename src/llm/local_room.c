@@ -54,28 +54,35 @@ void mc_local_slot_put_back(struct mc_local_batch *batch, struct mc_local_slot *
 }
 
 /* Cells for an answer before it is known how long it gets: most are far below the longest possible. */
-static size_t likely_answer(const struct mc_local_batch *batch, const struct mc_llm_call *call)
+static size_t likely_answer(const struct mc_llm_call *call)
 {
     size_t likely = mc_schema_longest(call->schema) / 8;
-    size_t most = batch->cells / 4;
     if (call->max_tokens > 0 && likely > call->max_tokens)
         likely = call->max_tokens;
-    if (likely < LEAST_ANSWER)
-        likely = LEAST_ANSWER;
-    return likely < most ? likely : most;
+    return likely < LEAST_ANSWER ? LEAST_ANSWER : likely;
+}
+
+/* The cells with which `asked` and the room for an answer fit: as much as is likely, or a quarter of all. */
+static size_t fitting_cells(size_t asked, size_t likely)
+{
+    size_t whole = asked + likely, quarter = asked + asked / 3 + 1;
+    return ((whole < quarter ? whole : quarter) + 255) / 256 * 256;
 }
 
 enum mc_status mc_local_job_fit(struct mc_local_batch *batch, struct mc_local_job *job)
 {
     struct mc_local_prompt *prompt = &job->prompt;
-    job->room = likely_answer(batch, job->call);
-    size_t others = prompt->head.count + prompt->rest.count - prompt->last_count + job->room;
+    size_t likely = likely_answer(job->call), most = batch->cells / 4;
+    job->room = likely < most ? likely : most;
+    size_t instructions = prompt->head.count + prompt->rest.count - prompt->last_count;
+    size_t others = instructions + job->room;
     size_t least = prompt->last_count < LEAST_TURN ? prompt->last_count : LEAST_TURN;
     if (others + least > batch->cells)
         return mc_fail_field(&job->error, MC_TOO_LARGE, "llm.llama_cpp.n_ctx",
                              "the instructions take %zu tokens, which with an answer do not fit "
-                             "into a context of %zu; set n_ctx to %zu or more",
-                             others - job->room, batch->cells, (others + least + 255) / 256 * 256);
+                             "into a context of %zu; set llm.llama_cpp.n_ctx to %zu or more",
+                             instructions, batch->cells,
+                             fitting_cells(instructions + least, likely));
     if (prompt->last_count <= batch->cells - others)
         return MC_OK;
     job->truncated = true;

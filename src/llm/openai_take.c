@@ -71,6 +71,7 @@ static int64_t share(int64_t whole, size_t count, size_t index)
     return whole / parts + ((int64_t)index < whole % parts ? 1 : 0);
 }
 
+/* The request and its time are the first one's, so that calls and times belong together. */
 static void share_usage(const struct mc_openai_request *request, const struct mc_llm_usage *usage)
 {
     for (size_t i = 0; i < request->count; i++) {
@@ -79,7 +80,7 @@ static void share_usage(const struct mc_openai_request *request, const struct mc
                                     .tokens_in = share(usage->tokens_in, request->count, i),
                                     .tokens_cached = share(usage->tokens_cached, request->count, i),
                                     .tokens_out = share(usage->tokens_out, request->count, i),
-                                    .took_us = share(usage->took_us, request->count, i),
+                                    .took_us = i == 0 ? usage->took_us : 0,
                                     .cost_usd = usage->cost_usd / (double)request->count};
         mc_llm_usage_add(&request->items[i]->call->usage, &part);
     }

@@ -50,6 +50,13 @@ struct mc_recent_read {
     const struct mc_reader *reader;
 };
 
+#define MC_TURNS 2
+/* Rows of the messages before and after one in its thread, the nearest first, 0 where there is none. */
+struct mc_turns {
+    int64_t before[MC_TURNS];
+    int64_t after[MC_TURNS];
+};
+
 /*
  * Candidates for search and context. An index token is a term of the text (text/terms.h) or a label that
  * enrichment gave: "t:TOPIC", "c:CATEGORY", "i:INTENT".
@@ -228,10 +235,10 @@ struct mc_store_ops {
     /* Newest first. */
     enum mc_status (*recent)(struct mc_store *store, const struct mc_recent_read *read,
                              struct mc_records *out, struct mc_error *err);
-    /* Up to `before` older and `after` newer messages of the row's thread, in the thread's order, the row itself not included; with terms. */
-    enum mc_status (*around)(struct mc_store *store, int64_t row, size_t before, size_t after,
-                             const struct mc_reader *reader, struct mc_records *out,
-                             struct mc_error *err);
+    /* The turns next to each of the rows in its thread that the reader may see; none of a row that is gone or closed to the reader. */
+    enum mc_status (*turns)(struct mc_store *store, const int64_t *rows, size_t count,
+                            const struct mc_reader *reader, struct mc_turns *out,
+                            struct mc_error *err);
     /* Also finds messages that are not indexed yet (the newest MC_PENDING_SCAN of the queue). Free with mc_match_result_fini. */
     enum mc_status (*match)(struct mc_store *store, const struct mc_match_query *query,
                             struct mc_match_result *out, struct mc_error *err);

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import subprocess
 import time
@@ -191,6 +192,17 @@ def test_search(cli, stored):
     assert "topic" in cli("search", "--db", stored, "--user", "u1", "--topic", "nonsense", status=1).err
     joined = cli("search", "--db", stored, "--user", "u1", "kayak invoice", status=0).out
     assert cli("search", "--db", stored, "--user", "u1", "kayak", "invoice", status=0).out == joined
+
+
+def test_search_explains(cli, stored):
+    value = cli("search", "--db", stored, "--user", "u1", "kayak", "--explain", "--json", status=0).json
+    for hit in value["hits"]:
+        assert hit["why"][0]["feature"] == "words" and 0.9 <= sum(one["share"] for one in hit["why"]) <= 1.1
+    out = cli("search", "--db", stored, "--user", "u1", "kayak", "--explain", status=0).out
+    assert out.splitlines()[0].split() == ["score", "time", "role", "thread", "why", "text"]
+    assert re.search(r"words \d\.\d\d, ", out)
+    value = cli("search", "--db", stored, "--user", "u1", "kayak", "--json", status=0).json
+    assert all("why" not in hit for hit in value["hits"])
 
 
 def test_context(cli, stored):

@@ -17,7 +17,7 @@ def test_the_table_has_the_commands():
     families = {name.split()[0] for name in COMMANDS}
     assert families >= {
         "serve", "ingest", "context", "search", "recent", "status", "workers", "queue", "tiers", "cache", "agents",
-        "preferences", "export", "import", "erase", "backup", "doctor", "config", "models", "crashtest", "version"}
+        "preferences", "export", "import", "erase", "backup", "doctor", "config", "models", "crashtest", "bench", "version"}
 
 
 def test_help(cli):
@@ -103,7 +103,8 @@ def test_version(cli):
     real = ctypes.CDLL(library).sqlite3_libversion
     real.restype = ctypes.c_char_p
     assert value["libraries"]["sqlite3"] == real().decode()
-    assert set(value["libraries"]) == {"sqlite3", "jansson", "utf8proc", "pcre2", "fyaml", "lmdb", "microhttpd"}
+    assert set(value["libraries"]) - {"llama.cpp"} == {
+        "sqlite3", "jansson", "utf8proc", "pcre2", "fyaml", "lmdb", "microhttpd", "curl", "sodium"}
     assert all(re.fullmatch(r"[1-9]\d*\.\d+(\.\d+)*|0\.[1-9]\d*(\.\d+)*", v) for v in value["libraries"].values())
 
 
@@ -121,6 +122,9 @@ def test_completion(cli, tmp_path):
     assert complete(script, "mindcore", "ingest", "--role", "") == ["user", "assistant", "system", "tool"]
     assert complete(script, "mindcore", "--db", "x", "context", "--mo") == ["--mode"]
     assert complete(script, "mindcore", "import", str(script)[:-2]) == [str(script)]
+    assert complete(script, "mindcore", "bench", "") == ["recall"]
+    assert complete(script, "mindcore", "bench", "recall", str(script)[:-2]) == [str(script)]
+    assert complete(script, "mindcore", "search", "--ex") == ["--explain"]
 
 
 def test_configuration_errors_say_where(cli, tmp_path):

@@ -194,6 +194,10 @@ def test_search_takes_lists_both_ways(server):
     hits = server.http.get("/v1/users/u1/search", query={"q": "refund"}).json["hits"]
     assert "refund" in hits[0]["message"]["raw_text"]
     assert server.http.get("/v1/users/u1/search").status == 400
+    assert "why" not in hits[0]
+    hits = server.http.get("/v1/users/u1/search", query={"q": "refund", "explain": "true"}).json["hits"]
+    assert hits[0]["why"][0]["feature"] == "words" and 0 < hits[0]["why"][0]["share"] <= 1
+    assert server.http.get("/v1/users/u1/search", query={"q": "refund", "explain": "perhaps"}).status == 400
     since = server.http.get("/v1/users/u1/search", query={"q": "refund", "since": "2100-01-01T00:00:00Z"})
     assert since.json["hits"] == []
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from conftest import SANITIZER, run_program
+from conftest import SANITIZER, run_program, wait_until
 from models import check_all_enriched, check_enriched, ingest, prometheus, provider, question, stored
 
 CONFIG = """
@@ -112,9 +112,15 @@ def test_commands_tell_of_it(make_server, cli, tiny_model):
     options = ["--config", server.folder / "mindcore.yaml", "--db", server.db]
     ingest(server, [question(1)])
     server.drain()
-    listed = {model["provider"]: model for model in cli("models", *options, "--json", status=0).json["models"]}
+    model = provider(server, "llama_cpp")
+    assert (model["state"], model["context_tokens"], model["parallel"]) == ("ready", 4096, 4), model
+
+    def tell():
+        return {model["provider"]: model for model in cli("models", *options, "--json", status=0).json["models"]}
+    listed = tell()
     assert list(listed) == ["llama_cpp", "openai", "builtin"], "in the order in which they are asked"
-    assert listed["llama_cpp"]["context_tokens"] == 4096 and listed["llama_cpp"]["parallel"] == 4
+    assert (listed["llama_cpp"]["state"], listed["llama_cpp"]["model"]) == ("not loaded", tiny_model.name), listed
+    wait_until(lambda: tell()["llama_cpp"]["calls_today"] == 1, 10, "what the server has asked")
     assert listed["openai"]["state"] == "off" and "llm.openai" in listed["openai"]["detail"]
     text = cli("models", *options, status=0).out
     assert "llama_cpp" in text and "builtin" in text

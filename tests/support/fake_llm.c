@@ -113,6 +113,7 @@ static void settle(struct mc_fake_llm *fake, struct mc_llm_call *call,
     if (answer->status) {
         fail(call, answer->status, answer->error);
         call->no_attempt = answer->no_attempt;
+        call->out_of_order = answer->out_of_order;
         call->retry_at_us = answer->retry_in_us ? mc_time_monotonic_us() + answer->retry_in_us : 0;
     } else {
         succeed(fake, call, answer, arena);

@@ -28,6 +28,7 @@ struct mc_fake_answer {
     const char *error;     /* of a failure, NULL: the status's text */
     double confidence;     /* 0: unknown (-1) */
     bool no_attempt;       /* of a failure */
+    bool out_of_order;     /* of a failure */
     int64_t retry_in_us;   /* of a failure, from now; 0: retry_at_us is 0 */
     bool truncated;
     const char *passed_over; /* NULL: "" */

@@ -10,7 +10,7 @@
 /* Every operation that can fail. */
 /* clang-format off */
 #define OPS(X) \
-    X(put) X(get) X(rows) X(recent) X(around) X(match) X(thread) X(remove) X(claim) X(complete) \
+    X(put) X(get) X(rows) X(recent) X(turns) X(match) X(thread) X(remove) X(claim) X(complete) \
     X(fail) X(renew) X(twin) X(release) X(queue) X(dead_jobs) X(retry) X(purge) X(preferences) X(set_preferences) \
     X(add_signals) X(signals) X(add_usage) X(usage) X(put_agent) X(remove_agent) X(agents) X(agent_counts) \
     X(unsummarised) X(put_summary) X(summaries) X(migrate) X(erase) X(export_user) X(users) \
@@ -85,10 +85,9 @@ FORWARD(rows,
         (const int64_t *rows, size_t count, const struct mc_reader *reader, struct mc_records *out),
         (rows, count, reader, out))
 FORWARD(recent, (const struct mc_recent_read *read, struct mc_records *out), (read, out))
-FORWARD(around,
-        (int64_t row, size_t before, size_t after, const struct mc_reader *reader,
-         struct mc_records *out),
-        (row, before, after, reader, out))
+FORWARD(turns,
+        (const int64_t *rows, size_t count, const struct mc_reader *reader, struct mc_turns *out),
+        (rows, count, reader, out))
 FORWARD(match, (const struct mc_match_query *query, struct mc_match_result *out), (query, out))
 FORWARD(thread, (mc_str user_id, mc_str thread_id, struct mc_thread_state *state),
         (user_id, thread_id, state))

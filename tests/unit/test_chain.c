@@ -346,6 +346,23 @@ static int count_to_open(enum mc_status status, bool no_attempt)
     return count;
 }
 
+/* Whether a failure may be the question's own. */
+static void test_out_of_order(void)
+{
+    struct fixture f;
+    start(&f, 1, 3);
+    f.fakes[0].status = MC_UNAVAILABLE;
+    is_status(call_once(&f), MC_UNAVAILABLE, NULL, "a failure");
+    ok(!f.calls[0].out_of_order, "may be the question's");
+    f.fakes[0].status = MC_RATE_LIMITED;
+    is_status(call_once(&f), MC_RATE_LIMITED, NULL, "a limit");
+    ok(f.calls[0].out_of_order, "has nothing to do with it");
+    f.fakes[0].status = MC_UNAVAILABLE;
+    is_status(call_once(&f), MC_UNAVAILABLE, NULL, "a failure that opens the circuit");
+    ok(f.calls[0].out_of_order, "may be anybody's");
+    stop(&f, 1);
+}
+
 static void test_blame(void)
 {
     is_int(count_to_open(MC_TIMEOUT, false), 5, "time-outs");
@@ -438,6 +455,7 @@ static void test_probe(void)
         is_int(fake->requests, before + 1, "by one call");
         ok(!f.calls[0].no_attempt && f.calls[1].no_attempt && f.calls[3].no_attempt,
            "and only by one");
+        ok(f.calls[0].out_of_order && !f.calls[1].out_of_order, "which is not to blame");
     }
     is_int(f.told.opened, 1, "it opened once");
     turn_clock(10 * SECOND);
@@ -729,6 +747,7 @@ int main(void)
     test_ends();
     test_blame();
     test_in_a_row();
+    test_out_of_order();
     test_probe();
     test_probe_given_back();
     test_capped();

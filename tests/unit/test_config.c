@@ -226,6 +226,33 @@ static void test_guide(void)
     clear_environment();
 }
 
+/* A service manager or a container has no shell that would replace it. */
+static void test_home(void)
+{
+    struct mc_error err;
+    CONFIG(config);
+    const char *before = getenv("HOME");
+    char *home = before ? strdup(before) : NULL;
+    setenv("HOME", "/home/ann", 1);
+    setenv("MINDCORE_LLAMA_MODEL_PATH", "~/models/m.gguf", 1);
+    is_status(mc_config_load_environment(config, &err), MC_OK, &err, "~ in the environment");
+    is_str(mc_config_get(config, "llm.llama_cpp.model_path"), "/home/ann/models/m.gguf", "a home");
+    clear_environment();
+    is_status(load(config, "database:\n  path: ~/${NO_SUCH:mind}.db\n", &err), MC_OK, &err,
+              "~ in a file");
+    is_str(mc_config_get(config, "database.path"), "/home/ann/mind.db", "with a variable");
+    is_status(mc_config_set(config, "cache.dir", "~ann/x", &err), MC_OK, &err, "somebody's home");
+    is_str(mc_config_get(config, "cache.dir"), "~ann/x", "as it is written");
+    is_status(mc_config_set(config, "cache.dir", "a/~/x", &err), MC_OK, &err, "~ in the middle");
+    is_str(mc_config_get(config, "cache.dir"), "a/~/x", "as it is written, too");
+    unsetenv("HOME");
+    is_status(mc_config_set(config, "cache.dir", "~/x", &err), MC_INVALID, &err, "no home");
+    ok(strstr(err.message, "HOME names no folder; write the whole path"), "says what to do");
+    if (home)
+        setenv("HOME", home, 1);
+    free(home);
+}
+
 static void test_accepted(void)
 {
     static const struct {
@@ -830,6 +857,7 @@ int main(void)
     test_table();
     test_defaults();
     test_guide();
+    test_home();
     test_accepted();
     test_numbers();
     test_errors();

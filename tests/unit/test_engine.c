@@ -395,6 +395,8 @@ static void test_export_and_erase(struct mc_engine *engine)
               &err, "stopped");
     is_int(calls, 2, "at once");
 
+    char ids[512];
+    is_status(recent(engine, "t", NULL, 10, ids, &err), MC_OK, &err, "the cache holds the thread");
     json = NULL;
     is_status(mc_user_erase(engine, MC_STR("r"), &json, &err), MC_OK, &err, "erased");
     struct answer receipt = answer_of(json);
@@ -404,7 +406,6 @@ static void test_export_and_erase(struct mc_engine *engine)
     is_int(answer_int(&receipt, "cached_threads"), 1, "from the cache too");
     is_int(answer_true(&receipt, "verified"), 1, "looked for and not found");
     answer_free(&receipt);
-    char ids[512];
     is_status(recent(engine, "t", NULL, 10, ids, &err), MC_OK, &err, "recent");
     is_str(ids, "", "nothing is left");
     struct answer left = ANSWER(mc_preferences_get, engine, MC_STR("r"));

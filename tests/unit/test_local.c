@@ -49,6 +49,11 @@ static const char ESSAY[] =
     "{\"type\":\"object\",\"properties\":{\"text\":{\"type\":\"string\",\"minLength\":4000,"
     "\"maxLength\":4096}},\"required\":[\"text\"],\"additionalProperties\":false}";
 
+static const char LETTER[] =
+    "{\"type\":\"object\",\"properties\":{\"kind\":{\"enum\":[\"a\",\"b\"]},"
+    "\"text\":{\"type\":\"string\",\"maxLength\":1500}},\"required\":[\"kind\",\"text\"],"
+    "\"additionalProperties\":false}";
+
 static struct scratch scratch;
 static struct mc_schema *ticket, *choices, *essay;
 
@@ -312,6 +317,30 @@ static void test_cancel(struct mc_llm *llm)
     mc_arena_fini(&arena);
 }
 
+/* A system text that does not fit: what the failure says is needed is enough. */
+static void check_advice(const char *path, const char *system, const struct mc_schema *schema,
+                         struct mc_arena *arena)
+{
+    static const char SET[] = "set llm.llama_cpp.n_ctx to ";
+    struct question question;
+    struct mc_llm *llm = open_model(path, 256, 1);
+    ask(&question, system, schema, 0);
+    generate(llm, &question, arena);
+    is_status(question.call.status, MC_TOO_LARGE, &question.call.error,
+              "a system text that does not fit");
+    is_str(question.call.error.field, "llm.llama_cpp.n_ctx", "names the option");
+    llm->ops->close(llm);
+    const char *wanted = strstr(question.call.error.message, SET);
+    if (!ok(wanted != NULL, "and says how much is needed"))
+        return;
+    unsigned n_ctx = (unsigned)strtoul(wanted + strlen(SET), NULL, 10);
+    llm = open_model(path, n_ctx, 1);
+    ask(&question, system, schema, 0);
+    generate(llm, &question, arena);
+    ok(is_sound(&question.call), "with %u tokens it fits", n_ctx);
+    llm->ops->close(llm);
+}
+
 static void test_long(const char *path)
 {
     struct mc_llm *llm = open_model(path, 512, 3);
@@ -336,22 +365,13 @@ static void test_long(const char *path)
         ok(calls[i].usage.tokens_in <= 512, "to what fits");
     }
 
-    text.data[2000] = '\0';
-    ask(&questions[0], text.data, choices, 0);
-    generate(llm, &questions[0], &arena);
-    is_status(questions[0].call.status, MC_TOO_LARGE, &questions[0].call.error,
-              "a system text that does not fit");
-    is_str(questions[0].call.error.field, "llm.llama_cpp.n_ctx", "names the option");
     llm->ops->close(llm);
-    const char *wanted = strstr(questions[0].call.error.message, "set n_ctx to ");
-    if (ok(wanted != NULL, "and says how much is needed")) {
-        unsigned n_ctx = (unsigned)strtoul(wanted + strlen("set n_ctx to "), NULL, 10);
-        llm = open_model(path, n_ctx, 1);
-        ask(&questions[0], text.data, choices, 0);
-        generate(llm, &questions[0], &arena);
-        ok(is_sound(&questions[0].call), "with %u tokens it fits", n_ctx);
-        llm->ops->close(llm);
-    }
+    text.data[2000] = '\0';
+    struct mc_schema *letter = schema_of(LETTER);
+    const struct mc_schema *schemas[] = {choices, ticket, letter};
+    for (size_t i = 0; i < mc_countof(schemas); i++)
+        check_advice(path, text.data, schemas[i], &arena);
+    mc_schema_free(letter);
     mc_buf_fini(&text);
     mc_arena_fini(&arena);
 }
@@ -578,6 +598,9 @@ static void test_bad_files(const char *path)
         is_status(mc_local_open(&options, &llm, &err), MC_CONFIG, &err, "%s", cases[i].name);
         is_str(err.field, "llm.llama_cpp.model_path", "names the option");
         ok(strstr(err.message, cases[i].says) != NULL, "%s", err.message);
+        ok(!strstr(err.message, ": failed to load model") &&
+               !strstr(err.message, "no reason given"),
+           "and it has the reason that libllama gives first");
     }
     struct mc_llm *llm = NULL;
     struct mc_error err = {0};

@@ -312,6 +312,26 @@ static void answer_named(void *context, const struct mc_llm_call *call,
     answer->confidence = 0.75;
 }
 
+/* A model that is out of order is nobody's fault: a job does not die of it, however often it is tried. */
+static void test_out_of_order(void)
+{
+    struct fixture f;
+    set_up(&f, 4);
+    push(&f,
+         &(struct mc_fake_answer){
+             .status = MC_UNAVAILABLE, .error = "it does not answer", .out_of_order = true},
+         8);
+    mc_fake_llm_answer_with(f.fake, answer_all, NULL);
+    put(&f, "m", "The parcel is lost");
+    start(&f);
+    drained(&f, "after eight failures, more than there are attempts");
+    is_stored(&f, "m", MC_ENRICHMENT_ENRICHED, "\"method\":\"llm\"", NULL);
+    is_int(mc_fake_llm_calls(f.fake), 9, "asked until it answered");
+    is_int(count_of(&f, MC_COUNT_ERROR_ENRICHMENT), 8, "each failure is an error");
+    is_int(count_of(&f, MC_COUNT_ENRICHMENT_DEAD), 0, "no death");
+    tear_down(&f);
+}
+
 /* One of a batch fails: the others are not hindered. */
 static void test_partial(void)
 {
@@ -846,6 +866,7 @@ static void test_two_processes(void)
 int main(void)
 {
     test_success();
+    test_out_of_order();
     test_partial();
     test_not_learned_twice();
     test_fallback();

@@ -283,6 +283,16 @@ static void counting(void)
     is_double(mc_models_enrich_cost(bench.models), 0.0001, 1e-9, "the mean of eight messages");
     is_double(metric(&bench, "mindcore_llm_cost_usd_total{provider=\"openai\"}"), 0.0008, 1e-12,
               "the cost is counted");
+    const struct mc_llm_usage lost = {.calls = 3, .failures = 3, .took_us = 3000000};
+    double seconds = metric(&bench, "mindcore_llm_call_duration_seconds_sum{provider=\"openai\"}");
+    double count = metric(&bench, "mindcore_llm_call_duration_seconds_count{provider=\"openai\"}");
+    mc_models_note_usage(bench.models, MC_LLM_ENRICH, "openai", MC_STR_NONE, &lost);
+    is_double(mc_models_enrich_cost(bench.models), 0.0001, 1e-9,
+              "what was not answered makes no message cheaper");
+    is_double(metric(&bench, "mindcore_llm_call_duration_seconds_count{provider=\"openai\"}"),
+              count + 3, 0, "a duration for each request");
+    is_double(metric(&bench, "mindcore_llm_call_duration_seconds_sum{provider=\"openai\"}"),
+              seconds + 3, 1e-6, "and the whole time");
     take_down(&bench);
 }
 
@@ -596,12 +606,21 @@ static void savings(void)
     is_double(answer_number(&metrics, "savings_from_trivial.estimated_cost_saved_usd"), 0.00162,
               1e-9, "the estimate without a measured cost");
     answer_free(&metrics);
-    const struct mc_llm_usage usage = {.calls = 1, .cost_usd = 0.25};
-    mc_models_note_usage(engine->models, MC_LLM_ENRICH, "openai", MC_STR("m"), &usage);
+    const struct mc_llm_usage usage[] = {{.calls = 1, .tokens_in = 9, .cost_usd = 0.1},
+                                         {.calls = 1, .tokens_in = 9, .cost_usd = 0.2}};
+    for (size_t i = 0; i < mc_countof(usage); i++)
+        mc_models_note_usage(engine->models, MC_LLM_ENRICH, "openai", MC_STR_NONE, &usage[i]);
     metrics = ANSWER(mc_enrichment_metrics, engine);
-    is_double(answer_number(&metrics, "savings_from_trivial.estimated_cost_saved_usd"), 2.5, 1e-9,
+    is_double(answer_number(&metrics, "savings_from_trivial.estimated_cost_saved_usd"), 1.5, 1e-9,
               "the measured one");
     answer_free(&metrics);
+    struct mc_error err;
+    char *json = NULL;
+    is_status(mc_usage(engine, NULL, &json, &err), MC_OK, &err, "the ledger");
+    ok(strstr(json, "\"cost_usd\":0.3}") != NULL, "money without the noise of sums: %s", json);
+    ok(strstr(json, "\"model\":\"gpt-4o-mini\"") != NULL,
+       "the model that was asked, named by none");
+    mc_free(json);
     mc_engine_close(engine);
 }
 

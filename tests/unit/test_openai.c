@@ -226,6 +226,9 @@ static void test_joined(void)
     is_double(sum.cost_usd, (303 * 10 + 51 * 100) / 1e6, 1e-9, "and the cost");
     ok(asked.calls[0].usage.tokens_in == 26 && asked.calls[3].usage.tokens_in == 25,
        "shares are equal but for what cannot be parted");
+    ok(asked.calls[0].usage.calls == 1 && asked.calls[0].usage.took_us > 0 &&
+           asked.calls[1].usage.calls == 0 && asked.calls[1].usage.took_us == 0,
+       "a request's time stays with its count");
     mc_auto(mc_json_free_ptr) struct mc_json *sent = request_json(0);
     mc_auto(mc_buf_fini) struct mc_buf text;
     mc_buf_init(&text, 10000);

@@ -32,7 +32,7 @@ static void set_open(struct set *s, const char *query)
     *s = (struct set){.count = 0};
     must(mc_vocabulary_new(&s->vocabulary, &err), &err);
     mc_arena_init(&s->arena, 16U << 20);
-    must(mc_query_read(mc_str_of(query), s->vocabulary, &s->arena, &s->query, &err), &err);
+    must(mc_query_read(mc_str_of(query), s->vocabulary, 0, &s->arena, &s->query, &err), &err);
     uint32_t df[MC_MATCH_TERMS_MAX];
     for (size_t i = 0; i < MC_MATCH_TERMS_MAX; i++)
         df[i] = 10;
@@ -64,7 +64,11 @@ static size_t add(struct set *s, struct mc_message m, const char *terms)
 {
     struct mc_error err;
     struct mc_rank_item *item = &s->items[s->count];
-    *item = (struct mc_rank_item){.before = MC_RANK_NONE, .after = MC_RANK_NONE, .matched = true};
+    *item = (struct mc_rank_item){.before = MC_RANK_NONE,
+                                  .after = MC_RANK_NONE,
+                                  .second_before = MC_RANK_NONE,
+                                  .second_after = MC_RANK_NONE,
+                                  .matched = true};
     must(mc_record_new(&m, (int64_t)s->count + 1, mc_str_of(terms), &item->record, &err), &err);
     return s->count++;
 }
@@ -173,13 +177,20 @@ static void test_neighbours(void)
     tie(&s, question, answer);
     tie(&s, answer, second);
     tie(&s, second, third);
+    s.items[question].second_after = second;
+    s.items[second].second_before = question;
+    s.items[answer].second_after = third;
+    s.items[third].second_before = answer;
     s.items[other].before = question;
+    size_t alone = add(&s, message("Alone."), "alone");
+    s.items[alone].unread = 0.25;
     rank(&s);
     double own = s.items[question].own;
     is_double(feature(&s, answer, MC_FEATURE_NEIGHBOURS), 0.3 * own, 1e-9, "the turn after");
-    is_double(feature(&s, second, MC_FEATURE_NEIGHBOURS), 0.15 * own, 1e-9, "the second one");
+    is_double(feature(&s, second, MC_FEATURE_NEIGHBOURS), 0.2 * own, 1e-9, "the second one");
     is_double(feature(&s, third, MC_FEATURE_NEIGHBOURS), 0, 0, "the third gets nothing");
     is_double(feature(&s, other, MC_FEATURE_NEIGHBOURS), 0, 0, "nor does another session");
+    is_double(feature(&s, alone, MC_FEATURE_NEIGHBOURS), 0.25, 1e-9, "what was not read counts");
     ok(feature(&s, answer, MC_FEATURE_ANSWER) > 0, "it answers a question that asks the same");
     is_double(feature(&s, second, MC_FEATURE_ANSWER), 0, 0, "this does not");
     ok(feature(&s, second, MC_FEATURE_SESSION) > 0, "its session speaks of it");
@@ -211,6 +222,54 @@ static void test_form(void)
     rank(&s);
     ok(feature(&s, seven, MC_FEATURE_NUMBER) > 0, "a number is named");
     is_double(feature(&s, some, MC_FEATURE_NUMBER), 0, 0, "none is named");
+    set_close(&s);
+}
+
+static struct mc_message said(const char *text, int64_t created_at_us)
+{
+    struct mc_message m = message(text);
+    m.created_at_us = created_at_us;
+    return m;
+}
+
+static void test_date(void)
+{
+    struct set s;
+    set_open(&s, "which falcon did I see on 7 May 2023?");
+    int64_t day_us = mc_time_from_civil(2023, 5, 7);
+    size_t then = add(&s, said("a falcon", day_us + 1), "falcon");
+    size_t later = add(&s, said("a falcon", day_us + 8 * MC_US_PER_DAY), "falcon");
+    size_t never = add(&s, said("a falcon", day_us + 80 * MC_US_PER_DAY), "falcon");
+    size_t future = add(&s, said("a falcon", INT64_MAX), "falcon");
+    size_t words = add(&s, said("a falcon in May 2023", NOW), "falcon mai 2023");
+    rank(&s);
+    is_double(feature(&s, then, MC_FEATURE_DATE), 0.4, 1e-9, "of that day");
+    is_double(feature(&s, later, MC_FEATURE_DATE), 0.4 * 2 / 3, 1e-9, "a week after it");
+    is_double(feature(&s, never, MC_FEATURE_DATE), 0, 0, "of another time");
+    is_double(feature(&s, future, MC_FEATURE_DATE), 0, 0, "of the end of time");
+    ok(s.items[future].score > 0 && s.items[future].score < 10, "which has a score like others");
+    ok(s.items[then].score > s.items[words].score, "the day itself before words of its date");
+    set_close(&s);
+
+    set_open(&s, "which falcon did I see?");
+    size_t any = add(&s, said("a falcon", day_us), "falcon");
+    rank(&s);
+    is_double(feature(&s, any, MC_FEATURE_DATE), 0, 0, "no time named, no share");
+    set_close(&s);
+}
+
+static void test_named_speaker(void)
+{
+    struct set s;
+    set_open(&s, "what did Zora say of the falcon?");
+    size_t hers = add(&s, message("Zora: a falcon"), "zora falcon");
+    size_t of_her = add(&s, message("Yuri: the falcon of Zora"), "yuri zora falcon");
+    size_t nobody = add(&s, message("a falcon"), "falcon");
+    s.query.speaker = MC_STR("Zora");
+    rank(&s);
+    is_double(feature(&s, hers, MC_FEATURE_SPEAKER), 0.3, 1e-9, "she said it");
+    is_double(feature(&s, of_her, MC_FEATURE_SPEAKER), 0, 0, "it was said of her");
+    is_double(feature(&s, nobody, MC_FEATURE_SPEAKER), 0, 0, "nobody is told");
     set_close(&s);
 }
 
@@ -293,6 +352,8 @@ int main(void)
     test_rare_words_count_more();
     test_neighbours();
     test_form();
+    test_date();
+    test_named_speaker();
     test_topics();
     test_order();
     test_decay();

@@ -50,7 +50,7 @@ static void box_open(struct box *b, struct fixture *f, const struct mc_reader *r
                                          .thread_id = MC_STR("shared"),
                                          .agent_id = reader->agent_id,
                                          .query = mc_str_of(query)};
-    must(mc_query_read(b->query.query, f->vocabulary, &b->arena, &b->words, &err), &err);
+    must(mc_query_read(b->query.query, f->vocabulary, 0, &b->arena, &b->words, &err), &err);
     f->r.preferences = (struct mc_preference_access){
         .fields = {{"language", false}, {"preferred_name", false}, {"interests", true}},
         .field_count = 3,

@@ -178,8 +178,6 @@ static const char newest_sql[] =
 static const char older_sql[] =
     SELECT_OF_THREAD("m.terms") " AND (m.created_at, m.id) < (?4, ?5)"
                                 " ORDER BY m.created_at DESC, m.id DESC LIMIT ?3";
-static const char newer_sql[] = SELECT_OF_THREAD("m.terms") " AND (m.created_at, m.id) > (?4, ?5)"
-                                                            " ORDER BY m.created_at, m.id LIMIT ?3";
 
 static enum mc_status read_thread(struct mc_conn *conn, const char *sql, const struct position *at,
                                   size_t limit, const struct mc_allowed *allowed,
@@ -266,43 +264,6 @@ enum mc_status mc_sqlite_recent(struct mc_store *store, const struct mc_recent_r
         status = mc_snapshot_begin(&snapshot, reading.conn, err);
     if (status == MC_OK)
         status = read_recent(reading.conn, read, &allowed, &found, err);
-    return status == MC_OK ? append_all(&found, out, err) : status;
-}
-
-static enum mc_status read_around(struct mc_conn *conn, int64_t row, size_t before, size_t after,
-                                  const struct mc_allowed *allowed, struct mc_records *out,
-                                  struct mc_error *err)
-{
-    struct position at;
-    bool found;
-    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
-    enum mc_status status = read_position(
-        conn, "SELECT " POSITION_COLUMNS MC_SQL_RECORD_FROM " WHERE m.id = ?1 AND " MC_SQL_ALLOWED,
-        MC_BINDS(mc_bind_int(row)), allowed, &at, &found, &stmt, err);
-    if (status != MC_OK || !found)
-        return status;
-    status = read_thread(conn, older_sql, &at, before, allowed, out, err);
-    if (status != MC_OK)
-        return status;
-    mc_records_reverse(out);
-    return read_thread(conn, newer_sql, &at, after, allowed, out, err);
-}
-
-enum mc_status mc_sqlite_around(struct mc_store *store, int64_t row, size_t before, size_t after,
-                                const struct mc_reader *reader, struct mc_records *out,
-                                struct mc_error *err)
-{
-    mc_auto(mc_allowed_fini) struct mc_allowed allowed = {0};
-    mc_auto(mc_records_fini) struct mc_records found = {0};
-    mc_auto(mc_reading_end) struct mc_reading reading = {0};
-    mc_auto(mc_snapshot_end) struct mc_snapshot snapshot = {0};
-    enum mc_status status = mc_allowed_init(&allowed, reader, err);
-    if (status == MC_OK)
-        status = mc_reading_begin(&reading, &mc_sqlite_of(store)->readers, err);
-    if (status == MC_OK)
-        status = mc_snapshot_begin(&snapshot, reading.conn, err);
-    if (status == MC_OK)
-        status = read_around(reading.conn, row, before, after, &allowed, &found, err);
     return status == MC_OK ? append_all(&found, out, err) : status;
 }
 

@@ -268,6 +268,10 @@ static enum mc_status apply_erase(struct mc_writer *writer, void *context, struc
     return status;
 }
 
+/* A hash tells what was said to whoever says it again, and a twin does not tell whose it was. */
+static const char twins_left_over[] = "SELECT count(*) FROM (SELECT 1 FROM twins t WHERE NOT EXISTS"
+                                      " (SELECT 1 FROM messages m WHERE m.id = t.row) LIMIT 1)";
+
 static const char *const leftovers[] = {
     "SELECT count(*) FROM messages WHERE user_no = ?1",
     "SELECT count(*) FROM threads WHERE user_no = ?1",
@@ -275,9 +279,7 @@ static const char *const leftovers[] = {
     "SELECT count(*) FROM users WHERE user_no = ?1",
     "SELECT count(*) FROM preferences WHERE user_id = ?2",
     "SELECT count(*) FROM signals WHERE user_id = ?2",
-    /* A hash tells what was said to whoever says it again, and a twin does not tell whose it was. */
-    "SELECT count(*) FROM (SELECT 1 FROM twins t WHERE NOT EXISTS"
-    " (SELECT 1 FROM messages m WHERE m.id = t.row) LIMIT 1)",
+    twins_left_over,
 };
 
 /*

@@ -132,11 +132,12 @@ enum mc_status mc_sqlite_rows(struct mc_store *store, const int64_t *rows, size_
                               struct mc_error *err);
 enum mc_status mc_sqlite_recent(struct mc_store *store, const struct mc_recent_read *read,
                                 struct mc_records *out, struct mc_error *err);
-enum mc_status mc_sqlite_around(struct mc_store *store, int64_t row, size_t before, size_t after,
-                                const struct mc_reader *reader, struct mc_records *out,
-                                struct mc_error *err);
 enum mc_status mc_sqlite_thread(struct mc_store *store, mc_str user_id, mc_str thread_id,
                                 struct mc_thread_state *state, struct mc_error *err);
+/* turns.c */
+enum mc_status mc_sqlite_turns(struct mc_store *store, const int64_t *rows, size_t count,
+                               const struct mc_reader *reader, struct mc_turns *out,
+                               struct mc_error *err);
 /* match.c */
 enum mc_status mc_sqlite_match(struct mc_store *store, const struct mc_match_query *query,
                                struct mc_match_result *out, struct mc_error *err);
