@@ -14,6 +14,7 @@
 
 #define TOPICS_MAX MC_BUILTIN_TOPICS
 #define FOLDED_MAX ((size_t)4 << 20)
+#define LOOKED_AT 64 /* of a list, however long a model that repeats itself makes it */
 
 /* What one answer is read from and with. */
 struct reader {
@@ -241,6 +242,12 @@ static mc_str stands(struct reader *r, const struct mc_json *node, mc_str *given
 
 /* ---- Entities and phrases ---- */
 
+static size_t listed_of(const struct mc_json *list)
+{
+    size_t count = mc_json_count(list);
+    return count < LOOKED_AT ? count : LOOKED_AT;
+}
+
 struct entities {
     struct mc_metadata_entity items[MC_ENTITIES_MAX];
     mc_str folded[MC_ENTITIES_MAX];
@@ -274,7 +281,8 @@ static void read_entities(struct reader *r, struct mc_metadata *out)
         add_entity(&found, entity->type, entity->value, fold(r, entity->value));
     }
     const struct mc_json *list = member(r, "entities", MC_JSON_ARRAY);
-    for (size_t i = 0; i < mc_json_count(list) && found.count < MC_ENTITIES_MAX; i++) {
+    size_t listed = listed_of(list);
+    for (size_t i = 0; i < listed && found.count < MC_ENTITIES_MAX; i++) {
         const struct mc_json *item = mc_json_at(list, i);
         mc_str value, folded = stands(r, mc_json_get(item, "value"), &value);
         enum mc_entity_type type = mc_entity_of_name(mc_json_string(mc_json_get(item, "type")));
@@ -297,7 +305,8 @@ static void read_phrases(struct reader *r, struct mc_metadata *out)
     mc_str *items = array(r, MC_PHRASES_MAX, sizeof(*items));
     size_t count = 0;
     const struct mc_json *list = member(r, "key_phrases", MC_JSON_ARRAY);
-    for (size_t i = 0; items && i < mc_json_count(list) && count < MC_PHRASES_MAX; i++) {
+    size_t listed = listed_of(list);
+    for (size_t i = 0; items && i < listed && count < MC_PHRASES_MAX; i++) {
         mc_str given, folded = stands(r, mc_json_at(list, i), &given);
         if (folded.data && !contains(items, count, folded))
             items[count++] = folded;

@@ -138,9 +138,8 @@ static void close_circuit(struct mc_breaker *breaker)
     breaker->epoch++;
 }
 
-enum mc_breaker_change mc_breaker_settle(struct mc_breaker *breaker, int64_t now_us,
-                                         const struct mc_admission *admission,
-                                         const struct mc_llm_call *calls)
+bool mc_breaker_settle(struct mc_breaker *breaker, int64_t now_us,
+                       const struct mc_admission *admission, const struct mc_llm_call *calls)
 {
     struct verdict verdict = judge(breaker, admission, calls);
     mc_mutex_lock(&breaker->mutex);
@@ -159,9 +158,7 @@ enum mc_breaker_change mc_breaker_settle(struct mc_breaker *breaker, int64_t now
     }
     bool is_open = breaker->open;
     mc_mutex_unlock(&breaker->mutex);
-    if (is_open == was_open)
-        return MC_BREAKER_SAME;
-    return is_open ? MC_BREAKER_OPENED : MC_BREAKER_CLOSED;
+    return is_open != was_open;
 }
 
 bool mc_breaker_look(struct mc_breaker *breaker, int64_t now_us, int64_t *probe_at_us,

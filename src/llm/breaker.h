@@ -41,11 +41,9 @@ struct mc_admission {
 void mc_breaker_admit(struct mc_breaker *breaker, int64_t now_us, size_t count,
                       struct mc_admission *admission);
 
-enum mc_breaker_change { MC_BREAKER_SAME, MC_BREAKER_OPENED, MC_BREAKER_CLOSED };
-/* Counts the outcomes of the calls admitted. */
-enum mc_breaker_change mc_breaker_settle(struct mc_breaker *breaker, int64_t now_us,
-                                         const struct mc_admission *admission,
-                                         const struct mc_llm_call *calls);
+/* Counts the outcomes of the calls admitted; whether the circuit opened or closed by them. */
+bool mc_breaker_settle(struct mc_breaker *breaker, int64_t now_us,
+                       const struct mc_admission *admission, const struct mc_llm_call *calls);
 
 /* Whether it is open: since why, and from when on it may be probed. */
 bool mc_breaker_look(struct mc_breaker *breaker, int64_t now_us, int64_t *probe_at_us,

@@ -24,6 +24,8 @@ struct link {
     struct mc_llm *model;
     const char *name;
     struct mc_breaker breaker;
+    mc_mutex telling; /* one tells of the circuit at a time; guards what follows */
+    bool told_open;
 };
 
 struct chain {
@@ -190,17 +192,27 @@ static void refuse(struct round *round, const struct link *link, size_t from, co
     }
 }
 
+/*
+ * Tells how the circuit is by now, so that of two who changed it the one that comes later does not tell what
+ * is past.
+ */
+static void tell(struct chain *chain, struct link *link)
+{
+    char why[MC_BREAKER_WHY] = "";
+    mc_mutex_lock(&link->telling);
+    bool open = mc_breaker_look(&link->breaker, now_of(chain), NULL, NULL, why);
+    if (open != link->told_open)
+        chain->options.changed(chain->options.context, link->name, open, why);
+    link->told_open = open;
+    mc_mutex_unlock(&link->telling);
+}
+
 static void settle(struct chain *chain, struct link *link, const struct mc_admission *admission,
                    const struct mc_llm_call *batch)
 {
-    enum mc_breaker_change change =
-        mc_breaker_settle(&link->breaker, now_of(chain), admission, batch);
-    if (change == MC_BREAKER_SAME || !chain->options.changed)
-        return;
-    char why[MC_BREAKER_WHY] = "";
-    if (change == MC_BREAKER_OPENED) /* unless a probe has closed it already */
-        mc_breaker_look(&link->breaker, now_of(chain), NULL, NULL, why);
-    chain->options.changed(chain->options.context, link->name, change == MC_BREAKER_OPENED, why);
+    bool changed = mc_breaker_settle(&link->breaker, now_of(chain), admission, batch);
+    if (changed && chain->options.changed)
+        tell(chain, link);
 }
 
 /* Asks one provider. After a probe the rest of the calls may be admitted, too. */
@@ -331,6 +343,7 @@ static void chain_close(struct mc_llm *llm)
     for (size_t i = 0; i < chain->options.count; i++) {
         chain->links[i].model->ops->close(chain->links[i].model);
         mc_breaker_fini(&chain->links[i].breaker);
+        mc_mutex_fini(&chain->links[i].telling);
     }
     free(chain);
 }
@@ -362,6 +375,7 @@ enum mc_status mc_chain_open(const struct mc_chain_options *options, struct mc_l
     for (size_t i = 0; i < options->count; i++) {
         chain->links[i].model = options->models[i];
         chain->links[i].name = options->models[i]->ops->name;
+        mc_mutex_init(&chain->links[i].telling);
         mc_breaker_init(&chain->links[i].breaker, set->failures, set->cooldown_us,
                         set->cooldown_max_us);
     }

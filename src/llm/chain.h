@@ -50,7 +50,7 @@ struct mc_chain_options {
     bool (*allowed)(void *context, const char *provider, char *why, size_t size);
     /*
      * A circuit opened or closed (a failed probe is no change): for the log and metrics. From the
-     * generating thread. May be NULL.
+     * generating thread, of one provider one at a time; the last one is how it is. May be NULL.
      */
     void (*changed)(void *context, const char *provider, bool open, const char *why);
     void *context;

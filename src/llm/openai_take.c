@@ -7,10 +7,12 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "base/utf8.h"
 #include "llm/openai_run.h"
 
 #define BACK_OFF_US (MC_US_PER_SECOND / 2)
 #define BACK_OFF_MAX_US (8 * MC_US_PER_SECOND)
+#define MODEL_SIZE 128 /* of its name */
 
 static void end_request(struct mc_openai_request *request)
 {
@@ -35,14 +37,22 @@ void mc_openai_fail_request(struct mc_openai_request *request, const struct mc_e
     end_request(request);
 }
 
+/* The model as the service names it, in one line as it may come to be shown. */
+static mc_str name_model(struct mc_openai_run *run, mc_str said)
+{
+    char line[MODEL_SIZE];
+    size_t len = mc_utf8_line(mc_str_trim(said), line, sizeof(line));
+    return mc_arena_copy(run->results,
+                         len > 0 ? (mc_str){line, len} : mc_str_of(run->openai->model));
+}
+
 static void succeed(struct mc_openai_run *run, struct mc_openai_item *item, mc_str answer,
                     mc_str model)
 {
     struct mc_llm_call *call = item->call;
     struct mc_error err = {0};
     call->answer = mc_arena_copy(run->results, answer);
-    call->model =
-        mc_arena_copy(run->results, model.len > 0 ? model : mc_str_of(run->openai->model));
+    call->model = name_model(run, model);
     if (!call->answer.data || !call->model.data) {
         mc_fail_memory(&err);
         fail_item(item, &err, 0);

@@ -265,7 +265,6 @@ static enum mc_status carry_on(struct thread *t, const struct mc_llm_call *call,
 static void take_answer(struct thread *t, const struct mc_llm_call *call, struct mc_arena *arena)
 {
     struct mc_summary_work *work = t->work;
-    work->attempted |= !call->no_attempt;
     work->status = call->status;
     work->error = call->error;
     if (!work->status)
@@ -358,7 +357,7 @@ void mc_summaries_ask(struct mc_llm *llm, struct mc_summary_work *works, size_t 
                                 : mc_fail_memory(&error);
     size_t bytes = part_bytes(llm);
     for (size_t i = 0; i < count; i++) {
-        works[i].done = works[i].attempted = false;
+        works[i].done = false;
         works[i].fact_count = 0;
         works[i].status = status;
         works[i].error = error;

@@ -22,8 +22,7 @@ struct mc_summary_work {
     mc_str text;
     mc_str facts[MC_SUMMARY_FACTS];
     size_t fact_count;
-    mc_str method;  /* "llm:MODEL" */
-    bool attempted; /* some model was asked */
+    mc_str method; /* "llm:MODEL" */
     enum mc_status status;
     struct mc_error error; /* why it was not done */
 };

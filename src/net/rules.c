@@ -47,11 +47,11 @@ static enum mc_status read_certificates(struct mc_net_rules *rules, const char *
     size_t own = rules->certificates.len;
     int code = read_file(ca_file, &rules->certificates);
     char reason[128];
+    if (rules->certificates.failed)
+        return mc_fail_memory(err);
     if (code != 0)
         return mc_fail(err, MC_CONFIG, "the certificates in '%s' cannot be read: %s", ca_file,
                        strerror_r(code, reason, sizeof(reason)));
-    if (rules->certificates.failed)
-        return mc_fail_memory(err);
     if (!strstr(rules->certificates.data + own, "-----BEGIN CERTIFICATE-----"))
         return mc_fail(err, MC_CONFIG,
                        "'%s' holds no certificate: give a PEM file, which begins with "

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/compiler.h"
 #include "base/str.h"
 #include "enrich/answer.h"
@@ -82,6 +83,24 @@ static void test_good(void)
     is_str(joined(m.key_phrases, 1), "arrived broken", "the model's phrase comes first");
     ok(m.key_phrase_count > 1, "built-in ones fill up");
     ok(!m.truncated && !m.enrichment_failed, "neither cut nor failed");
+}
+
+/* A model that repeats itself without end: what it lists is compared with the text, which takes time. */
+static void test_endless_lists(void)
+{
+    struct mc_buf answer;
+    mc_buf_init(&answer, 1 << 20);
+    mc_buf_text(&answer, "{\"topics\":[\"order\"],\"entities\":[");
+    for (int i = 0; i < 1000; i++)
+        mc_buf_printf(&answer, "{\"type\":\"product\",\"value\":\"none %d\"},", i);
+    mc_buf_text(&answer, "{\"type\":\"product\",\"value\":\"card\"}],\"key_phrases\":[");
+    for (int i = 0; i < 1000; i++)
+        mc_buf_printf(&answer, "\"none %d\",", i);
+    mc_buf_text(&answer, "\"arrived broken\"]}");
+    struct mc_metadata m = read_of(answer.data);
+    ok(!strstr(entities_of(&m), "=card"), "entities far behind are not looked for");
+    ok(!strstr(joined(m.key_phrases, 1), "arrived broken"), "nor phrases");
+    mc_buf_fini(&answer);
 }
 
 static void test_lenient(void)
@@ -254,6 +273,7 @@ int main(void)
         bail_out("no vocabulary: %s", err.message);
     test_good();
     test_lenient();
+    test_endless_lists();
     test_no_invention();
     test_foreign_scripts();
     test_confidence();

@@ -3,6 +3,7 @@
  */
 #include "tap.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "base/arena.h"
@@ -110,6 +111,9 @@ static void fake_close(struct mc_llm *llm)
 /* What the chain told, in counters. */
 struct told {
     atomic_int used, opened, closed;
+    atomic_bool
+        slow; /* who is told that it opened takes its time, at most until the next is told */
+    atomic_bool telling, open;
     _Atomic int64_t calls;
     const char *capped; /* this provider is */
 };
@@ -126,6 +130,12 @@ static void on_used(void *context, enum mc_llm_operation operation, const char *
 static void on_changed(void *context, const char *provider, bool open, const char *why)
 {
     struct told *told = context;
+    int64_t until_us = mc_time_monotonic_us() + SECOND / 5;
+    atomic_store(&told->telling, true);
+    while (open && atomic_load(&told->slow) && atomic_load(&told->closed) == 0 &&
+           mc_time_monotonic_us() < until_us)
+        sched_yield();
+    atomic_store(&told->open, open);
     if (provider && (why[0] != '\0') == open)
         atomic_fetch_add(open ? &told->opened : &told->closed, 1);
 }
@@ -633,6 +643,30 @@ static void test_late_outcome(void)
     stop(&f, 1);
 }
 
+/* A listener that is slow to hear that a circuit opened does not hear it after that it closed. */
+static void test_told_in_order(void)
+{
+    struct fixture f;
+    struct caller bad;
+    struct mc_llm_state state;
+    start(&f, 1, 1);
+    f.told.slow = true;
+    f.fakes[0].status = MC_UNAVAILABLE;
+    start_caller(&bad, &f);
+    while (!atomic_load(&f.told.telling))
+        sched_yield();
+    mc_mutex_lock(&f.fakes[0].mutex);
+    f.fakes[0].status = MC_OK;
+    mc_mutex_unlock(&f.fakes[0].mutex);
+    turn_clock(4 * SECOND);
+    is_status(call_once(&f), MC_OK, NULL, "a probe closes it meanwhile");
+    stop_caller(&bad);
+    is_str(state_of(&f, 0, &state), "ready", "closed");
+    ok(f.told.opened == 1 && f.told.closed == 1, "both are told");
+    ok(!f.told.open, "the last that is told is how it is");
+    stop(&f, 1);
+}
+
 struct crowd {
     struct fixture *f;
     pthread_t thread;
@@ -720,6 +754,7 @@ int main(void)
     test_one_probe(1);
     test_one_probe(2);
     test_late_outcome();
+    test_told_in_order();
     test_crowd();
     return done_testing();
 }

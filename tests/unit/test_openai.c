@@ -480,15 +480,16 @@ static void test_long_reasons(void)
     }
 }
 
-/* Numbers from outside may be anything; sums of them must be numbers still. */
-static void test_odd_usage(void)
+/* What stands beside an answer may be anything; sums of numbers must be numbers still. */
+static void test_odd_facts(void)
 {
     struct mc_llm *llm = open_llm(NULL);
     struct mc_llm_state state;
     script_server_always(
         server,
         (struct script_answer){
-            .body = "{\"choices\":[{\"message\":{\"content\":\"{\\\"topic\\\":\\\"t\\\"}\"}}],"
+            .body = "{\"model\":\" m\\u001b[2J\\n1 \","
+                    "\"choices\":[{\"message\":{\"content\":\"{\\\"topic\\\":\\\"t\\\"}\"}}],"
                     "\"usage\":{\"prompt_tokens\":9223372036854775807,"
                     "\"completion_tokens\":9223372036854775807,"
                     "\"prompt_tokens_details\":{\"cached_tokens\":9223372036854775807}}}"});
@@ -497,6 +498,7 @@ static void test_odd_usage(void)
         prepare(&asked, 1, true);
         generate(llm, &asked, NULL);
         is_status(asked.calls[0].status, MC_OK, &asked.calls[0].error, "answered");
+        is_text(asked.calls[0].model, "m [2J 1", "a model's name is one line");
         forget(&asked);
     }
     llm->ops->describe(llm, &state, 1);
@@ -1058,7 +1060,7 @@ int main(void)
     test_cut();
     test_refusal();
     test_long_reasons();
-    test_odd_usage();
+    test_odd_facts();
     test_codes();
     test_retries();
     test_poison();
