@@ -32,6 +32,9 @@ EXPECTED = {
                     r"marketing sees 0\n"], [r"billing sees \d\n(  .*\n)*.*Draft"]),
     "preferences": ("", [r'language: .*"language": ?"de"', r"in force: .*cycling", r"in force: .*aisle",
                          r"in force: .*Europe/Berlin", r"learned: .*signals"], [r"in force: .*chess"]),
+    "sources": ("", [r"lena asks: .*\n## External data\n- \[orders: Order 4711\] a desk lamp, .*\n- \[orders: Order 4388\]",
+                     r"The lamp is a present.*\n\(from the cache\)\n", r"marco asks: .*\n.*\n- \[orders: Order 5002\] a kettle",
+                     r'"lookups":2,"cache_hits":1,"failures":0'], [r"marco asks: .*\n.*\n.*Order 4711"]),
     "window": ("", [r"(?m)^5 messages, \d+ tokens$", r"Turn 26: (.|\n)*Turn 30: ",
                     r"importance in 0 days: 0\.\d*[1-9]"], [r"Turn 25:"]),
 }

@@ -38,8 +38,9 @@ struct mc_context {
 };
 
 /*
- * Assembles the context. The text has sections in a fixed order: additional context, preferences,
- * summaries, relevant messages, recent messages. The same input gives the same bytes.
+ * Assembles the context. The text has sections in a fixed order: additional context, external data
+ * (<mindcore/source.h>), preferences, summaries, relevant messages, messages from other conversations,
+ * recent messages. The same input gives the same bytes.
  */
 MC_API MC_MUST_CHECK enum mc_status mc_context_assemble(struct mc_engine *engine,
                                                         const struct mc_context_query *query,

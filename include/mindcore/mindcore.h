@@ -9,6 +9,7 @@
 #include <mindcore/message.h>
 #include <mindcore/operate.h>
 #include <mindcore/search.h>
+#include <mindcore/source.h>
 #include <mindcore/status.h>
 #include <mindcore/types.h>
 

@@ -18,6 +18,12 @@
     X(ERROR_CONTEXT, "mindcore_errors_total", "error_type=\"context\"", "")                        \
     X(ERROR_STORE, "mindcore_errors_total", "error_type=\"store\"", "")                            \
     X(ERROR_CACHE, "mindcore_errors_total", "error_type=\"cache\"", "")                            \
+    X(SOURCE_ANSWER, "mindcore_source_lookups_total", "result=\"answer\"",                         \
+      "Questions to external sources, by what came of them")                                       \
+    X(SOURCE_EMPTY, "mindcore_source_lookups_total", "result=\"empty\"", "")                       \
+    X(SOURCE_CACHED, "mindcore_source_lookups_total", "result=\"cached\"", "")                     \
+    X(SOURCE_FAILED, "mindcore_source_lookups_total", "result=\"failed\"", "")                     \
+    X(SOURCE_TIMEOUT, "mindcore_source_lookups_total", "result=\"timeout\"", "")                   \
     X(ENRICHMENT_RETRY, "mindcore_enrichment_retries_total", "",                                   \
       "Jobs put back for another attempt")                                                         \
     X(ENRICHMENT_DEAD, "mindcore_enrichment_dead_total", "", "Jobs given up after max_attempts")   \
@@ -44,6 +50,8 @@
     X(ENRICH_BUILTIN, "mindcore_enrichment_duration_seconds", "method=\"builtin\"", "")            \
     X(ENRICH_LLM, "mindcore_enrichment_duration_seconds", "method=\"llm\"", "")                    \
     X(CONTEXT, "mindcore_context_retrieval_duration_seconds", "", "Time to assemble a context")    \
-    X(SEARCH, "mindcore_search_duration_seconds", "", "Time of a search")
+    X(SEARCH, "mindcore_search_duration_seconds", "", "Time of a search")                          \
+    X(SOURCE_LOOKUP, "mindcore_source_lookup_duration_seconds", "",                                \
+      "Time that an external source took to answer")
 
 #endif

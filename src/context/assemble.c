@@ -16,7 +16,8 @@
  * DESIGN. What is worth most goes into the budget first, whatever its place in the text:
  *   1. the caller's own text, at most three quarters of the budget;
  *   2. the newest turns of the thread, at most two fifths of what is left and of the messages;
- *   3. preferences (an eighth) and summaries (a sixth);
+ *   3. preferences (an eighth), what external sources know (at most a quarter of the budget), and summaries
+ *      (a sixth);
  *   4. relevant messages, best first, then the turns around the best of them;
  *   5. when these answer little, what the user said of himself, at most a fifth of the messages;
  *   6. more of the thread's turns, as far as they fit;
@@ -47,6 +48,7 @@
 
 static void assembly_fini(struct mc_assembly *a)
 {
+    mc_external_fini(a);
     mc_buf_fini(&a->line);
     mc_records_fini(&a->recent);
     mc_candidates_fini(&a->found);
@@ -373,7 +375,7 @@ static enum mc_status collect_points(struct mc_assembly *a, struct mc_error *err
 static enum mc_status finish(struct mc_assembly *a, struct mc_context *context,
                              struct mc_error *err)
 {
-    a->confidence = a->shown_count + a->preferences + a->summaries > 0
+    a->confidence = a->shown_count + a->preferences + a->summaries + a->external.count > 0
                         ? round(100 * fmax(a->answer, LEAST_CONFIDENCE)) / 100
                         : 0;
     enum mc_status status = collect_points(a, err);
@@ -409,13 +411,17 @@ static enum mc_status assemble(struct mc_assembly *a, mc_str preferences, struct
     a->shown = mc_arena_array(a->arena, a->max_messages, sizeof(*a->shown));
     if (!a->shown)
         return mc_fail_memory(err);
-    enum mc_status status = show_additional(a, err);
+    enum mc_status status = mc_external_begin(a, err);
+    if (!status)
+        status = show_additional(a, err);
     if (!status)
         status = show_recent(a, err);
     if (!status)
         status = mc_assembly_preferences(a, preferences, err);
     if (!status)
         status = find(a, err);
+    if (!status)
+        status = mc_external_show(a, err);
     if (!status)
         status = mc_assembly_summaries(a, err);
     if (!status)

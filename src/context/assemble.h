@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "context/candidates.h"
 #include "context/context.h"
+#include "context/external.h"
 #include "context/pack.h"
 #include "context/points.h"
 
@@ -43,6 +44,7 @@ struct mc_assembly {
     struct mc_shown *shown;      /* room for max_messages */
     size_t shown_count;
     size_t kinds[MC_SHOWN_KINDS];
+    struct mc_external external;
     bool additional;
     size_t preferences; /* lines */
     size_t summaries;

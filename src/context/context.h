@@ -20,7 +20,8 @@ struct mc_retrieval {
     struct mc_cache *cache;
     const struct mc_vocabulary *vocabulary;
     struct mc_metrics *metrics;
-    size_t cache_max_size; /* messages of a thread that the cache can hold */
+    struct mc_lookups *lookups; /* external sources; NULL: none */
+    size_t cache_max_size;      /* messages of a thread that the cache can hold */
     int64_t half_life_us;
     size_t default_max_messages; /* context.max_messages */
     size_t default_max_tokens;   /* context.max_tokens */

@@ -82,6 +82,7 @@ static void write_items(const struct mc_assembly *a, struct mc_json_writer *w)
         write_why(w, shown);
         mc_json_end(w, '}');
     }
+    mc_external_write_items(&a->external, w);
     mc_json_end(w, ']');
 }
 
@@ -90,6 +91,7 @@ static void write_sources(const struct mc_assembly *a, struct mc_json_writer *w)
     mc_json_key(w, "sources");
     mc_json_begin(w, '{');
     mc_json_member_integer(w, "additional", a->additional);
+    mc_external_write_source(&a->external, w);
     mc_json_member_integer(w, "preferences", (int64_t)a->preferences);
     mc_json_member_integer(w, "summaries", (int64_t)a->summaries);
     mc_json_member_integer(w, "relevant", (int64_t)a->kinds[MC_SHOWN_RELEVANT]);
@@ -119,6 +121,7 @@ enum mc_status mc_assembly_explain(const struct mc_assembly *a, size_t tokens, m
         mc_json_member_text(&w, "fallback", "no model in this build");
     mc_json_member_integer(&w, "candidates", (int64_t)a->found.matched);
     write_items(a, &w);
+    mc_external_write_failures(&a->external, &w);
     int64_t elapsed_us = mc_time_monotonic_us() - a->started_us;
     mc_json_member_fixed(&w, "elapsed_ms", (double)elapsed_us / (double)MC_US_PER_MS, 3);
     mc_json_end(&w, '}');

@@ -13,6 +13,7 @@
 /* In the order of the text, with the line that opens each. */
 #define MC_SECTION_MAP(X)                                                                          \
     X(ADDITIONAL, "## Additional context")                                                         \
+    X(EXTERNAL, "## External data")                                                                \
     X(PREFERENCES, "## User preferences")                                                          \
     X(SUMMARIES, "## Summaries of earlier conversations")                                          \
     X(RELEVANT, "## Relevant messages")                                                            \

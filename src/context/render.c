@@ -125,6 +125,19 @@ void mc_render_message(struct mc_buf *out, const struct mc_message *message, mc_
     finish(out, text, max_units);
 }
 
+void mc_render_piece(struct mc_buf *out, mc_str source, mc_str title, mc_str text, size_t max_units)
+{
+    mc_buf_reset(out);
+    mc_buf_text(out, "- [");
+    mc_render_quote(out, source);
+    if (title.len > 0) {
+        mc_buf_text(out, ": ");
+        mc_render_quote(out, title);
+    }
+    mc_buf_text(out, "] ");
+    finish(out, text, max_units);
+}
+
 void mc_render_indented(struct mc_buf *out, mc_str text, size_t max_units)
 {
     mc_buf_reset(out);

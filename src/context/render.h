@@ -19,6 +19,10 @@ void mc_render_quote(struct mc_buf *out, mc_str text);
 void mc_render_message(struct mc_buf *out, const struct mc_message *message, mc_str mark,
                        mc_str text, size_t max_units);
 
+/* "- [source: title] text\n" (without a title "- [source] text\n") in the same way. */
+void mc_render_piece(struct mc_buf *out, mc_str source, mc_str title, mc_str text,
+                     size_t max_units);
+
 /* "  text\n", every line indented, cut to fit; empty when nothing fits. */
 void mc_render_indented(struct mc_buf *out, mc_str text, size_t max_units);
 

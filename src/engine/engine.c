@@ -206,6 +206,7 @@ static void prepare_retrieval(struct mc_engine *engine)
         .cache = engine->cache,
         .vocabulary = engine->vocabulary,
         .metrics = engine->metrics,
+        .lookups = engine->lookups,
         .cache_max_size = engine->settings.cache.max_size,
         .half_life_us = engine->settings.half_life_us,
         .default_max_messages = engine->settings.context_max_messages,
@@ -219,8 +220,10 @@ static enum mc_status open_parts(struct mc_engine *engine, struct mc_error *err)
     if (!engine->metrics)
         return mc_fail_memory(err);
     enum mc_status status = open_text(engine, err);
-    if (!status)
-        status = open_cache(engine, err);
+    if (!status) {
+        engine->lookups = mc_lookups_new(engine->vocabulary, engine->metrics);
+        status = engine->lookups ? open_cache(engine, err) : mc_fail_memory(err);
+    }
     if (!status)
         status = open_store(engine, err);
     if (!status)
@@ -268,6 +271,7 @@ void mc_engine_close(struct mc_engine *engine)
     if (engine->store)
         engine->store->ops->close(engine->store); /* its watcher may wake the pool until here */
     mc_pool_free(pool);
+    mc_lookups_free(engine->lookups);
     if (engine->cache)
         engine->cache->ops->close(engine->cache);
     mc_trivial_free(engine->trivial);

@@ -10,6 +10,7 @@
 #include "base/metrics.h"
 #include "base/thread.h"
 #include "context/context.h"
+#include "context/lookup.h"
 #include "engine/schedule.h"
 #include "engine/settings.h"
 #include "enrich/pool.h"
@@ -34,6 +35,7 @@ struct mc_engine {
     struct mc_cache *cache;
     struct mc_agents *agents;
     struct mc_preferences *preferences;
+    struct mc_lookups *lookups; /* of external sources */
     _Atomic(struct mc_pool *) pool;
     struct mc_schedule *schedule;   /* of tier migration; NULL when retention.schedule is off */
     struct mc_retrieval retrieval;  /* borrows from the above */

@@ -203,6 +203,44 @@ static enum mc_status call_preferences(struct call *call, struct mc_error *err)
     return status;
 }
 
+static enum mc_status look_up(void *context, const struct mc_source_query *query,
+                              struct mc_source_answer *answer, struct mc_error *err)
+{
+    (void)context;
+    (void)query;
+    return mc_source_add(answer, MC_STR("Order 4711"), MC_STR("sent"), err);
+}
+
+/* A source whose thread cannot start has failed; the context is assembled without it. */
+static enum mc_status call_source(struct call *call, struct mc_error *err)
+{
+    static const mc_str topics[] = {{"order", 5}};
+    struct mc_source_options options = {
+        .name = MC_STR("shop"),
+        .description = MC_STR("orders"),
+        .topics = topics,
+        .topic_count = 1,
+        .lookup = look_up,
+        .timeout_ms = 30000,
+    };
+    enum mc_status status = mc_source_register(call->engine, &options, err);
+    if (status)
+        return status;
+    char context[sizeof(call->answer)], *json = NULL;
+    status = call_context(call, err);
+    memcpy(context, call->answer, sizeof(context));
+    call->answer[0] = '\0';
+    if (!status)
+        status = mc_source_list(call->engine, &json, err);
+    if (!status && !strstr(context, "- [shop: Order 4711] sent") &&
+        !strstr(json, "cannot start thread"))
+        snprintf(call->answer, sizeof(call->answer), "%.300s", context);
+    mc_free(json);
+    if (mc_source_remove(call->engine, MC_STR("shop"), NULL))
+        snprintf(call->answer, sizeof(call->answer), "the source was not removed");
+    return status;
+}
+
 /* ---- What must hold after each attempt ---- */
 
 static int64_t depth(struct mc_engine *engine)
@@ -322,11 +360,15 @@ static void run(const struct scratch *scratch, bool failing)
     struct mc_engine *engine = engine_open(scratch, NULL);
     fill(engine);
     mc_engine_pause(engine, true);
+    struct call warm = {.engine = engine};
+    struct mc_error error = {0};
+    is_status(call_source(&warm, &error), MC_OK, &error, "a source, and what its thread keeps");
     if (failing) {
         counted(engine, "context", check(engine, "context", call_context, NULL));
         check(engine, "search", call_search, NULL);
         check(engine, "recent", call_recent, NULL);
         check(engine, "preferences", call_preferences, NULL);
+        check(engine, "sources", call_source, NULL);
         check(engine, "ingest", call_ingest, after_ingest);
         check(engine, "batch", call_batch, after_batch);
         mc_engine_pause(engine, false);
