@@ -21,7 +21,7 @@ static enum mc_status concerned(struct mc_assembly *a, mc_str **topics, size_t *
     size_t all, kept = 0;
     enum mc_status status = mc_lookups_topics(a->r->lookups, a->arena, topics, &all, err);
     if (!status)
-        status = mc_query_read(a->query->query, a->r->vocabulary, a->arena, &query, err);
+        status = mc_query_read(a->query->query, a->r->vocabulary, a->now_us, a->arena, &query, err);
     if (status)
         return status;
     for (size_t i = 0; i < all; i++) {
