@@ -3,14 +3,11 @@
 #include "support/postgres.h"
 
 static struct pg_server server;
-static int number;
 
 static struct mc_store *open_database(bool bouncer)
 {
-    char name[32];
-    snprintf(name, sizeof(name), "case%d", ++number);
-    pg_create(&server, name);
-    struct mc_postgres_options options = pg_options(&server, name, bouncer);
+    struct mc_postgres_options options = pg_options(&server, "cases", bouncer);
+    pg_empty(&server, "cases");
     return pg_open(&options);
 }
 
@@ -33,6 +30,7 @@ int main(void)
         skip("%s", missing);
         return done_testing();
     }
+    pg_create(&server, "cases");
     store_contract(&direct);
     missing = pg_bouncer_start(&server, 20);
     if (missing)

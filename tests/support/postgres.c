@@ -135,6 +135,12 @@ void pg_create(const struct pg_server *server, const char *database)
     pg_sql(server, "postgres", sql);
 }
 
+void pg_empty(const struct pg_server *server, const char *database)
+{
+    pg_sql(server, database,
+           "SET client_min_messages TO warning; DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+}
+
 /* ---- The server ---- */
 
 static bool find_binaries(struct pg_server *server)
@@ -225,7 +231,7 @@ void pg_server_kill(struct pg_server *server)
 void pg_server_stop(struct pg_server *server)
 {
     end(&server->bouncer, SIGTERM);
-    end(&server->postgres, SIGINT);
+    end(&server->postgres, SIGQUIT);
     scratch_remove(&server->scratch);
 }
 

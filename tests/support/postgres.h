@@ -37,6 +37,8 @@ const char *pg_value(const struct pg_server *server, const char *database, const
 
 /* An empty database, UTF8. */
 void pg_create(const struct pg_server *server, const char *database);
+/* Makes it empty again; nobody may be using it. */
+void pg_empty(const struct pg_server *server, const char *database);
 /* Options of a store in it, directly or through the PgBouncer. */
 struct mc_postgres_options pg_options(const struct pg_server *server, const char *database,
                                       bool bouncer);
