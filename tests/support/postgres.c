@@ -127,6 +127,30 @@ const char *pg_value(const struct pg_server *server, const char *database, const
     return text;
 }
 
+struct pg_session {
+    PGconn *conn;
+};
+
+struct pg_session *pg_session(const struct pg_server *server, const char *database)
+{
+    struct pg_session *session = malloc(sizeof(*session));
+    if (!session)
+        bail_out("no memory");
+    session->conn = connect_to(server, database);
+    return session;
+}
+
+void pg_session_run(struct pg_session *session, const char *sql)
+{
+    PQclear(ask(session->conn, sql));
+}
+
+void pg_session_end(struct pg_session *session)
+{
+    PQfinish(session->conn);
+    free(session);
+}
+
 void pg_create(const struct pg_server *server, const char *database)
 {
     char sql[256];

@@ -35,6 +35,12 @@ void pg_sql(const struct pg_server *server, const char *database, const char *sq
 /* The first value of an answer, "" for none, in static memory. */
 const char *pg_value(const struct pg_server *server, const char *database, const char *sql);
 
+/* A session of its own that stays open. */
+struct pg_session;
+struct pg_session *pg_session(const struct pg_server *server, const char *database);
+void pg_session_run(struct pg_session *session, const char *sql);
+void pg_session_end(struct pg_session *session);
+
 /* An empty database, UTF8. */
 void pg_create(const struct pg_server *server, const char *database);
 /* Makes it empty again; nobody may be using it. */

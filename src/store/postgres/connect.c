@@ -89,6 +89,13 @@ static enum mc_status measure_clock(struct mc_pg_conn *conn, struct mc_error *er
     return MC_OK;
 }
 
+/* A library does not write to the program's terminal; what fails is told by its status. */
+static void ignore_notice(void *context, const PGresult *result)
+{
+    (void)context;
+    (void)result;
+}
+
 enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **conn,
                              enum mc_pg_trouble *trouble, struct mc_error *err)
 {
