@@ -143,6 +143,13 @@ static enum mc_status open_cache(struct mc_engine *engine, struct mc_error *err)
 
 static enum mc_status open_store(struct mc_engine *engine, struct mc_error *err)
 {
+    if (engine->settings.in_postgres) {
+        struct mc_postgres_options options = engine->settings.postgres;
+        options.metrics = engine->metrics;
+        options.foreign_change = on_foreign_change;
+        options.context = engine;
+        return mc_postgres_store_open(&options, &engine->store, err);
+    }
     struct mc_sqlite_options options = engine->settings.sqlite;
     options.metrics = engine->metrics;
     options.foreign_change = on_foreign_change;
@@ -317,7 +324,7 @@ enum mc_status mc_engine_open_by(const struct mc_config *config,
         mc_engine_close(made);
         return status;
     }
-    mc_log(MC_LOG_INFO, "engine", "opened %s with %d worker%s", made->settings.sqlite.path,
+    mc_log(MC_LOG_INFO, "engine", "opened %s with %d worker%s", made->settings.database,
            made->settings.pool.workers, made->settings.pool.workers == 1 ? "" : "s");
     *engine = made;
     return MC_OK;

@@ -1,5 +1,6 @@
 #include "engine/settings.h"
 
+#include <ctype.h>
 #include <stdio.h>
 
 #include "base/compiler.h"
@@ -31,13 +32,9 @@ static int64_t days_us(const struct mc_config *config, const char *key)
     return mc_config_integer(config, key) * MC_US_PER_DAY;
 }
 
-static enum mc_status read_store(struct mc_settings *settings, const struct mc_config *config,
-                                 struct mc_error *err)
+static enum mc_status read_sqlite(struct mc_settings *settings, const struct mc_config *config,
+                                  struct mc_error *err)
 {
-    const char *backend = mc_config_get(config, "database.backend");
-    if (backend && strcmp(backend, "sqlite") != 0)
-        return mc_fail_field(err, MC_UNSUPPORTED, "database.backend",
-                             "database.backend %s is not part of this build; use sqlite", backend);
     mc_str path;
     enum mc_status status = copy_text(settings, config, "database.path", &path, err);
     if (status)
@@ -51,7 +48,60 @@ static enum mc_status read_store(struct mc_settings *settings, const struct mc_c
         .synchronous_full = synchronous && strcmp(synchronous, "full") == 0,
         .busy_timeout_us = mc_config_duration_us(config, "database.busy_timeout"),
     };
+    settings->database = path.data;
     return MC_OK;
+}
+
+static enum mc_status read_postgres(struct mc_settings *settings, const struct mc_config *config,
+                                    struct mc_error *err)
+{
+    static const char *const KEYS[] = {"database.host", "database.name", "database.user",
+                                       "database.password", "database.sslmode"};
+    mc_str texts[mc_countof(KEYS)];
+    for (size_t i = 0; i < mc_countof(KEYS); i++) {
+        enum mc_status status = copy_text(settings, config, KEYS[i], &texts[i], err);
+        if (status)
+            return status;
+    }
+    settings->postgres = (struct mc_postgres_options){
+        .host = texts[0].data,
+        .name = texts[1].data,
+        .user = texts[2].data,
+        .password = texts[3].data,
+        .sslmode = texts[4].data,
+        .port = (int)mc_config_integer(config, "database.port"),
+        .pool_size = (int)mc_config_integer(config, "database.pool_size"),
+        .max_overflow = (int)mc_config_integer(config, "database.max_overflow"),
+        .pool_timeout_us = mc_config_duration_us(config, "database.pool_timeout"),
+        .pgbouncer = mc_config_boolean(config, "database.pgbouncer"),
+    };
+    settings->database = mc_arena_printf(&settings->strings, "postgresql://%s:%d/%s",
+                                         texts[0].len ? texts[0].data : "", settings->postgres.port,
+                                         texts[1].len ? texts[1].data : "")
+                             .data;
+    return settings->database ? MC_OK : mc_fail_memory(err);
+}
+
+static enum mc_status read_store(struct mc_settings *settings, const struct mc_config *config,
+                                 struct mc_error *err)
+{
+    const char *backend = mc_config_get(config, "database.backend");
+    settings->in_postgres = backend && strcmp(backend, "postgresql") == 0;
+    return settings->in_postgres ? read_postgres(settings, config, err)
+                                 : read_sqlite(settings, config, err);
+}
+
+/* Next to the file; for a server in the working folder, by a name that two databases do not share. */
+static mc_str default_cache_dir(struct mc_settings *settings)
+{
+    if (!settings->in_postgres)
+        return mc_arena_printf(&settings->strings, "%s.cache", settings->sqlite.path);
+    mc_str name = mc_arena_copy(&settings->strings, mc_str_of(settings->postgres.name));
+    for (size_t i = 0; name.data && i < name.len; i++)
+        if (!isalnum((unsigned char)name.data[i]) && !strchr("-_", name.data[i]))
+            ((char *)(uintptr_t)name.data)[i] = '_';
+    return mc_arena_printf(&settings->strings, "%s-%08x.cache", name.len ? name.data : "mindcore",
+                           (unsigned)mc_str_hash(mc_str_of(settings->database)));
 }
 
 static enum mc_status read_cache(struct mc_settings *settings, const struct mc_config *config,
@@ -62,7 +112,7 @@ static enum mc_status read_cache(struct mc_settings *settings, const struct mc_c
     if (status)
         return status;
     if (dir.len == 0)
-        dir = mc_arena_printf(&settings->strings, "%s.cache", settings->sqlite.path);
+        dir = default_cache_dir(settings);
     if (!dir.data)
         return mc_fail_memory(err);
     settings->cache_persistent = mc_config_boolean(config, "cache.persistent");
@@ -222,35 +272,33 @@ static void read_memory(struct mc_settings *settings, const struct mc_config *co
 }
 
 /* What was set and cannot have an effect must not go unnoticed. */
-static void warn_of_idle(const struct mc_config *config)
+static void warn_of_database(const struct mc_config *config, bool in_postgres)
 {
-    static const struct {
-        const char *key, *why;
-    } IDLE[] = {
-        {"database.host", "the database is SQLite"},
-        {"database.port", "the database is SQLite"},
-        {"database.name", "the database is SQLite"},
-        {"database.user", "the database is SQLite"},
-        {"database.password", "the database is SQLite"},
-        {"database.sslmode", "the database is SQLite"},
-        {"database.pool_size", "the database is SQLite"},
-        {"database.max_overflow", "the database is SQLite"},
-        {"database.pool_timeout", "the database is SQLite"},
-        {"database.pgbouncer", "the database is SQLite"},
-        {"database.replicas", "the database is SQLite"},
-    };
-    for (size_t i = 0; i < mc_countof(IDLE); i++) {
-        if (mc_config_source(config, IDLE[i].key) != MC_SOURCE_DEFAULT)
-            mc_log(MC_LOG_WARNING, "engine", "%s is set but has no effect: %s", IDLE[i].key,
-                   IDLE[i].why);
+    static const char *const OF_SQLITE[] = {"database.path", "database.synchronous",
+                                            "database.busy_timeout"};
+    static const char *const OF_POSTGRES[] = {
+        "database.host",      "database.port",         "database.name",
+        "database.user",      "database.password",     "database.sslmode",
+        "database.pool_size", "database.max_overflow", "database.pool_timeout",
+        "database.pgbouncer", "database.replicas"};
+    const char *const *idle = in_postgres ? OF_SQLITE : OF_POSTGRES;
+    size_t count = in_postgres ? mc_countof(OF_SQLITE) : mc_countof(OF_POSTGRES);
+    for (size_t i = 0; i < count; i++) {
+        if (mc_config_source(config, idle[i]) != MC_SOURCE_DEFAULT)
+            mc_log(MC_LOG_WARNING, "engine", "%s is set but has no effect: the database is %s",
+                   idle[i], in_postgres ? "PostgreSQL" : "SQLite");
     }
+    if (in_postgres && mc_config_source(config, "database.replicas") != MC_SOURCE_DEFAULT)
+        mc_log(MC_LOG_WARNING, "engine",
+               "database.replicas is set but has no effect: this build reads from the primary");
 }
 
 static enum mc_status read_all(struct mc_settings *settings, const struct mc_config *config,
                                struct mc_error *err)
 {
-    warn_of_idle(config);
     enum mc_status status = read_store(settings, config, err);
+    if (!status)
+        warn_of_database(config, settings->in_postgres);
     if (!status)
         status = read_cache(settings, config, err);
     if (!status)

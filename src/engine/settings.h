@@ -11,11 +11,15 @@
 #include "memory/agents.h"
 #include "memory/preferences.h"
 #include "memory/tiers.h"
+#include "store/postgres/postgres_store.h"
 #include "store/sqlite/sqlite_store.h"
 
 struct mc_settings {
     struct mc_arena strings; /* owns what the rest points to */
-    struct mc_sqlite_options sqlite;
+    const char *database;    /* for people: the file, or host, port and name */
+    bool in_postgres;
+    struct mc_sqlite_options sqlite;     /* unless in_postgres */
+    struct mc_postgres_options postgres; /* if in_postgres */
     bool cache_persistent;
     struct mc_cache_options cache;
     struct mc_pool_options pool;

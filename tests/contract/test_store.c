@@ -13,7 +13,7 @@ static struct mc_store *open_sqlite(void)
 
 int main(void)
 {
-    const struct store_factory sqlite = {"sqlite", open_sqlite};
+    const struct store_factory sqlite = {"sqlite", open_sqlite, .keeps_bytes = false};
     scratch_make(&scratch);
     store_contract(&sqlite);
     scratch_remove(&scratch);

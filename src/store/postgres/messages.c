@@ -1,0 +1,306 @@
+/* Reads of messages and threads. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "store/postgres/pg.h"
+
+/* Takes over the records that were read, all or none. */
+static enum mc_status append_all(struct mc_records *from, struct mc_records *out,
+                                 struct mc_error *err)
+{
+    size_t start = out->count;
+    while (out->count - start < from->count) {
+        if (!mc_records_push(out, mc_record_ref(from->items[out->count - start]))) {
+            while (out->count > start)
+                mc_record_unref(out->items[--out->count]);
+            return mc_fail_memory(err);
+        }
+    }
+    return MC_OK;
+}
+
+/* The row of a message id, 0 when there is none. */
+static enum mc_status find_row(struct mc_pg_conn *conn, mc_str message_id, int64_t *row,
+                               struct mc_error *err)
+{
+    enum mc_status status =
+        mc_pg_query(conn, "SELECT id FROM message_ids WHERE shard = $1 AND message_id = $2",
+                    MC_PG_ARGS(mc_pg_int(mc_pg_shard(message_id)), mc_pg_str(message_id)), err);
+    if (status == MC_OK)
+        *row = mc_pg_first_int(conn, 0);
+    return status;
+}
+
+/* ---- One by its id ---- */
+
+struct get {
+    mc_str message_id;
+    const struct mc_reader *reader;
+    struct mc_record *record;
+};
+
+static enum mc_status read_message(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    struct get *get = context;
+    int64_t row = 0;
+    enum mc_status status = find_row(conn, get->message_id, &row, err);
+    if (status != MC_OK || row == 0)
+        return status;
+    struct mc_pg_allowed_args args;
+    mc_pg_allowed(&args, MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(row)), mc_pg_int(row)), get->reader);
+    mc_pg_add(conn,
+              "SELECT " MC_PG_RECORD
+              " FROM messages m WHERE m.shard = $1 AND m.id = $2 AND " MC_PG_ALLOWED,
+              args.items);
+    status = mc_pg_run_last(conn, err);
+    if (status != MC_OK || mc_pg_rows(conn, 0) == 0)
+        return status;
+    return mc_pg_record(conn->results[0], 0, &get->record, err);
+}
+
+enum mc_status mc_pg_get(struct mc_store *store, mc_str message_id, const struct mc_reader *reader,
+                         struct mc_record **record, struct mc_error *err)
+{
+    struct get get = {.message_id = message_id, .reader = reader};
+    enum mc_status status = mc_pg_read(mc_pg_of(store), 0, read_message, &get, err);
+    if (status != MC_OK)
+        return status;
+    if (!get.record)
+        return mc_fail_field(err, MC_NOT_FOUND, "message_id", "there is no message '%.*s'",
+                             MC_STR_ARG(message_id));
+    *record = get.record;
+    return MC_OK;
+}
+
+/* ---- By row ---- */
+
+struct rows {
+    const int64_t *rows;
+    size_t count;
+    const struct mc_reader *reader;
+    struct mc_records found; /* in any order */
+};
+
+#define BY_ROW "SELECT " MC_PG_RECORD " FROM messages m WHERE m.shard = $1 AND m.id = ANY($2)"
+
+static enum mc_status read_rows(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    struct rows *rows = context;
+    struct mc_pg_allowed_args args;
+    size_t statements;
+    mc_records_fini(&rows->found);
+    /* The first two own arguments are put in for each shard. */
+    bool unfiltered = mc_reader_unfiltered(rows->reader);
+    mc_pg_allowed(&args, MC_PG_NO_ARGS, rows->reader);
+    enum mc_status status =
+        mc_pg_add_by_shard(conn, unfiltered ? BY_ROW : BY_ROW " AND " MC_PG_ALLOWED, rows->rows,
+                           rows->count, unfiltered ? NULL : args.items + 2, &statements, err);
+    if (status == MC_OK)
+        status = mc_pg_run_last(conn, err);
+    for (size_t i = 0; status == MC_OK && i < statements; i++)
+        status = mc_pg_records(conn->results[i], &rows->found, err);
+    return status;
+}
+
+static int by_row(const void *a, const void *b)
+{
+    int64_t x = (*(struct mc_record *const *)a)->row, y = (*(struct mc_record *const *)b)->row;
+    return (x > y) - (x < y);
+}
+
+static struct mc_record *find_record(const struct mc_records *sorted, int64_t row)
+{
+    size_t low = 0, high = sorted->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (sorted->items[middle]->row < row)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < sorted->count && sorted->items[low]->row == row ? sorted->items[low] : NULL;
+}
+
+enum mc_status mc_pg_rows_of(struct mc_store *store, const int64_t *rows, size_t count,
+                             const struct mc_reader *reader, struct mc_records *out,
+                             struct mc_error *err)
+{
+    if (count == 0)
+        return MC_OK;
+    mc_auto(mc_records_fini) struct mc_records ordered = {0};
+    struct rows asked = {.rows = rows, .count = count, .reader = reader};
+    enum mc_status status = mc_pg_read(mc_pg_of(store), 0, read_rows, &asked, err);
+    if (status == MC_OK && asked.found.count > 0)
+        qsort(asked.found.items, asked.found.count, sizeof(*asked.found.items), by_row);
+    for (size_t i = 0; status == MC_OK && i < count; i++) {
+        struct mc_record *record = find_record(&asked.found, rows[i]);
+        if (record && !mc_records_push(&ordered, mc_record_ref(record)))
+            status = mc_fail_memory(err);
+    }
+    mc_records_fini(&asked.found);
+    return status == MC_OK ? append_all(&ordered, out, err) : status;
+}
+
+/* ---- In a thread ---- */
+
+struct recent {
+    const struct mc_recent_read *read;
+    struct mc_records found;
+};
+
+#define OF_THREAD                                                                                  \
+    "SELECT " MC_PG_RECORD " FROM messages m WHERE m.shard = $1 AND m.user_id = $2"                \
+    " AND m.thread_id = $3 AND " MC_PG_ALLOWED
+#define NEWEST_FIRST " ORDER BY m.created_at DESC, m.id DESC LIMIT $4"
+
+/* The time of the message `before`, which must be in the thread and readable. */
+static enum mc_status find_before(struct mc_pg_conn *conn, const struct mc_recent_read *read,
+                                  int64_t *row, int64_t *created_us, struct mc_error *err)
+{
+    enum mc_status status = find_row(conn, read->before, row, err);
+    if (status != MC_OK)
+        return status;
+    struct mc_pg_allowed_args args;
+    mc_pg_allowed(&args,
+                  MC_PG_ARGS(mc_pg_int(mc_pg_shard(read->user_id)), mc_pg_str(read->user_id),
+                             mc_pg_str(read->thread_id), mc_pg_int(*row)),
+                  read->reader);
+    status = mc_pg_query(conn,
+                         "SELECT m.created_at FROM messages m WHERE m.shard = $1 AND m.user_id = $2"
+                         " AND m.thread_id = $3 AND m.id = $4 AND " MC_PG_ALLOWED,
+                         args.items, err);
+    if (status == MC_OK && mc_pg_rows(conn, 0) == 0)
+        return mc_fail_field(err, MC_NOT_FOUND, "before",
+                             "there is no message '%.*s' in this thread", MC_STR_ARG(read->before));
+    if (status == MC_OK)
+        *created_us = mc_pg_cell_time(conn->results[0], 0, 0);
+    return status;
+}
+
+static enum mc_status read_recent(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    struct recent *recent = context;
+    const struct mc_recent_read *read = recent->read;
+    bool before = mc_str_given(read->before);
+    int64_t row = 0, created_us = 0;
+    mc_records_fini(&recent->found);
+    enum mc_status status = before ? find_before(conn, read, &row, &created_us, err) : MC_OK;
+    if (status != MC_OK)
+        return status;
+    struct mc_pg_allowed_args args;
+    mc_pg_allowed(&args,
+                  MC_PG_ARGS(mc_pg_int(mc_pg_shard(read->user_id)), mc_pg_str(read->user_id),
+                             mc_pg_str(read->thread_id),
+                             mc_pg_int(read->limit > INT64_MAX ? INT64_MAX : (int64_t)read->limit),
+                             mc_pg_time(created_us), mc_pg_int(row)),
+                  read->reader);
+    mc_pg_add(conn,
+              before ? OF_THREAD " AND (m.created_at, m.id) < ($5, $6)" NEWEST_FIRST
+                     : OF_THREAD NEWEST_FIRST,
+              args.items);
+    status = mc_pg_run_last(conn, err);
+    return status == MC_OK ? mc_pg_records(conn->results[0], &recent->found, err) : status;
+}
+
+enum mc_status mc_pg_recent(struct mc_store *store, const struct mc_recent_read *read,
+                            struct mc_records *out, struct mc_error *err)
+{
+    struct recent recent = {.read = read};
+    int flags = mc_str_given(read->before) ? MC_PG_SNAPSHOT : 0;
+    enum mc_status status = mc_pg_read(mc_pg_of(store), flags, read_recent, &recent, err);
+    if (status == MC_OK)
+        status = append_all(&recent.found, out, err);
+    mc_records_fini(&recent.found);
+    return status;
+}
+
+static enum mc_status take_thread(const PGresult *result, void *context, struct mc_error *err)
+{
+    (void)err;
+    struct mc_thread_state *state = context;
+    *state = (struct mc_thread_state){.exists = false};
+    if (PQntuples(result) > 0)
+        *state = (struct mc_thread_state){true, mc_pg_cell_int(result, 0, 0),
+                                          mc_pg_cell_int(result, 0, 1)};
+    return MC_OK;
+}
+
+enum mc_status mc_pg_thread(struct mc_store *store, mc_str user_id, mc_str thread_id,
+                            struct mc_thread_state *state, struct mc_error *err)
+{
+    return mc_pg_read_one(
+        mc_pg_of(store),
+        "SELECT version, messages FROM threads"
+        " WHERE shard = $1 AND user_id = $2 AND thread_id = $3",
+        MC_PG_ARGS(mc_pg_int(mc_pg_shard(user_id)), mc_pg_str(user_id), mc_pg_str(thread_id)),
+        take_thread, state, err);
+}
+
+/* ---- Turns ---- */
+
+/* A row's place, and the rows on both sides of it. $3: how many. */
+#define SIDE(allowed, compare, order)                                                              \
+    "ARRAY(SELECT m.id FROM messages m WHERE m.shard = p.shard AND m.user_id = p.user_id"          \
+    " AND m.thread_id = p.thread_id AND (m.created_at, m.id) " compare                             \
+    " (p.created_at, p.id)" allowed " ORDER BY m.created_at " order ", m.id " order " LIMIT 2)"
+#define TURNS(allowed)                                                                             \
+    "SELECT p.id, a.older[1], a.older[2], a.newer[1], a.newer[2] FROM"                             \
+    " (SELECT m.* FROM messages m WHERE m.shard = $1 AND m.id = ANY($2)" allowed ") p,"            \
+    " LATERAL (SELECT " SIDE(allowed, "<", "DESC") " AS older, " SIDE(allowed, ">",                \
+                                                                      "ASC") " AS newer) a"
+
+static_assert(MC_TURNS == 2, "written in SIDE and TURNS");
+
+struct turns {
+    const int64_t *rows;
+    size_t count;
+    const struct mc_reader *reader;
+    struct mc_turns *out;
+};
+
+static void take_turns(const PGresult *result, struct turns *turns)
+{
+    for (size_t i = 0; i < (size_t)PQntuples(result); i++) {
+        int64_t row = mc_pg_cell_int(result, i, 0);
+        struct mc_turns found;
+        for (int side = 0; side < MC_TURNS; side++) {
+            found.before[side] = mc_pg_cell_int(result, i, 1 + side);
+            found.after[side] = mc_pg_cell_int(result, i, 1 + MC_TURNS + side);
+        }
+        for (size_t j = 0; j < turns->count; j++)
+            if (turns->rows[j] == row)
+                turns->out[j] = found;
+    }
+}
+
+static enum mc_status read_turns(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    struct turns *turns = context;
+    struct mc_pg_allowed_args args;
+    size_t statements;
+    mc_pg_allowed(&args, MC_PG_NO_ARGS, turns->reader);
+    bool unfiltered = mc_reader_unfiltered(turns->reader);
+    enum mc_status status =
+        mc_pg_add_by_shard(conn, unfiltered ? TURNS("") : TURNS(" AND " MC_PG_ALLOWED), turns->rows,
+                           turns->count, unfiltered ? NULL : args.items + 2, &statements, err);
+    if (status == MC_OK)
+        status = mc_pg_run_last(conn, err);
+    if (status != MC_OK)
+        return status;
+    for (size_t i = 0; i < turns->count; i++)
+        turns->out[i] = (struct mc_turns){.before = {0}};
+    for (size_t i = 0; i < statements; i++)
+        take_turns(conn->results[i], turns);
+    return MC_OK;
+}
+
+enum mc_status mc_pg_turns(struct mc_store *store, const int64_t *rows, size_t count,
+                           const struct mc_reader *reader, struct mc_turns *out,
+                           struct mc_error *err)
+{
+    if (count == 0)
+        return MC_OK;
+    struct turns turns = {rows, count, reader, out};
+    return mc_pg_read(mc_pg_of(store), 0, read_turns, &turns, err);
+}

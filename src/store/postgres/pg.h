@@ -1,0 +1,265 @@
+/*
+ * What the files of the PostgreSQL back-end share: the store itself, carrying out reads and writes, reading
+ * messages, the access rule in SQL, the functions of its table.
+ */
+#ifndef MC_STORE_POSTGRES_PG_H
+#define MC_STORE_POSTGRES_PG_H
+
+#include <inttypes.h>
+
+#include "base/list.h"
+#include "base/metrics.h"
+#include "store/postgres/pool.h"
+#include "store/postgres/watch.h"
+
+/* Puts of several callers that share a transaction (group.c). */
+struct mc_pg_group {
+    int max_leaders;
+    mc_mutex lock; /* guards what follows */
+    int leaders;
+    struct mc_list waiting;
+};
+
+struct mc_pg {
+    struct mc_store store; /* first */
+    struct mc_pg_pool pool;
+    struct mc_pg_group group;
+    struct mc_pg_watch watch;
+    int64_t server; /* random: tells this store's changes from those of others */
+    struct mc_metrics *metrics;
+};
+static inline struct mc_pg *mc_pg_of(struct mc_store *store)
+{
+    return mc_container_of(store, struct mc_pg, store);
+}
+
+/* ---- Shards ---- */
+
+/* The part of the database that a user, or another key, belongs to: FNV-1a, folded. Never change it. */
+static inline int64_t mc_pg_shard(mc_str key)
+{
+    uint64_t hash = mc_str_hash(key);
+    return (int64_t)((hash ^ hash >> 32) & 255);
+}
+/* A row's number ends with its shard. */
+static inline int64_t mc_pg_row_shard(int64_t row)
+{
+    return row & 255;
+}
+/* The queue is one place, since it has one order over all users. */
+#define MC_PG_QUEUE "0"
+
+/* ---- Reads and writes (transact.c) ---- */
+
+typedef enum mc_status (*mc_pg_work)(struct mc_pg_conn *conn, void *context, struct mc_error *err);
+
+enum mc_pg_flags {
+    MC_PG_SNAPSHOT = 1, /* a read of which all rounds see one state */
+    MC_PG_SILENT = 2,   /* a write that no cache of another server must know of */
+    MC_PG_RELAXED = 4,  /* a write that may be lost when the database's machine fails */
+    MC_PG_ONCE = 8      /* not tried again when the server cannot be reached */
+};
+
+/*
+ * Lends the work a connection, and calls it again with another one when that was lost: it begins anew
+ * each time. Its last round may be mc_pg_run_last.
+ */
+MC_MUST_CHECK enum mc_status mc_pg_read(struct mc_pg *s, int flags, mc_pg_work work, void *context,
+                                        struct mc_error *err);
+/* mc_pg_run that also ends a reading transaction. */
+MC_MUST_CHECK enum mc_status mc_pg_run_last(struct mc_pg_conn *conn, struct mc_error *err);
+/*
+ * Runs the work in a transaction and commits it, unless it fails. It is called again, to begin anew, after a
+ * deadlock or a lost connection; when the connection is lost during the commit, the server is asked
+ * what became of it, so that nothing is done twice.
+ */
+MC_MUST_CHECK enum mc_status mc_pg_write(struct mc_pg *s, int flags, mc_pg_work work, void *context,
+                                         struct mc_error *err);
+/* One read of one statement: `take` gets its result. */
+typedef enum mc_status (*mc_pg_take)(const PGresult *result, void *context, struct mc_error *err);
+MC_MUST_CHECK enum mc_status mc_pg_read_one(struct mc_pg *s, const char *sql,
+                                            const struct mc_pg_arg *args, mc_pg_take take,
+                                            void *context, struct mc_error *err);
+
+/* Now, by the database's clock. */
+int64_t mc_pg_now_us(const struct mc_pg_conn *conn);
+
+/* ---- Reading messages (rows.c) ---- */
+
+/* The columns of a record; m is the message. */
+#define MC_PG_RECORD                                                                               \
+    "m.id, m.message_id, m.user_id, m.thread_id, m.session_id, m.agent_id, m.role, m.visibility,"  \
+    " m.tier, m.state, m.importance, m.created_at, m.sharing_groups, m.attached, m.text, m.terms"
+#define MC_PG_RECORD_COLUMNS 16
+
+/* The record of a row of a result whose first columns are MC_PG_RECORD. MC_CORRUPT. */
+MC_MUST_CHECK enum mc_status mc_pg_record(const PGresult *result, size_t row,
+                                          struct mc_record **record, struct mc_error *err);
+/* Adds the records of all rows, or none. */
+MC_MUST_CHECK enum mc_status mc_pg_records(const PGresult *result, struct mc_records *out,
+                                           struct mc_error *err);
+
+/*
+ * Adds a statement for each shard that the rows are in: its parameters are the shard, the rows of it and then
+ * `more` (at most 16). *statements: how many they are.
+ */
+MC_MUST_CHECK enum mc_status mc_pg_add_by_shard(struct mc_pg_conn *conn, const char *sql,
+                                                const int64_t *rows, size_t count,
+                                                const struct mc_pg_arg *more, size_t *statements,
+                                                struct mc_error *err);
+
+/* ---- The access rule (rows.c) ---- */
+
+/*
+ * True for a message m that the reader may see. Parameters 11 to 16 are those of mc_pg_allowed; statements that
+ * use fewer of their own leave a gap with MC_PG_GAP.
+ */
+#define MC_PG_ALLOWED                                                                              \
+    "(($11 OR m.agent_id = $12 OR ($13 AND m.visibility = 2)"                                      \
+    " OR (m.visibility = 1 AND ($14 OR m.sharing_groups && $15)))"                                 \
+    " AND ($16::text[] IS NULL OR m.agent_id = ANY($16)))"
+#define MC_PG_ALLOWED_AT 10
+/* Arguments: own ones (up to ten), then those of the rule. */
+struct mc_pg_allowed_args {
+    struct mc_pg_arg items[MC_PG_ALLOWED_AT + 7];
+};
+void mc_pg_allowed(struct mc_pg_allowed_args *args, const struct mc_pg_arg *own,
+                   const struct mc_reader *reader);
+
+/* ---- Removing messages (remove.c) ---- */
+
+/* What must be known of a message to take it out; borrowed from a result. */
+struct mc_pg_dropped {
+    int64_t row, user_no, created_us;
+    mc_str message_id, user_id, thread_id;
+    mc_str terms, twin; /* absent: none */
+    int64_t version;    /* of its thread afterwards */
+};
+#define MC_PG_DROP_COLUMNS                                                                         \
+    "m.id, m.user_no, m.created_at, m.message_id, m.user_id, m.thread_id, m.terms, m.twin"
+/* From a result whose columns from `first` on are MC_PG_DROP_COLUMNS. */
+void mc_pg_dropped_from(const PGresult *result, size_t row, int first,
+                        struct mc_pg_dropped *dropped);
+/*
+ * Removes the messages with all that belongs to them; inside a transaction that has locked them. The texts must
+ * not be those of a result of conn. Requested: summaries that may tell of them go too. *jobs: how many of them
+ * had one; may be NULL.
+ */
+MC_MUST_CHECK enum mc_status mc_pg_drop(struct mc_pg_conn *conn, struct mc_pg_dropped *items,
+                                        size_t count, bool requested, int64_t *jobs,
+                                        struct mc_error *err);
+
+/* The same for messages by row, not requested; locks and reads them first. *dropped: how many were there. */
+MC_MUST_CHECK enum mc_status mc_pg_drop_rows(struct mc_pg_conn *conn, const int64_t *rows,
+                                             size_t count, int64_t *dropped, int64_t *jobs,
+                                             struct mc_error *err);
+
+/* ---- The search index (match.c) ---- */
+
+/* The number under which a term is in the index. */
+int64_t mc_pg_term(mc_str term);
+/* The same for what all messages of a thread have. */
+int64_t mc_pg_thread_term(mc_str thread_id);
+/* Numbers of all terms of a message and its thread, each once. False: out of memory. Freed with free(). */
+MC_MUST_CHECK bool mc_pg_terms(mc_str terms, mc_str thread_id, int64_t **numbers, size_t *count);
+
+/* ---- Signals (memory.c) ---- */
+
+/* Adds statements that add observations; inside a transaction. */
+void mc_pg_add_signals_to(struct mc_pg_conn *conn, mc_str user_id, const struct mc_signal *items,
+                          size_t count);
+
+/* ---- Threads (rows.c) ---- */
+
+/* Adds a statement that raises a thread's version by `by`; its result is the new version. */
+void mc_pg_add_bump(struct mc_pg_conn *conn, mc_str user_id, mc_str thread_id, int64_t by);
+
+/* Order of bytes; shorter first where one begins the other. For sorting what is locked. */
+int mc_pg_compare(mc_str a, mc_str b);
+
+/* ---- The functions of the table; contracts in store/store.h ---- */
+
+void mc_pg_group_init(struct mc_pg_group *group, int max_leaders);
+void mc_pg_group_fini(struct mc_pg_group *group);
+enum mc_status mc_pg_put(struct mc_store *store, struct mc_put *items, size_t count,
+                         struct mc_error *err);
+enum mc_status mc_pg_get(struct mc_store *store, mc_str message_id, const struct mc_reader *reader,
+                         struct mc_record **record, struct mc_error *err);
+enum mc_status mc_pg_rows_of(struct mc_store *store, const int64_t *rows, size_t count,
+                             const struct mc_reader *reader, struct mc_records *out,
+                             struct mc_error *err);
+enum mc_status mc_pg_recent(struct mc_store *store, const struct mc_recent_read *read,
+                            struct mc_records *out, struct mc_error *err);
+enum mc_status mc_pg_turns(struct mc_store *store, const int64_t *rows, size_t count,
+                           const struct mc_reader *reader, struct mc_turns *out,
+                           struct mc_error *err);
+enum mc_status mc_pg_match(struct mc_store *store, const struct mc_match_query *query,
+                           struct mc_match_result *out, struct mc_error *err);
+enum mc_status mc_pg_thread(struct mc_store *store, mc_str user_id, mc_str thread_id,
+                            struct mc_thread_state *state, struct mc_error *err);
+enum mc_status mc_pg_remove(struct mc_store *store, mc_str message_id,
+                            const struct mc_reader *reader, struct mc_record **removed,
+                            int64_t *thread_version, struct mc_error *err);
+enum mc_status mc_pg_erase(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
+                           struct mc_error *err);
+enum mc_status mc_pg_claim(struct mc_store *store, mc_str lease, enum mc_stage stage,
+                           int64_t now_us, int64_t lease_us, size_t limit, struct mc_jobs *out,
+                           struct mc_error *err);
+enum mc_status mc_pg_complete(struct mc_store *store, mc_str lease, struct mc_completion *items,
+                              size_t count, struct mc_error *err);
+enum mc_status mc_pg_failed(struct mc_store *store, mc_str lease, const struct mc_failure *items,
+                            size_t count, struct mc_error *err);
+enum mc_status mc_pg_renew(struct mc_store *store, mc_str lease, int64_t until_us,
+                           struct mc_error *err);
+enum mc_status mc_pg_release(struct mc_store *store, mc_str lease, struct mc_error *err);
+enum mc_status mc_pg_twin(struct mc_store *store, mc_str content_hash, struct mc_buf *metadata,
+                          struct mc_error *err);
+enum mc_status mc_pg_queue(struct mc_store *store, int64_t now_us, struct mc_queue_stats *stats,
+                           struct mc_error *err);
+enum mc_status mc_pg_dead_jobs(struct mc_store *store, size_t limit, mc_dead_job_fn each,
+                               void *context, struct mc_error *err);
+enum mc_status mc_pg_retry(struct mc_store *store, mc_str message_id, int64_t now_us,
+                           uint64_t *count, struct mc_error *err);
+enum mc_status mc_pg_purge(struct mc_store *store, uint64_t *count, struct mc_error *err);
+enum mc_status mc_pg_preferences(struct mc_store *store, mc_str user_id, struct mc_buf *json,
+                                 struct mc_error *err);
+enum mc_status mc_pg_set_preferences(struct mc_store *store, mc_str user_id, mc_str old,
+                                     mc_str json, bool learned, struct mc_error *err);
+enum mc_status mc_pg_add_signals(struct mc_store *store, mc_str user_id,
+                                 const struct mc_signal *items, size_t count, struct mc_error *err);
+enum mc_status mc_pg_signals(struct mc_store *store, mc_str user_id, mc_signal_fn each,
+                             void *context, struct mc_error *err);
+enum mc_status mc_pg_add_usage(struct mc_store *store, const struct mc_usage_row *rows,
+                               size_t count, struct mc_error *err);
+enum mc_status mc_pg_usage(struct mc_store *store, int64_t first_day, int64_t last_day,
+                           mc_usage_fn each, void *context, struct mc_error *err);
+enum mc_status mc_pg_put_agent(struct mc_store *store, const struct mc_agent_row *agent,
+                               struct mc_error *err);
+enum mc_status mc_pg_remove_agent(struct mc_store *store, mc_str agent_id, struct mc_error *err);
+enum mc_status mc_pg_agents(struct mc_store *store, mc_agent_fn each, void *context,
+                            struct mc_error *err);
+enum mc_status mc_pg_agent_counts(struct mc_store *store, mc_count_fn by_agent,
+                                  mc_count_fn by_visibility, void *context, struct mc_error *err);
+enum mc_status mc_pg_unsummarised(struct mc_store *store, mc_str user_id, int64_t messages,
+                                  int64_t before_us, size_t limit, mc_summary_fn each,
+                                  void *context, struct mc_error *err);
+enum mc_status mc_pg_put_summary(struct mc_store *store, const struct mc_summary *summary,
+                                 struct mc_error *err);
+enum mc_status mc_pg_summaries(struct mc_store *store, mc_str user_id,
+                               const struct mc_reader *reader, size_t limit, mc_summary_fn each,
+                               void *context, struct mc_error *err);
+enum mc_status mc_pg_migrate(struct mc_store *store, const struct mc_tier_rule *rule,
+                             struct mc_tier_step *step, struct mc_error *err);
+enum mc_status mc_pg_export(struct mc_store *store, mc_str user_id, const struct mc_reader *reader,
+                            mc_record_fn each, void *context, struct mc_error *err);
+enum mc_status mc_pg_users(struct mc_store *store, mc_name_fn each, void *context,
+                           struct mc_error *err);
+enum mc_status mc_pg_stats(struct mc_store *store, struct mc_store_stats *stats,
+                           struct mc_error *err);
+enum mc_status mc_pg_ping(struct mc_store *store, struct mc_error *err);
+enum mc_status mc_pg_check(struct mc_store *store, mc_name_fn problem, void *context,
+                           struct mc_error *err);
+enum mc_status mc_pg_backup(struct mc_store *store, const char *path, mc_progress_fn progress,
+                            void *context, struct mc_error *err);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * The store on PostgreSQL 12 or later: a pool of connections, group commit over several of them, any
+ * number of servers on one database. docs/postgresql.md tells of the schema and of PgBouncer.
+ */
+#ifndef MC_STORE_POSTGRES_STORE_H
+#define MC_STORE_POSTGRES_STORE_H
+
+#include "store/store.h"
+
+struct mc_postgres_options {
+    /* Copied; absent parts are libpq's own defaults. */
+    const char *host, *name, *user, *password, *sslmode;
+    int port;                     /* 0: 5432 */
+    int pool_size;                /* 0: 10 */
+    int max_overflow;             /* connections above pool_size, closed when they come back */
+    int64_t pool_timeout_us;      /* 0: 30 s */
+    bool pgbouncer;               /* no session state: see docs/postgresql.md */
+    int64_t statement_timeout_us; /* 0: 60 s */
+    int64_t lock_timeout_us;      /* 0: 15 s */
+    int64_t max_age_us;           /* of a connection, 0: 30 min */
+    struct mc_metrics *metrics;   /* may be NULL */
+    mc_foreign_change_fn foreign_change; /* may be NULL */
+    void *context;
+};
+
+/* False when the program was built without libpq. */
+bool mc_postgres_built(void);
+
+/*
+ * Creates or migrates the tables. The message names the host and says what to do, and never holds the
+ * password. MC_UNAVAILABLE: nobody answers. MC_CONFIG: password, database, rights, TLS or encoding.
+ * MC_CORRUPT: another program's database. MC_VERSION: a newer version's.
+ */
+MC_MUST_CHECK enum mc_status mc_postgres_store_open(const struct mc_postgres_options *options,
+                                                    struct mc_store **store, struct mc_error *err);
+
+#endif

@@ -1,0 +1,44 @@
+/* One caller's put while it waits for its transaction, and what became of each message. */
+#ifndef MC_STORE_POSTGRES_PUT_H
+#define MC_STORE_POSTGRES_PUT_H
+
+#include "store/postgres/pg.h"
+
+/* One message of a put: prepared before, filled in by the transaction. */
+struct mc_pg_placed {
+    const struct mc_message *m;
+    struct mc_record *record; /* to become the result */
+    struct mc_record *stored; /* for a repeat: the result instead */
+    int64_t row, version, messages;
+    const char *differs;
+    bool created;
+    bool inserts; /* the first of its id in the transaction */
+};
+
+struct mc_pg_put_request {
+    struct mc_pg_placed *placed;
+    size_t count, weight;
+    /* Of the group: */
+    struct mc_list node;
+    struct mc_error error;
+    enum mc_status status;
+    bool woken, leads; /* guarded by lock */
+    mc_mutex lock;
+    mc_cond wake;
+};
+
+/* The messages of several requests in one transaction. */
+struct mc_pg_put_batch {
+    struct mc_pg_placed **items;
+    size_t count;
+    /* Room for count of each: */
+    size_t *order;
+    int64_t *rows;
+};
+enum mc_status mc_pg_put_work(struct mc_pg_conn *conn, void *context, struct mc_error *err);
+
+/* Carries the request out, alone or together with others; returns when it is durable. */
+MC_MUST_CHECK enum mc_status mc_pg_group_run(struct mc_pg *s, struct mc_pg_put_request *request,
+                                             struct mc_error *err);
+
+#endif

@@ -1,0 +1,426 @@
+/*
+ * Removing: one message, or all of a user in steps that let others write in between. What is removed is gone for
+ * every reader; its bytes leave the disk when the server vacuums the tables and recycles its log.
+ */
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "store/postgres/pg.h"
+
+/* Messages of one step. */
+#define ERASE_STEP 200
+#define TEXTS_BYTES ((size_t)256 << 20)
+
+void mc_pg_dropped_from(const PGresult *result, size_t row, int first,
+                        struct mc_pg_dropped *dropped)
+{
+    *dropped = (struct mc_pg_dropped){
+        .row = mc_pg_cell_int(result, row, first),
+        .user_no = mc_pg_cell_int(result, row, first + 1),
+        .created_us = mc_pg_cell_time(result, row, first + 2),
+        .message_id = mc_pg_cell(result, row, first + 3),
+        .user_id = mc_pg_cell(result, row, first + 4),
+        .thread_id = mc_pg_cell(result, row, first + 5),
+        .terms = mc_pg_cell(result, row, first + 6),
+        .twin = mc_pg_cell(result, row, first + 7),
+    };
+}
+
+/* ---- Messages with all that belongs to them ---- */
+
+static int by_thread(const void *a, const void *b)
+{
+    const struct mc_pg_dropped *x = a, *y = b;
+    int order = mc_pg_compare(x->user_id, y->user_id);
+    if (order == 0)
+        order = mc_pg_compare(x->thread_id, y->thread_id);
+    return order != 0 ? order : (x->row > y->row) - (x->row < y->row);
+}
+
+/* What stands under the message's own keys. */
+static enum mc_status add_own(struct mc_pg_conn *conn, const struct mc_pg_dropped *d,
+                              struct mc_error *err)
+{
+    struct mc_pg_arg shard = mc_pg_int(mc_pg_row_shard(d->row)), row = mc_pg_int(d->row);
+    mc_pg_add_quiet(conn, "DELETE FROM messages WHERE shard = $1 AND id = $2",
+                    MC_PG_ARGS(shard, row));
+    mc_pg_add_quiet(conn, "DELETE FROM message_ids WHERE shard = $1 AND message_id = $2",
+                    MC_PG_ARGS(mc_pg_int(mc_pg_shard(d->message_id)), mc_pg_str(d->message_id)));
+    if (mc_str_given(d->twin))
+        mc_pg_add_quiet(conn, "DELETE FROM twins WHERE shard = $1 AND hash = $2 AND id = $3",
+                        MC_PG_ARGS(mc_pg_int(mc_pg_shard(d->twin)), mc_pg_bytes(d->twin), row));
+    if (!mc_str_given(d->terms))
+        return MC_OK;
+    int64_t *numbers;
+    size_t count;
+    if (!mc_pg_terms(d->terms, d->thread_id, &numbers, &count))
+        return mc_fail_memory(err);
+    mc_pg_add_quiet(conn,
+                    "DELETE FROM index_terms WHERE shard = $1 AND user_no = $2 AND term = ANY($3)"
+                    " AND id = $4",
+                    MC_PG_ARGS(shard, mc_pg_int(d->user_no), mc_pg_ints(numbers, count), row));
+    free(numbers);
+    return MC_OK;
+}
+
+static size_t run_end(const struct mc_pg_dropped *items, size_t count, size_t i, bool of_thread)
+{
+    size_t end = i;
+    while (end < count && mc_str_equal(items[end].user_id, items[i].user_id) &&
+           (!of_thread || mc_str_equal(items[end].thread_id, items[i].thread_id)))
+        end++;
+    return end;
+}
+
+static void add_counts(struct mc_pg_conn *conn, const struct mc_pg_dropped *items, size_t count,
+                       int64_t *times)
+{
+    for (size_t i = 0, end; i < count; i = end) {
+        end = run_end(items, count, i, false);
+        mc_pg_add_quiet(conn,
+                        "UPDATE users SET messages = messages - $3"
+                        " WHERE shard = $1 AND user_id = $2",
+                        MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(items[i].row)),
+                                   mc_pg_str(items[i].user_id), mc_pg_int((int64_t)(end - i))));
+    }
+    for (size_t i = 0, end; i < count; i = end) {
+        end = run_end(items, count, i, true);
+        int64_t oldest = INT64_MAX;
+        for (size_t j = i; j < end; j++) {
+            times[j - i] = items[j].created_us;
+            oldest = items[j].created_us < oldest ? items[j].created_us : oldest;
+        }
+        struct mc_pg_arg shard = mc_pg_int(mc_pg_row_shard(items[i].row)),
+                         user = mc_pg_str(items[i].user_id), thread = mc_pg_str(items[i].thread_id);
+        mc_pg_add(
+            conn,
+            "UPDATE threads SET version = version + $4, messages = messages - $4, summarised ="
+            " greatest(summarised - (SELECT count(*) FROM unnest($5) c"
+            " WHERE c <= summarised_until), 0)"
+            " WHERE shard = $1 AND user_id = $2 AND thread_id = $3 RETURNING version",
+            MC_PG_ARGS(shard, user, thread, mc_pg_int((int64_t)(end - i)),
+                       mc_pg_times(times, end - i)));
+        mc_pg_add_quiet(conn,
+                        "UPDATE summaries SET lost = true WHERE shard = $1 AND user_id = $2"
+                        " AND thread_id = $3 AND last_at >= $4 AND NOT lost",
+                        MC_PG_ARGS(shard, user, thread, mc_pg_time(oldest)));
+    }
+}
+
+/*
+ * What somebody wants gone must not live on in a summary: those that may tell of the message go,
+ * and the thread is due again from where the others end.
+ */
+static enum mc_status drop_summaries(struct mc_pg_conn *conn, const struct mc_pg_dropped *d,
+                                     struct mc_error *err)
+{
+    struct mc_pg_arg shard = mc_pg_int(mc_pg_row_shard(d->row)), user = mc_pg_str(d->user_id),
+                     thread = mc_pg_str(d->thread_id), time = mc_pg_time(d->created_us);
+    mc_pg_add(conn,
+              "DELETE FROM summaries WHERE shard = $1 AND user_id = $2 AND thread_id = $3"
+              " AND first_at <= $4 AND last_at >= $4",
+              MC_PG_ARGS(shard, user, thread, time));
+    mc_pg_add_quiet(conn,
+                    "UPDATE threads SET withdrawn = version WHERE shard = $1 AND user_id = $2"
+                    " AND thread_id = $3",
+                    MC_PG_ARGS(shard, user, thread));
+    enum mc_status status = mc_pg_run(conn, err);
+    if (status != MC_OK || mc_pg_changes(conn, 0) == 0)
+        return status;
+    mc_pg_add_quiet(conn,
+                    "UPDATE threads SET summarised_until = coalesce((SELECT max(last_at) FROM"
+                    " summaries WHERE shard = $1 AND user_id = $2 AND thread_id = $3), '-infinity')"
+                    " WHERE shard = $1 AND user_id = $2 AND thread_id = $3",
+                    MC_PG_ARGS(shard, user, thread));
+    mc_pg_add_quiet(conn,
+                    "UPDATE threads t SET summarised = (SELECT count(*) FROM messages m"
+                    " WHERE m.shard = $1 AND m.user_id = $2 AND m.thread_id = $3"
+                    " AND m.created_at <= t.summarised_until)"
+                    " WHERE t.shard = $1 AND t.user_id = $2 AND t.thread_id = $3",
+                    MC_PG_ARGS(shard, user, thread));
+    return mc_pg_run(conn, err);
+}
+
+enum mc_status mc_pg_drop(struct mc_pg_conn *conn, struct mc_pg_dropped *items, size_t count,
+                          bool requested, int64_t *jobs, struct mc_error *err)
+{
+    if (count == 0)
+        return MC_OK;
+    int64_t *numbers = malloc(count * sizeof(*numbers));
+    if (!numbers)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = items[i].row;
+    mc_pg_add(conn, "DELETE FROM jobs WHERE shard = " MC_PG_QUEUE " AND id = ANY($1)",
+              MC_PG_ARGS(mc_pg_ints(numbers, count)));
+    qsort(items, count, sizeof(*items), by_thread);
+    enum mc_status status = MC_OK;
+    for (size_t i = 0; status == MC_OK && i < count; i++)
+        status = add_own(conn, &items[i], err);
+    if (status == MC_OK) {
+        add_counts(conn, items, count, numbers);
+        status = mc_pg_run(conn, err);
+    }
+    free(numbers);
+    if (status != MC_OK)
+        return status;
+    if (jobs)
+        *jobs = mc_pg_changes(conn, 0);
+    for (size_t i = 0, end, nth = 1; i < count; i = end) {
+        end = run_end(items, count, i, true);
+        for (size_t j = i; j < end; j++)
+            items[j].version = mc_pg_first_int(conn, nth);
+        nth++;
+    }
+    for (size_t i = 0; status == MC_OK && requested && i < count; i++)
+        status = drop_summaries(conn, &items[i], err);
+    return status;
+}
+
+#define LOCK_JOBS                                                                                  \
+    "SELECT id FROM jobs WHERE shard = " MC_PG_QUEUE " AND id = ANY($1) ORDER BY id FOR UPDATE"
+
+static enum mc_status copy_dropped(const PGresult *result, struct mc_arena *texts,
+                                   struct mc_pg_dropped *items, struct mc_error *err)
+{
+    for (size_t i = 0; i < (size_t)PQntuples(result); i++) {
+        mc_pg_dropped_from(result, i, 0, &items[i]);
+        mc_str *copies[] = {&items[i].message_id, &items[i].user_id, &items[i].thread_id,
+                            &items[i].terms, &items[i].twin};
+        for (size_t j = 0; j < mc_countof(copies); j++) {
+            if (!mc_str_given(*copies[j]))
+                continue;
+            *copies[j] = mc_arena_copy(texts, *copies[j]);
+            if (!copies[j]->data)
+                return mc_fail_memory(err);
+        }
+    }
+    return MC_OK;
+}
+
+enum mc_status mc_pg_drop_rows(struct mc_pg_conn *conn, const int64_t *rows, size_t count,
+                               int64_t *dropped, int64_t *jobs, struct mc_error *err)
+{
+    *dropped = 0;
+    if (count == 0)
+        return MC_OK;
+    size_t statements, found = 0;
+    struct mc_arena texts;
+    mc_arena_init(&texts, TEXTS_BYTES);
+    struct mc_pg_dropped *items = mc_arena_array(&texts, count, sizeof(*items));
+    mc_pg_add(conn, LOCK_JOBS, MC_PG_ARGS(mc_pg_ints(rows, count)));
+    enum mc_status status = mc_pg_add_by_shard(
+        conn,
+        "SELECT " MC_PG_DROP_COLUMNS " FROM messages m WHERE m.shard = $1 AND m.id = ANY($2)"
+        " ORDER BY m.id FOR UPDATE",
+        rows, count, NULL, &statements, err);
+    if (status == MC_OK)
+        status = mc_pg_run(conn, err);
+    if (status == MC_OK && !items)
+        status = mc_fail_memory(err);
+    for (size_t i = 1; status == MC_OK && i <= statements; i++) {
+        status = copy_dropped(conn->results[i], &texts, items + found, err);
+        found += mc_pg_rows(conn, i);
+    }
+    if (status == MC_OK)
+        status = mc_pg_drop(conn, items, found, false, jobs, err);
+    *dropped = (int64_t)found;
+    mc_arena_fini(&texts);
+    return status;
+}
+
+/* ---- One message ---- */
+
+struct removal {
+    mc_str message_id;
+    const struct mc_reader *reader;
+    struct mc_record *record;
+    int64_t version;
+};
+
+static const char remove_sql[] =
+    "SELECT " MC_PG_RECORD ", " MC_PG_DROP_COLUMNS
+    " FROM messages m WHERE m.shard = $1 AND m.id = $2 AND " MC_PG_ALLOWED " FOR UPDATE";
+
+static enum mc_status remove_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    struct removal *r = context;
+    mc_record_unref(mc_steal(r->record)); /* of a transaction that was rolled back */
+    enum mc_status status = mc_pg_query(
+        conn, "SELECT id FROM message_ids WHERE shard = $1 AND message_id = $2",
+        MC_PG_ARGS(mc_pg_int(mc_pg_shard(r->message_id)), mc_pg_str(r->message_id)), err);
+    int64_t row = status == MC_OK ? mc_pg_first_int(conn, 0) : 0;
+    struct mc_pg_allowed_args args;
+    mc_pg_allowed(&args, MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(row)), mc_pg_int(row)), r->reader);
+    if (status == MC_OK) {
+        mc_pg_add_quiet(conn, LOCK_JOBS, MC_PG_ARGS(mc_pg_ints(&row, 1)));
+        status = mc_pg_query(conn, remove_sql, args.items, err);
+    }
+    if (status == MC_OK && mc_pg_rows(conn, 0) == 0)
+        return mc_fail_field(err, MC_NOT_FOUND, "message_id", "there is no message '%.*s'",
+                             MC_STR_ARG(r->message_id));
+    if (status == MC_OK)
+        status = mc_pg_record(conn->results[0], 0, &r->record, err);
+    if (status != MC_OK)
+        return status;
+    struct mc_pg_dropped dropped;
+    char twin[64];
+    mc_pg_dropped_from(conn->results[0], 0, MC_PG_RECORD_COLUMNS, &dropped);
+    if (dropped.twin.len > sizeof(twin))
+        return mc_fail(err, MC_CORRUPT, "message row %" PRId64 " has a bad content hash", row);
+    /* The texts must outlive the result: those of the record do. */
+    if (mc_str_given(dropped.twin))
+        dropped.twin.data = memcpy(twin, dropped.twin.data, dropped.twin.len);
+    dropped.message_id = r->record->m.message_id;
+    dropped.user_id = r->record->m.user_id;
+    dropped.thread_id = r->record->m.thread_id;
+    dropped.terms = mc_str_given(dropped.terms) ? r->record->terms : MC_STR_NONE;
+    status = mc_pg_drop(conn, &dropped, 1, true, NULL, err);
+    r->version = dropped.version;
+    return status;
+}
+
+enum mc_status mc_pg_remove(struct mc_store *store, mc_str message_id,
+                            const struct mc_reader *reader, struct mc_record **removed,
+                            int64_t *thread_version, struct mc_error *err)
+{
+    struct removal removal = {.message_id = message_id, .reader = reader};
+    enum mc_status status = mc_pg_write(mc_pg_of(store), 0, remove_work, &removal, err);
+    if (status != MC_OK) {
+        mc_record_unref(removal.record);
+        return status;
+    }
+    *removed = removal.record;
+    *thread_version = removal.version;
+    return MC_OK;
+}
+
+/* ---- A user ---- */
+
+struct erasure {
+    mc_str user_id;
+    int64_t user_no;
+    struct mc_erased step; /* of the present step, added up after its commit */
+    bool done;
+};
+
+/* When the last message is gone, the rest goes in the same transaction. */
+static enum mc_status erase_rest(struct mc_pg_conn *conn, struct erasure *e, struct mc_error *err)
+{
+    static const char *const deletions[] = {
+        "DELETE FROM threads WHERE shard = $1 AND user_id = $2",
+        "DELETE FROM users WHERE shard = $1 AND user_id = $2",
+        "DELETE FROM summaries WHERE shard = $1 AND user_id = $2",
+        "DELETE FROM preferences WHERE shard = $1 AND user_id = $2",
+        "DELETE FROM signals WHERE shard = $1 AND user_id = $2",
+    };
+    struct mc_pg_arg shard = mc_pg_int(mc_pg_shard(e->user_id));
+    for (size_t i = 0; i < mc_countof(deletions); i++)
+        mc_pg_add(conn, deletions[i], MC_PG_ARGS(shard, mc_pg_str(e->user_id)));
+    mc_pg_add_quiet(conn, "DELETE FROM index_terms WHERE shard = $1 AND user_no = $2",
+                    MC_PG_ARGS(shard, mc_pg_int(e->user_no)));
+    enum mc_status status = mc_pg_run(conn, err);
+    if (status != MC_OK)
+        return status;
+    e->step.threads = mc_pg_changes(conn, 0);
+    e->step.summaries = mc_pg_changes(conn, 2);
+    e->step.preferences = mc_pg_changes(conn, 3);
+    e->step.signals = mc_pg_changes(conn, 4);
+    return MC_OK;
+}
+
+/* The user's lock keeps new messages out until the step is over. */
+static enum mc_status next_messages(struct mc_pg_conn *conn, struct erasure *e,
+                                    int64_t rows[ERASE_STEP], size_t *count, struct mc_error *err)
+{
+    struct mc_pg_arg shard = mc_pg_int(mc_pg_shard(e->user_id)), user = mc_pg_str(e->user_id);
+    enum mc_status status =
+        mc_pg_query(conn, "SELECT user_no FROM users WHERE shard = $1 AND user_id = $2 FOR UPDATE",
+                    MC_PG_ARGS(shard, user), err);
+    if (status != MC_OK)
+        return status;
+    e->user_no = mc_pg_first_int(conn, 0);
+    status = mc_pg_query(conn,
+                         "SELECT m.id FROM messages m WHERE m.shard = $1 AND m.user_id = $2"
+                         " ORDER BY m.thread_id, m.created_at, m.id LIMIT $3",
+                         MC_PG_ARGS(shard, user, mc_pg_int(ERASE_STEP)), err);
+    *count = status == MC_OK ? mc_pg_rows(conn, 0) : 0;
+    for (size_t i = 0; i < *count; i++)
+        rows[i] = mc_pg_cell_int(conn->results[0], i, 0);
+    return status;
+}
+
+static enum mc_status erase_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    struct erasure *e = context;
+    int64_t rows[ERASE_STEP];
+    size_t count = 0;
+    e->step = (struct mc_erased){0};
+    enum mc_status status = next_messages(conn, e, rows, &count, err);
+    if (status == MC_OK)
+        status = mc_pg_drop_rows(conn, rows, count, &e->step.messages, &e->step.jobs, err);
+    e->done = count < ERASE_STEP;
+    return status == MC_OK && e->done ? erase_rest(conn, e, err) : status;
+}
+
+static const char *const leftovers[] = {
+    "SELECT EXISTS(SELECT 1 FROM messages WHERE shard = $1 AND user_id = $2 AND user_no = $3)",
+    "SELECT EXISTS(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2 AND user_no = $3)",
+    "SELECT EXISTS(SELECT 1 FROM index_terms WHERE shard = $1 AND user_no = $3)",
+    "SELECT EXISTS(SELECT 1 FROM summaries s WHERE s.shard = $1 AND s.user_id = $2 AND NOT EXISTS"
+    "(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2))",
+    "SELECT EXISTS(SELECT 1 FROM threads t WHERE t.shard = $1 AND t.user_id = $2 AND NOT EXISTS"
+    "(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2))",
+    "SELECT EXISTS(SELECT 1 FROM preferences p WHERE p.shard = $1 AND p.user_id = $2 AND NOT EXISTS"
+    "(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2))",
+    "SELECT EXISTS(SELECT 1 FROM signals g WHERE g.shard = $1 AND g.user_id = $2 AND NOT EXISTS"
+    "(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2))",
+};
+
+/* Looks for anything that is left of the user; what it is given anew meanwhile has a new number. */
+static enum mc_status verify_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    struct erasure *e = context;
+    for (size_t i = 0; i < mc_countof(leftovers); i++)
+        mc_pg_add(conn, leftovers[i],
+                  MC_PG_ARGS(mc_pg_int(mc_pg_shard(e->user_id)), mc_pg_str(e->user_id),
+                             mc_pg_int(e->user_no)));
+    enum mc_status status = mc_pg_run_last(conn, err);
+    e->done = true;
+    for (size_t i = 0; status == MC_OK && i < mc_countof(leftovers); i++)
+        e->done = e->done && mc_pg_first_int(conn, i) == 0;
+    return status;
+}
+
+enum mc_status mc_pg_erase(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
+                           struct mc_error *err)
+{
+    struct mc_pg *s = mc_pg_of(store);
+    struct erasure e = {.user_id = user_id};
+    struct mc_erased total = {0};
+    int64_t user_no = 0;
+    enum mc_status status = MC_OK;
+    while (status == MC_OK && !e.done) {
+        status = mc_pg_write(s, 0, erase_work, &e, err);
+        if (status != MC_OK)
+            break;
+        if (e.user_no)
+            user_no = e.user_no;
+        total.messages += e.step.messages;
+        total.threads += e.step.threads;
+        total.jobs += e.step.jobs;
+        total.summaries += e.step.summaries;
+        total.preferences += e.step.preferences;
+        total.signals += e.step.signals;
+    }
+    e.user_no = user_no;
+    if (status == MC_OK)
+        status = mc_pg_read(s, MC_PG_SNAPSHOT, verify_work, &e, err);
+    if (status != MC_OK)
+        return status;
+    total.verified = e.done;
+    total.wiped = false; /* a server's old row versions and log cannot be overwritten from here */
+    *erased = total;
+    return MC_OK;
+}

@@ -1,0 +1,353 @@
+/*
+ * DESIGN. `shard`, 0 to 255, is a hash of the user's id (mc_pg_shard) and the first column of every key, so
+ * that the tables can be partitioned by it; every statement about a user names it. A row's number is
+ * a number of the sequence times 256 plus its shard: it grows in order of arrival, is not used again, and says
+ * where the row is.
+ *
+ * What is found by something else than its user has a shard of its own: message_ids by the message's id (it
+ * keeps ids unique over all users, and tells a message's row), twins by the content's hash, agents and usage
+ * by their own keys. The queue has one order over all users, so jobs stand in one shard, 0.
+ *
+ * index_terms is the search index: user, term (a 64-bit hash), row. A query reads a term's rows newest first
+ * and stops at its limit; other users' rows cost nothing. A collision of hashes could only show a
+ * user a message of its own that lacks the word. user_no is given anew when an erased user comes back.
+ *
+ * messages.metadata is for people, and for the index on its topics; `attached` is the same as text, since
+ * jsonb keeps neither the order of members nor the way numbers are written.
+ *
+ * A job is due at due_at: when it is ready, that is the time from which it may be claimed; while it is leased,
+ * the time at which the lease ends; for a dead job it is NULL.
+ */
+#include "store/postgres/schema.h"
+
+#include <inttypes.h>
+
+#include "base/error.h"
+
+/* A number of our own for the lock that migrations hold: "Mind" in ASCII. */
+#define LOCK_SQL "SELECT pg_advisory_xact_lock(1298755172)"
+
+/* Names are compared by their bytes, in indexes too. */
+#define NAME "text COLLATE \"C\" NOT NULL"
+/* Rows that change often: room for their next version in the same page, and no dead ones left for long. */
+#define BUSY                                                                                       \
+    " WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02,"                               \
+    " autovacuum_vacuum_cost_delay = 0)"
+
+static const char *const version_1[] = {
+    "CREATE SEQUENCE message_rows", "CREATE SEQUENCE user_numbers",
+    "CREATE SEQUENCE summary_numbers",
+
+    "CREATE TABLE users("
+    " shard smallint NOT NULL,"
+    " user_id " NAME ","
+    " user_no bigint NOT NULL,"
+    " messages bigint NOT NULL,"
+    " PRIMARY KEY(shard, user_id))" BUSY,
+
+    "CREATE TABLE threads("
+    " shard smallint NOT NULL,"
+    " user_id " NAME ","
+    " thread_id " NAME ","
+    " version bigint NOT NULL,"
+    " messages bigint NOT NULL,"
+    " last_at timestamptz NOT NULL,"          /* created_at of the newest message */
+    " summarised bigint NOT NULL,"            /* messages that its newest summary covers */
+    " summarised_until timestamptz NOT NULL," /* created_at of the last of them */
+    " withdrawn bigint NOT NULL," /* version of the last removal by request: an older summary is refused */
+    " PRIMARY KEY(shard, user_id, thread_id))" BUSY,
+
+    "CREATE TABLE message_ids("
+    " shard smallint NOT NULL," /* of the message_id */
+    " message_id " NAME ","
+    " id bigint NOT NULL,"
+    " PRIMARY KEY(shard, message_id))",
+
+    "CREATE TABLE messages("
+    " shard smallint NOT NULL,"
+    " id bigint NOT NULL,"
+    " message_id " NAME ","
+    " user_id " NAME ","
+    " thread_id " NAME ","
+    " user_no bigint NOT NULL,"
+    " created_at timestamptz NOT NULL,"
+    " stored_at timestamptz NOT NULL," /* when it arrived here; created_at may be years before */
+    " role smallint NOT NULL,"
+    " visibility smallint NOT NULL,"
+    " tier smallint NOT NULL,"
+    " state smallint NOT NULL,"
+    " trivial boolean NOT NULL,"
+    " importance double precision NOT NULL,"
+    " session_id " NAME ","
+    " agent_id " NAME ","
+    " sharing_groups text[] COLLATE \"C\" NOT NULL,"
+    " terms text," /* what index_terms has of the message, NULL until it is indexed */
+    " twin bytea," /* the content hash of its last completion */
+    " metadata jsonb NOT NULL,"
+    " attached text NOT NULL,"
+    " text text NOT NULL,"
+    " PRIMARY KEY(shard, id))",
+    "CREATE INDEX messages_thread ON messages(shard, user_id, thread_id, created_at, id)",
+    "CREATE INDEX messages_pending ON messages(shard, user_id, id) WHERE terms IS NULL",
+    "CREATE INDEX messages_tier ON messages(tier, created_at) WHERE tier < 3",
+    "CREATE INDEX messages_trivial ON messages(stored_at) WHERE trivial",
+    "CREATE INDEX messages_archived ON messages(stored_at) WHERE tier = 3",
+    "CREATE INDEX messages_failed ON messages(shard, id) WHERE state = 2",
+    /* For people who write SQL, under the names of the guide. */
+    "CREATE INDEX idx_messages_user_thread ON messages(user_id, thread_id)",
+    "CREATE INDEX idx_messages_metadata_topics ON messages USING GIN ((metadata->'topics'))",
+    "CREATE INDEX idx_messages_created_at ON messages(created_at DESC)",
+
+    "CREATE TABLE index_terms("
+    " shard smallint NOT NULL,"
+    " user_no bigint NOT NULL,"
+    " term bigint NOT NULL,"
+    " id bigint NOT NULL,"
+    " PRIMARY KEY(shard, user_no, term, id))",
+
+    "CREATE TABLE jobs("
+    " shard smallint NOT NULL," /* of the queue */
+    " id bigint NOT NULL,"      /* the message's */
+    " stage smallint NOT NULL,"
+    " due_at timestamptz,"
+    " enqueued_at timestamptz NOT NULL,"
+    " attempts integer NOT NULL,"
+    " lease text COLLATE \"C\","
+    " died_at timestamptz,"
+    " error text,"
+    " PRIMARY KEY(shard, id))" BUSY,
+    "CREATE INDEX jobs_due ON jobs(shard, stage, due_at, id)",
+    "CREATE INDEX jobs_dead ON jobs(shard, died_at) WHERE died_at IS NOT NULL",
+    "CREATE INDEX jobs_lease ON jobs(shard, lease) WHERE lease IS NOT NULL",
+
+    /* A message is found by one hash only, and a hash finds one message. */
+    "CREATE TABLE twins("
+    " shard smallint NOT NULL," /* of the hash */
+    " hash bytea NOT NULL,"
+    " id bigint NOT NULL,"
+    " PRIMARY KEY(shard, hash))",
+
+    "CREATE TABLE preferences("
+    " shard smallint NOT NULL,"
+    " user_id " NAME ","
+    " preferences text NOT NULL,"
+    " PRIMARY KEY(shard, user_id))",
+
+    "CREATE TABLE signals("
+    " shard smallint NOT NULL,"
+    " user_id " NAME ","
+    " field " NAME ","
+    " value " NAME ","
+    " count bigint NOT NULL,"
+    " weight double precision NOT NULL,"
+    " last_seen timestamptz NOT NULL,"
+    " PRIMARY KEY(shard, user_id, field, value))" BUSY,
+
+    "CREATE TABLE agents("
+    " shard smallint NOT NULL," /* of the agent_id */
+    " agent_id " NAME ","
+    " name text NOT NULL,"
+    " description text NOT NULL,"
+    " sharing_groups text NOT NULL,"
+    " metadata text NOT NULL,"
+    " default_visibility smallint NOT NULL,"
+    " can_read_public boolean NOT NULL,"
+    " can_write_public boolean NOT NULL,"
+    " created_at timestamptz NOT NULL,"
+    " PRIMARY KEY(shard, agent_id))",
+
+    "CREATE TABLE summaries("
+    " shard smallint NOT NULL,"
+    " id bigint NOT NULL,"
+    " user_id " NAME ","
+    " thread_id " NAME ","
+    " first_at timestamptz NOT NULL,"
+    " last_at timestamptz NOT NULL,"
+    " messages bigint NOT NULL,"
+    " created_at timestamptz NOT NULL,"
+    " lost boolean NOT NULL," /* messages that it tells of were deleted: who may read it is not known */
+    " method text NOT NULL,"
+    " key_facts text NOT NULL,"
+    " topics text NOT NULL,"
+    " text text NOT NULL,"
+    " PRIMARY KEY(shard, id))",
+    "CREATE INDEX summaries_user ON summaries(shard, user_id, thread_id, created_at)",
+
+    "CREATE TABLE usage("
+    " shard smallint NOT NULL," /* of the model */
+    " day bigint NOT NULL,"     /* UTC, counted from 1970-01-01 */
+    " operation " NAME ","
+    " provider " NAME ","
+    " model " NAME ","
+    " calls bigint NOT NULL,"
+    " failures bigint NOT NULL,"
+    " tokens_in bigint NOT NULL,"
+    " tokens_cached bigint NOT NULL,"
+    " tokens_out bigint NOT NULL,"
+    " took bigint NOT NULL," /* microseconds */
+    " cost_usd double precision NOT NULL,"
+    " PRIMARY KEY(shard, day, operation, provider, model))",
+
+    /* How often each connection of each server has committed (watch.c). */
+    "CREATE TABLE mindcore_changes("
+    " server bigint NOT NULL,"
+    " slot bigint NOT NULL,"
+    " changes bigint NOT NULL,"
+    " changed_at timestamptz NOT NULL,"
+    " PRIMARY KEY(server, slot))" BUSY,
+
+    /* For people; the program does not use it. */
+    "CREATE VIEW messages_view AS SELECT message_id, user_id, thread_id, session_id, agent_id,"
+    " CASE role WHEN 0 THEN 'user' WHEN 1 THEN 'assistant' WHEN 2 THEN 'system' ELSE 'tool' END"
+    " AS role, created_at, text, metadata, importance, terms FROM messages",
+    NULL};
+
+/* In order: the nth brings a database of version n to version n + 1. Never change one that was released. */
+static const char *const *const migrations[] = {version_1};
+
+int mc_pg_schema_version(void)
+{
+    return (int)mc_countof(migrations);
+}
+
+/* ---- Whose database it is ---- */
+
+static const char identity_sql[] =
+    "SELECT to_regclass('mindcore_schema') IS NOT NULL,"
+    " (SELECT count(*) FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace"
+    " AND c.relkind IN ('r', 'p', 'v', 'm', 'f')),"
+    " coalesce((SELECT min(c.relname)::text FROM pg_class c WHERE c.relnamespace ="
+    " current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')), ''),"
+    " pg_encoding_to_char((SELECT encoding FROM pg_database WHERE datname = current_database()))"
+    "::text, current_schema() IS NOT NULL,"
+    " has_schema_privilege(coalesce(current_schema(), 'public'), 'CREATE'), current_user::text";
+
+struct identity {
+    bool ours, may_create;
+    int64_t tables, version;
+    mc_str other, user;
+};
+
+static enum mc_status identify(struct mc_pg_conn *conn, struct identity *is, struct mc_error *err)
+{
+    enum mc_status status = mc_pg_query(conn, identity_sql, MC_PG_NO_ARGS, err);
+    if (status != MC_OK)
+        return status;
+    const PGresult *result = conn->results[0];
+    mc_str encoding = mc_pg_cell(result, 0, 3);
+    if (!mc_str_equal(encoding, MC_STR("UTF8")))
+        return mc_fail_field(err, MC_CONFIG, "database.name",
+                             "PostgreSQL database '%s' has the encoding %.*s, and text needs UTF8; "
+                             "create another: createdb -E UTF8 -T template0 NAME",
+                             conn->where->database, MC_STR_ARG(encoding));
+    if (!mc_pg_cell_int(result, 0, 4))
+        return mc_fail_field(err, MC_CONFIG, "database.user",
+                             "PostgreSQL database '%s' has no schema for this user; check its "
+                             "search_path, or create the schema 'public'",
+                             conn->where->database);
+    is->ours = mc_pg_cell_int(result, 0, 0);
+    is->tables = mc_pg_cell_int(result, 0, 1);
+    is->other = mc_pg_cell(result, 0, 2);
+    is->may_create = mc_pg_cell_int(result, 0, 5);
+    is->user = mc_pg_cell(result, 0, 6);
+    return MC_OK;
+}
+
+static enum mc_status judge(const struct mc_pg_conn *conn, const struct identity *is,
+                            struct mc_error *err)
+{
+    const char *name = conn->where->database;
+    if (!is->ours && is->tables > 0)
+        return mc_fail_field(err, MC_CORRUPT, "database.name",
+                             "PostgreSQL database '%s' is another program's (it has a table "
+                             "'%.*s'); give another database.name",
+                             name, MC_STR_ARG(is->other));
+    if (is->ours || is->may_create)
+        return MC_OK;
+    return mc_fail_field(
+        err, MC_CONFIG, "database.user",
+        "user '%.*s' may not make tables in PostgreSQL database '%s'; make it the "
+        "owner (ALTER DATABASE ... OWNER TO ...), or GRANT CREATE ON SCHEMA public",
+        MC_STR_ARG(is->user), name);
+}
+
+static enum mc_status judge_version(const struct mc_pg_conn *conn, int64_t version,
+                                    struct mc_error *err)
+{
+    if (version > mc_pg_schema_version())
+        return mc_fail_field(err, MC_VERSION, "database.name",
+                             "PostgreSQL database '%s' was written by a newer version of Mindcore "
+                             "(schema %" PRId64 ", this one knows %d); upgrade Mindcore or give "
+                             "another database.name",
+                             conn->where->database, version, mc_pg_schema_version());
+    if (version < 1)
+        return mc_fail_field(err, MC_CORRUPT, "database.name",
+                             "PostgreSQL database '%s' has no schema version; restore a backup",
+                             conn->where->database);
+    return MC_OK;
+}
+
+static enum mc_status read_version(struct mc_pg_conn *conn, int64_t *version, struct mc_error *err)
+{
+    enum mc_status status =
+        mc_pg_query(conn, "SELECT max(version)::bigint FROM mindcore_schema", MC_PG_NO_ARGS, err);
+    if (status != MC_OK)
+        return status;
+    *version = mc_pg_first_int(conn, 0);
+    return judge_version(conn, *version, err);
+}
+
+/* ---- Migrating ---- */
+
+static enum mc_status apply(struct mc_pg_conn *conn, int64_t from, struct mc_error *err)
+{
+    if (from == 0)
+        mc_pg_add_quiet(conn,
+                        "CREATE TABLE mindcore_schema(version integer PRIMARY KEY,"
+                        " applied_at timestamptz NOT NULL)",
+                        MC_PG_NO_ARGS);
+    for (int64_t i = from; i < mc_pg_schema_version(); i++) {
+        for (const char *const *sql = migrations[i]; *sql; sql++)
+            mc_pg_add_quiet(conn, *sql, MC_PG_NO_ARGS);
+        mc_pg_add_quiet(conn, "INSERT INTO mindcore_schema(version, applied_at) VALUES($1, now())",
+                        MC_PG_ARGS(mc_pg_int(i + 1)));
+    }
+    return mc_pg_run(conn, err);
+}
+
+static enum mc_status migrate(struct mc_pg_conn *conn, struct mc_error *err)
+{
+    struct identity is = {0};
+    /* In a round of its own: who waited for the lock must see what its holder made. */
+    mc_pg_add_quiet(conn, "BEGIN", MC_PG_NO_ARGS);
+    mc_pg_add_quiet(conn, LOCK_SQL, MC_PG_NO_ARGS);
+    enum mc_status status = mc_pg_run(conn, err);
+    if (status == MC_OK)
+        status = identify(conn, &is, err);
+    if (status == MC_OK)
+        status = judge(conn, &is, err);
+    if (status == MC_OK && is.ours)
+        status = read_version(conn, &is.version, err);
+    if (status == MC_OK && is.version < mc_pg_schema_version())
+        status = apply(conn, is.version, err);
+    if (status == MC_OK)
+        return mc_pg_query(conn, "COMMIT", MC_PG_NO_ARGS, err);
+    struct mc_error ignored;
+    enum mc_pg_trouble trouble = conn->trouble;
+    if (mc_pg_query(conn, "ROLLBACK", MC_PG_NO_ARGS, &ignored) == MC_OK)
+        conn->trouble = trouble;
+    return status;
+}
+
+enum mc_status mc_pg_schema_prepare(struct mc_pg_conn *conn, struct mc_error *err)
+{
+    struct identity is = {0};
+    enum mc_status status = identify(conn, &is, err);
+    if (status == MC_OK)
+        status = judge(conn, &is, err);
+    if (status == MC_OK && is.ours)
+        status = read_version(conn, &is.version, err);
+    if (status != MC_OK || is.version == mc_pg_schema_version())
+        return status;
+    return migrate(conn, err);
+}

@@ -1,0 +1,17 @@
+/* The schema and its versions. */
+#ifndef MC_STORE_POSTGRES_SCHEMA_H
+#define MC_STORE_POSTGRES_SCHEMA_H
+
+#include "store/postgres/conn.h"
+
+/*
+ * Makes sure that the database is Mindcore's in the present version, migrating it when it is older, in one
+ * transaction; any number of servers may do so at once. MC_CORRUPT: another program's. MC_VERSION: a newer
+ * version's. MC_CONFIG: not UTF-8, or no right to make tables.
+ */
+MC_MUST_CHECK enum mc_status mc_pg_schema_prepare(struct mc_pg_conn *conn, struct mc_error *err);
+
+/* The version that this program writes. */
+int mc_pg_schema_version(void);
+
+#endif

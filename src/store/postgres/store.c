@@ -1,0 +1,119 @@
+/* Opening and closing, and the table of functions. */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/id.h"
+#include "store/postgres/pg.h"
+#include "store/postgres/schema.h"
+
+/* More commits at once do not help: the server writes its log in one place. */
+#define LEADERS_MAX 4
+
+static void close_store(struct mc_store *store)
+{
+    struct mc_pg *s = mc_pg_of(store);
+    mc_pg_watch_stop(&s->watch);
+    mc_pg_group_fini(&s->group);
+    mc_pg_pool_fini(&s->pool);
+    free(s);
+}
+
+static void close_store_ptr(struct mc_pg **s)
+{
+    if (*s)
+        close_store(&(*s)->store);
+}
+
+static const struct mc_store_ops ops = {
+    .name = "postgresql",
+    .close = close_store,
+    .put = mc_pg_put,
+    .get = mc_pg_get,
+    .rows = mc_pg_rows_of,
+    .recent = mc_pg_recent,
+    .turns = mc_pg_turns,
+    .match = mc_pg_match,
+    .thread = mc_pg_thread,
+    .remove = mc_pg_remove,
+    .claim = mc_pg_claim,
+    .complete = mc_pg_complete,
+    .fail = mc_pg_failed,
+    .renew = mc_pg_renew,
+    .twin = mc_pg_twin,
+    .release = mc_pg_release,
+    .queue = mc_pg_queue,
+    .dead_jobs = mc_pg_dead_jobs,
+    .retry = mc_pg_retry,
+    .purge = mc_pg_purge,
+    .preferences = mc_pg_preferences,
+    .set_preferences = mc_pg_set_preferences,
+    .add_signals = mc_pg_add_signals,
+    .signals = mc_pg_signals,
+    .add_usage = mc_pg_add_usage,
+    .usage = mc_pg_usage,
+    .put_agent = mc_pg_put_agent,
+    .remove_agent = mc_pg_remove_agent,
+    .agents = mc_pg_agents,
+    .agent_counts = mc_pg_agent_counts,
+    .unsummarised = mc_pg_unsummarised,
+    .put_summary = mc_pg_put_summary,
+    .summaries = mc_pg_summaries,
+    .migrate = mc_pg_migrate,
+    .erase = mc_pg_erase,
+    .export_user = mc_pg_export,
+    .users = mc_pg_users,
+    .stats = mc_pg_stats,
+    .ping = mc_pg_ping,
+    .check = mc_pg_check,
+    .backup = mc_pg_backup,
+};
+
+bool mc_postgres_built(void)
+{
+    return true;
+}
+
+/* Rows of servers that have been gone for long say nothing any more. */
+static enum mc_status clear_changes(struct mc_pg_conn *conn, struct mc_error *err)
+{
+    return mc_pg_query(conn,
+                       "DELETE FROM mindcore_changes WHERE changed_at < now() - interval '1 day'",
+                       MC_PG_NO_ARGS, err);
+}
+
+static enum mc_status prepare(struct mc_pg *s, struct mc_error *err)
+{
+    struct mc_pg_conn *conn = NULL;
+    enum mc_status status = mc_pg_pool_acquire(&s->pool, &conn, NULL, err);
+    if (status != MC_OK)
+        return status;
+    status = mc_pg_schema_prepare(conn, err);
+    if (status == MC_OK)
+        status = clear_changes(conn, err);
+    mc_pg_pool_release(&s->pool, conn);
+    return status;
+}
+
+enum mc_status mc_postgres_store_open(const struct mc_postgres_options *options,
+                                      struct mc_store **store, struct mc_error *err)
+{
+    mc_auto(close_store_ptr) struct mc_pg *s = calloc(1, sizeof(*s));
+    if (!s)
+        return mc_fail_memory(err);
+    s->store.ops = &ops;
+    s->metrics = options->metrics;
+    mc_random_bytes(&s->server, sizeof(s->server));
+    s->server &= INT64_MAX;
+    enum mc_status status = mc_pg_pool_init(&s->pool, options, err);
+    if (status != MC_OK)
+        return status;
+    int half = (s->pool.max + 1) / 2;
+    mc_pg_group_init(&s->group, half < LEADERS_MAX ? half : LEADERS_MAX);
+    status = prepare(s, err);
+    if (status == MC_OK && options->foreign_change)
+        status = mc_pg_watch_start(&s->watch, &s->pool, s->server, options->foreign_change,
+                                   options->context, err);
+    if (status == MC_OK)
+        *store = &mc_steal(s)->store;
+    return status;
+}

@@ -1,0 +1,302 @@
+/*
+ * DESIGN. A write: BEGIN, the transaction's number and the note for other servers travel with the first round of
+ * its work; COMMIT is a round of its own, so that the work's results are known before. A connection
+ * that is lost before COMMIT was sent has rolled back. One that is lost after is asked for on another
+ * connection (txid_status); "in progress" means that the server has not noticed yet.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "base/id.h"
+#include "base/time.h"
+#include "store/postgres/pg.h"
+
+/* Deadlocks and conflicts in a row that a call takes. */
+#define CONFLICTS_MAX 20
+/* A server that restarts is back in a few seconds. */
+#define RECONNECT_US (15 * MC_US_PER_SECOND)
+#define PAUSE_MIN_US 2000
+#define PAUSE_MAX_US 250000
+
+int64_t mc_pg_now_us(const struct mc_pg_conn *conn)
+{
+    return mc_time_now_us() + conn->clock_offset_us;
+}
+
+/* ---- Trying again ---- */
+
+struct tries {
+    struct mc_pg *s;
+    int flags, conflicts, losses;
+    int64_t until_us;
+};
+
+static void pause_us(int64_t time_us)
+{
+    struct timespec rest = {time_us / MC_US_PER_SECOND, time_us % MC_US_PER_SECOND * 1000};
+    while (nanosleep(&rest, &rest) != 0 && errno == EINTR)
+        continue;
+}
+
+/* Twice as long each time, and not the same for all callers. */
+static void back_off(int nth)
+{
+    int64_t most = PAUSE_MIN_US << (nth < 8 ? nth : 8);
+    uint16_t noise;
+    mc_random_bytes(&noise, sizeof(noise));
+    most = most < PAUSE_MAX_US ? most : PAUSE_MAX_US;
+    pause_us(most / 2 + most / 2 * noise / UINT16_MAX);
+}
+
+/* Whether to begin anew after such a failure; waits before. */
+static bool once_more(struct tries *t, enum mc_pg_trouble trouble)
+{
+    if (trouble == MC_PG_CONFLICT && t->conflicts < CONFLICTS_MAX) {
+        back_off(t->conflicts++);
+        return true;
+    }
+    if (trouble != MC_PG_LOST || (t->flags & MC_PG_ONCE) || mc_time_monotonic_us() > t->until_us)
+        return false;
+    if (t->losses++ > 0) /* the first one may be one old connection of the pool */
+        back_off(t->losses);
+    return true;
+}
+
+static struct tries begin_tries(struct mc_pg *s, int flags)
+{
+    int64_t window = s->pool.options.pool_timeout_us;
+    window = window < RECONNECT_US ? window : RECONNECT_US;
+    return (struct tries){.s = s, .flags = flags, .until_us = mc_time_monotonic_us() + window};
+}
+
+static enum mc_status counted(struct mc_pg *s, enum mc_status status)
+{
+    if (s->metrics && mc_status_http(status) >= 500)
+        mc_metrics_add(s->metrics, MC_COUNT_ERROR_STORE, 1);
+    return status;
+}
+
+/* ---- Transactions ---- */
+
+/* Without session state the limits are the transaction's. */
+static void add_limits(const struct mc_pg *s, struct mc_pg_conn *conn)
+{
+    if (conn->direct)
+        return;
+    char statement[24], lock[24];
+    snprintf(statement, sizeof(statement), "%" PRId64,
+             s->pool.options.statement_timeout_us / MC_US_PER_MS);
+    snprintf(lock, sizeof(lock), "%" PRId64, s->pool.options.lock_timeout_us / MC_US_PER_MS);
+    mc_pg_add_quiet(conn,
+                    "SELECT set_config('statement_timeout', $1, true),"
+                    " set_config('lock_timeout', $2, true)",
+                    MC_PG_ARGS(mc_pg_str(mc_str_of(statement)), mc_pg_str(mc_str_of(lock))));
+}
+
+static void begin_read(struct mc_pg *s, struct mc_pg_conn *conn, int flags)
+{
+    bool snapshot = flags & MC_PG_SNAPSHOT;
+    if (!snapshot && conn->direct)
+        return;
+    mc_pg_add_quiet(
+        conn, snapshot ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN READ ONLY",
+        MC_PG_NO_ARGS);
+    add_limits(s, conn);
+    conn->in_transaction = true;
+}
+
+enum mc_status mc_pg_run_last(struct mc_pg_conn *conn, struct mc_error *err)
+{
+    if (conn->in_transaction)
+        mc_pg_add_quiet(conn, "COMMIT", MC_PG_NO_ARGS);
+    enum mc_status status = mc_pg_run(conn, err);
+    if (status == MC_OK)
+        conn->in_transaction = false;
+    return status;
+}
+
+/* Ends what is open, without a word: if that fails the connection is not used again. */
+static void roll_back(struct mc_pg_conn *conn)
+{
+    struct mc_error ignored;
+    enum mc_pg_trouble trouble = conn->trouble;
+    if (conn->pending_count > 0) {
+        conn->trouble = MC_PG_LOST; /* sent in part and never answered */
+        return;
+    }
+    if (!conn->in_transaction || trouble == MC_PG_LOST)
+        return;
+    if (PQtransactionStatus(conn->pg) == PQTRANS_IDLE ||
+        mc_pg_query(conn, "ROLLBACK", MC_PG_NO_ARGS, &ignored) == MC_OK) {
+        conn->in_transaction = false;
+        conn->trouble = trouble;
+    }
+}
+
+enum mc_status mc_pg_read(struct mc_pg *s, int flags, mc_pg_work work, void *context,
+                          struct mc_error *err)
+{
+    struct tries tries = begin_tries(s, flags);
+    for (;;) {
+        struct mc_pg_conn *conn = NULL;
+        enum mc_pg_trouble trouble;
+        enum mc_status status = mc_pg_pool_acquire(&s->pool, &conn, &trouble, err);
+        if (status == MC_OK) {
+            conn->trouble = MC_PG_NO_TROUBLE;
+            begin_read(s, conn, flags);
+            status = work(conn, context, err);
+            trouble = conn->trouble;
+            roll_back(conn);
+            mc_pg_pool_release(&s->pool, conn);
+        }
+        if (status == MC_OK || !once_more(&tries, trouble))
+            return counted(s, status);
+    }
+}
+
+struct one {
+    const char *sql;
+    const struct mc_pg_arg *args;
+    mc_pg_take take;
+    void *context;
+};
+
+static enum mc_status read_one(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    const struct one *one = context;
+    mc_pg_add(conn, one->sql, one->args);
+    enum mc_status status = mc_pg_run_last(conn, err);
+    return status == MC_OK ? one->take(conn->results[0], one->context, err) : status;
+}
+
+enum mc_status mc_pg_read_one(struct mc_pg *s, const char *sql, const struct mc_pg_arg *args,
+                              mc_pg_take take, void *context, struct mc_error *err)
+{
+    struct one one = {sql, args, take, context};
+    return mc_pg_read(s, 0, read_one, &one, err);
+}
+
+/* ---- Writes ---- */
+
+static void begin_write(struct mc_pg *s, struct mc_pg_conn *conn, int flags)
+{
+    mc_pg_add_quiet(conn, "BEGIN", MC_PG_NO_ARGS);
+    add_limits(s, conn);
+    if (flags & MC_PG_RELAXED)
+        mc_pg_add_quiet(conn, "SET LOCAL synchronous_commit TO off", MC_PG_NO_ARGS);
+    mc_pg_add_transaction_number(conn);
+    /* A row for each connection: nobody waits for another to count. */
+    if (!(flags & MC_PG_SILENT))
+        mc_pg_add_quiet(conn,
+                        "INSERT INTO mindcore_changes AS c(server, slot, changes, changed_at)"
+                        " VALUES($1, $2, 1, now()) ON CONFLICT (server, slot) DO UPDATE"
+                        " SET changes = c.changes + 1, changed_at = excluded.changed_at",
+                        MC_PG_ARGS(mc_pg_int(s->server), mc_pg_int(conn->slot)));
+    conn->in_transaction = true;
+    conn->transaction = 0;
+}
+
+enum outcome { OUTCOME_COMMITTED, OUTCOME_ROLLED_BACK, OUTCOME_UNKNOWN };
+
+static enum outcome read_outcome(mc_str text)
+{
+    if (mc_str_equal(text, MC_STR("committed")))
+        return OUTCOME_COMMITTED;
+    return mc_str_equal(text, MC_STR("aborted")) ? OUTCOME_ROLLED_BACK : OUTCOME_UNKNOWN;
+}
+
+/* What became of a transaction whose commit was not answered. */
+static enum outcome ask_outcome(struct mc_pg *s, int64_t transaction)
+{
+    struct tries tries = begin_tries(s, 0);
+    for (int nth = 0;; nth++) {
+        struct mc_pg_conn *conn = NULL;
+        struct mc_error ignored;
+        enum mc_pg_trouble trouble;
+        enum outcome outcome = OUTCOME_UNKNOWN;
+        enum mc_status status = mc_pg_pool_acquire(&s->pool, &conn, &trouble, &ignored);
+        if (status == MC_OK) {
+            status = mc_pg_query(conn, "SELECT txid_status($1)", MC_PG_ARGS(mc_pg_int(transaction)),
+                                 &ignored);
+            trouble = conn->trouble;
+            if (status == MC_OK)
+                outcome = read_outcome(mc_pg_cell(conn->results[0], 0, 0));
+            else if (strcmp(conn->sqlstate, "22023") == 0)
+                outcome = OUTCOME_ROLLED_BACK; /* a number that this server has not given out yet */
+            mc_pg_pool_release(&s->pool, conn);
+        }
+        if (outcome != OUTCOME_UNKNOWN || mc_time_monotonic_us() > tries.until_us)
+            return outcome;
+        back_off(nth);
+    }
+}
+
+static enum mc_status commit(struct mc_pg_conn *conn, bool *sent, struct mc_error *err)
+{
+    /* What the work left for the last round still belongs before the commit. */
+    enum mc_status status = mc_pg_run(conn, err);
+    if (status != MC_OK)
+        return status;
+    *sent = true;
+    status = mc_pg_query(conn, "COMMIT", MC_PG_NO_ARGS, err);
+    if (status != MC_OK)
+        return status;
+    conn->in_transaction = false;
+    if (strcmp(PQcmdStatus(conn->results[0]), "COMMIT") == 0)
+        return MC_OK;
+    conn->trouble = MC_PG_REFUSED;
+    return mc_fail(err, MC_INTERNAL, "PostgreSQL at %s rolled a transaction back",
+                   conn->where->conninfo_host);
+}
+
+/* One try. *trouble tells whether another one makes sense. */
+static enum mc_status try_write(struct mc_pg *s, int flags, mc_pg_work work, void *context,
+                                enum mc_pg_trouble *trouble, struct mc_error *err)
+{
+    struct mc_pg_conn *conn = NULL;
+    enum mc_status status = mc_pg_pool_acquire(&s->pool, &conn, trouble, err);
+    if (status != MC_OK)
+        return status;
+    bool sent = false;
+    conn->trouble = MC_PG_NO_TROUBLE;
+    begin_write(s, conn, flags);
+    status = work(conn, context, err);
+    if (status == MC_OK)
+        status = commit(conn, &sent, err);
+    *trouble = conn->trouble;
+    int64_t transaction = conn->transaction;
+    roll_back(conn);
+    mc_pg_pool_release(&s->pool, conn);
+    if (status == MC_OK || !sent || *trouble != MC_PG_LOST)
+        return status;
+    switch (ask_outcome(s, transaction)) {
+    case OUTCOME_COMMITTED:
+        return MC_OK;
+    case OUTCOME_ROLLED_BACK:
+        return status;
+    default:
+        *trouble = MC_PG_REFUSED;
+        return mc_fail_prefix(err, status,
+                              "the connection was lost during a commit and it is not known whether "
+                              "it was carried out; repeat it with the same message_id");
+    }
+}
+
+enum mc_status mc_pg_write(struct mc_pg *s, int flags, mc_pg_work work, void *context,
+                           struct mc_error *err)
+{
+    struct tries tries = begin_tries(s, flags);
+    for (;;) {
+        enum mc_pg_trouble trouble = MC_PG_NO_TROUBLE;
+        enum mc_status status = try_write(s, flags, work, context, &trouble, err);
+        if (status == MC_OK) {
+            if (!(flags & MC_PG_SILENT))
+                mc_pg_watch_changed(&s->watch);
+            return MC_OK;
+        }
+        if (!once_more(&tries, trouble))
+            return counted(s, status);
+    }
+}

@@ -1,0 +1,205 @@
+/*
+ * DESIGN. Each write counts in its connection's row of mindcore_changes, in its own transaction, so the sum over
+ * the rows of other servers changes exactly when one of them has committed. NOTIFY makes it known at once; it
+ * is sent after the commit and for many commits together, since a transaction that notifies holds up the
+ * commits of all others. Should it be lost with the server that was to send it, the sum, which is looked at
+ * every second all the same, shows the change.
+ */
+#include "store/postgres/watch.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/time.h"
+
+#define LOOK_DIRECT_MS 1000
+#define LOOK_POOLED_MS 50
+#define GATHER_MS 5
+#define RECONNECT_MS 500
+
+struct watcher {
+    struct mc_pg_watch *watch;
+    struct mc_pg_conn *conn;
+    bool connected_before, complained;
+    int64_t changes, writers; /* of others, when last looked */
+    int64_t looked_us;
+};
+
+static void poke(struct mc_pg_watch *watch)
+{
+    uint64_t one = 1;
+    /* A full counter means that the thread is already told. */
+    if (write(watch->signal, &one, sizeof(one)) < 0)
+        return;
+}
+
+void mc_pg_watch_changed(struct mc_pg_watch *watch)
+{
+    if (watch->running && !atomic_exchange(&watch->changed, true))
+        poke(watch);
+}
+
+/* Sleeps until there is something to read, somebody poked, or the time is over. */
+static void rest(struct watcher *w, int timeout_ms)
+{
+    struct pollfd fds[2] = {{.fd = w->watch->signal, .events = POLLIN},
+                            {.fd = w->conn ? PQsocket(w->conn->pg) : -1, .events = POLLIN}};
+    if (poll(fds, 2, timeout_ms) > 0 && fds[0].revents) {
+        uint64_t count;
+        if (read(w->watch->signal, &count, sizeof(count)) < 0)
+            return;
+    }
+}
+
+static const char sum_sql[] = "SELECT coalesce(sum(changes), 0)::bigint, count(*)"
+                              " FROM mindcore_changes WHERE server <> $1";
+
+/* *foreign: another server has committed since the last look. */
+static enum mc_status look(struct watcher *w, bool *foreign, struct mc_error *err)
+{
+    enum mc_status status =
+        mc_pg_query(w->conn, sum_sql, MC_PG_ARGS(mc_pg_int(w->watch->server)), err);
+    if (status != MC_OK)
+        return status;
+    int64_t changes = mc_pg_cell_int(w->conn->results[0], 0, 0);
+    int64_t writers = mc_pg_cell_int(w->conn->results[0], 0, 1);
+    *foreign = *foreign || changes != w->changes || writers != w->writers;
+    w->changes = changes;
+    w->writers = writers;
+    w->looked_us = mc_time_monotonic_us();
+    return MC_OK;
+}
+
+/* Says once that the database cannot be watched, until it can be again. */
+static void complain(struct watcher *w, const struct mc_error *err)
+{
+    if (!w->complained)
+        mc_log(MC_LOG_WARNING, "store", "cannot look for other servers' changes: %s", err->message);
+    w->complained = true;
+    mc_pg_conn_close(w->conn);
+    w->conn = NULL;
+}
+
+static void connect_again(struct watcher *w, bool *foreign)
+{
+    struct mc_error err;
+    enum mc_pg_trouble trouble;
+    enum mc_status status = mc_pg_connect(w->watch->pool, &w->conn, &trouble, &err);
+    if (status == MC_OK && w->conn->direct)
+        status = mc_pg_query(w->conn, "LISTEN mindcore_changes", MC_PG_NO_ARGS, &err);
+    bool changed = false;
+    if (status == MC_OK)
+        status = look(w, &changed, &err);
+    if (status != MC_OK) {
+        complain(w, &err);
+        rest(w, RECONNECT_MS);
+        return;
+    }
+    *foreign = *foreign || (w->connected_before && changed);
+    w->connected_before = true;
+    w->complained = false;
+}
+
+static enum mc_status tell_others(struct watcher *w, struct mc_error *err)
+{
+    char payload[24];
+    snprintf(payload, sizeof(payload), "%" PRId64, w->watch->server);
+    poll(NULL, 0, GATHER_MS);
+    atomic_store(&w->watch->changed, false);
+    mc_pg_add_quiet(w->conn, "BEGIN", MC_PG_NO_ARGS);
+    mc_pg_add_quiet(w->conn, "SET LOCAL synchronous_commit TO off", MC_PG_NO_ARGS);
+    mc_pg_add_quiet(w->conn, "SELECT pg_notify('mindcore_changes', $1)",
+                    MC_PG_ARGS(mc_pg_str(mc_str_of(payload))));
+    mc_pg_add_quiet(w->conn, "COMMIT", MC_PG_NO_ARGS);
+    return mc_pg_run(w->conn, err);
+}
+
+static enum mc_status hear(struct watcher *w, bool *foreign, struct mc_error *err)
+{
+    char own[24];
+    snprintf(own, sizeof(own), "%" PRId64, w->watch->server);
+    if (PQconsumeInput(w->conn->pg) != 1)
+        return mc_pg_conn_fail(w->conn, NULL, err);
+    PGnotify *note;
+    while ((note = PQnotifies(w->conn->pg)) != NULL) {
+        *foreign = *foreign || strcmp(note->extra, own) != 0;
+        PQfreemem(note);
+    }
+    return MC_OK;
+}
+
+static void turn(struct watcher *w, bool *foreign)
+{
+    struct mc_error err;
+    int every_ms = w->conn->direct ? LOOK_DIRECT_MS : LOOK_POOLED_MS;
+    int64_t left_ms = every_ms - (mc_time_monotonic_us() - w->looked_us) / MC_US_PER_MS;
+    if (left_ms > 0 && !atomic_load(&w->watch->changed))
+        rest(w, (int)left_ms);
+    enum mc_status status = MC_OK;
+    if (atomic_load(&w->watch->stop))
+        return;
+    if (atomic_load(&w->watch->changed))
+        status = tell_others(w, &err);
+    if (status == MC_OK && w->conn->direct)
+        status = hear(w, foreign, &err);
+    bool due = mc_time_monotonic_us() - w->looked_us >= every_ms * MC_US_PER_MS;
+    if (status == MC_OK && (due || *foreign))
+        status = look(w, foreign, &err);
+    if (status != MC_OK)
+        complain(w, &err);
+}
+
+static void *run(void *context)
+{
+    struct watcher w = {.watch = context};
+    while (!atomic_load(&w.watch->stop)) {
+        bool foreign = false;
+        if (w.conn)
+            turn(&w, &foreign);
+        else
+            connect_again(&w, &foreign);
+        if (foreign)
+            w.watch->notify(w.watch->context);
+    }
+    mc_pg_conn_close(w.conn);
+    return NULL;
+}
+
+enum mc_status mc_pg_watch_start(struct mc_pg_watch *watch, const struct mc_pg_pool *pool,
+                                 int64_t server, mc_foreign_change_fn notify, void *context,
+                                 struct mc_error *err)
+{
+    watch->pool = pool;
+    watch->server = server;
+    watch->notify = notify;
+    watch->context = context;
+    atomic_init(&watch->stop, false);
+    atomic_init(&watch->changed, false);
+    watch->signal = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (watch->signal < 0)
+        return mc_fail(err, MC_IO, "cannot watch the database: %s", strerror(errno));
+    enum mc_status status = mc_thread_start(&watch->thread, "mc-watch", run, watch, err);
+    if (status != MC_OK) {
+        close(watch->signal);
+        return status;
+    }
+    watch->running = true;
+    return MC_OK;
+}
+
+void mc_pg_watch_stop(struct mc_pg_watch *watch)
+{
+    if (!watch->running)
+        return;
+    atomic_store(&watch->stop, true);
+    poke(watch);
+    mc_thread_join(watch->thread);
+    close(watch->signal);
+    watch->running = false;
+}

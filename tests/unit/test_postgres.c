@@ -1,0 +1,533 @@
+/* The PostgreSQL store: what the contract does not ask of every back-end. */
+#include "support/postgres.h"
+
+#include "base/compiler.h"
+#include "base/metrics.h"
+#include "base/thread.h"
+
+static struct pg_server server;
+
+static struct mc_put message(const char *user, const char *thread, const char *id, const char *text)
+{
+    struct mc_put put = scratch_put(id, text);
+    put.message.user_id = mc_str_of(user);
+    put.message.thread_id = mc_str_of(thread);
+    return put;
+}
+
+static bool see_problem(void *context, mc_str problem)
+{
+    diag("%.*s", MC_STR_ARG(problem));
+    ++*(int *)context;
+    return true;
+}
+
+static void is_clean(struct mc_store *store, const char *when)
+{
+    int problems = 0;
+    struct mc_error err = {0};
+    is_status(store->ops->check(store, see_problem, &problems, &err), MC_OK, &err, "check");
+    is_int(problems, 0, "no damage %s", when);
+}
+
+/* ---- Opening ---- */
+
+static void refused(const struct mc_postgres_options *options, enum mc_status status,
+                    const char *says, const char *what)
+{
+    struct mc_store *store = NULL;
+    struct mc_error err = {0};
+    is_status(mc_postgres_store_open(options, &store, &err), status, &err, "%s", what);
+    ok(strstr(err.message, says) != NULL, "says '%s': %s", says, err.message);
+    ok(strstr(err.message, "s3cret") == NULL, "and not the password");
+    ok(store == NULL, "and gives no store");
+}
+
+static void open_errors(void)
+{
+    struct mc_postgres_options options = pg_options(&server, "absent", false);
+    options.password = "s3cret";
+    refused(&options, MC_CONFIG, "createdb", "a database that is not there");
+    options.user = "nobody at all";
+    refused(&options, MC_CONFIG, "database.user", "a user that is not there");
+    options.user = "postgres";
+    options.port = 1;
+    refused(&options, MC_UNAVAILABLE, "database.port", "nobody listens");
+    options.port = 0;
+    pg_create(&server, "other");
+    pg_sql(&server, "other", "CREATE TABLE contacts(name text)");
+    options.name = "other";
+    refused(&options, MC_CORRUPT, "contacts", "another program's database");
+    pg_sql(&server, "postgres", "CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0");
+    options.name = "ascii";
+    refused(&options, MC_CONFIG, "UTF8", "another encoding");
+    pg_create(&server, "newer");
+    options.name = "newer";
+    struct mc_store *store = pg_open(&options);
+    store->ops->close(store);
+    pg_sql(&server, "newer", "INSERT INTO mindcore_schema VALUES(1000, now())");
+    refused(&options, MC_VERSION, "newer version", "a newer schema");
+    pg_sql(&server, "newer", "DELETE FROM mindcore_schema");
+    refused(&options, MC_CORRUPT, "schema version", "no schema version");
+    pg_sql(&server, "postgres", "CREATE ROLE lowly LOGIN");
+    pg_create(&server, "closed");
+    options.name = "closed";
+    options.user = "lowly";
+    refused(&options, MC_CONFIG, "GRANT CREATE", "no right to make tables");
+}
+
+static void *open_one(void *context)
+{
+    struct mc_postgres_options options = pg_options(&server, "together", false);
+    struct mc_error err = {0};
+    struct mc_store **store = context;
+    if (mc_postgres_store_open(&options, store, &err))
+        diag("%s", err.message);
+    return NULL;
+}
+
+/* Several servers may be started at once on an empty database. */
+static void open_together(void)
+{
+    struct mc_store *stores[8] = {NULL};
+    pthread_t threads[8];
+    struct mc_error err;
+    pg_create(&server, "together");
+    for (int i = 0; i < 8; i++)
+        if (mc_thread_start(&threads[i], "open", open_one, &stores[i], &err))
+            bail_out("no thread");
+    int opened = 0;
+    for (int i = 0; i < 8; i++) {
+        mc_thread_join(threads[i]);
+        opened += stores[i] != NULL;
+        if (stores[i])
+            stores[i]->ops->close(stores[i]);
+    }
+    is_int(opened, 8, "all of them open it");
+    is_str(pg_value(&server, "together", "SELECT count(*) FROM mindcore_schema"), "1",
+           "and it was made once");
+}
+
+static void schema(void)
+{
+    static const struct {
+        const char *name, *definition;
+    } indexes[] = {
+        {"idx_messages_user_thread",
+         "CREATE INDEX idx_messages_user_thread ON public.messages USING btree (user_id, "
+         "thread_id)"},
+        {"idx_messages_metadata_topics",
+         "CREATE INDEX idx_messages_metadata_topics ON public.messages USING gin (((metadata -> "
+         "'topics'::text)))"},
+        {"idx_messages_created_at",
+         "CREATE INDEX idx_messages_created_at ON public.messages USING btree (created_at DESC)"},
+    };
+    for (size_t i = 0; i < mc_countof(indexes); i++) {
+        char sql[200];
+        snprintf(sql, sizeof(sql), "SELECT indexdef FROM pg_indexes WHERE indexname = '%s'",
+                 indexes[i].name);
+        is_str(pg_value(&server, "together", sql), indexes[i].definition, "%s", indexes[i].name);
+    }
+    is_str(pg_value(&server, "together",
+                    "SELECT string_agg(DISTINCT c.relname, ' ') FROM pg_index i JOIN pg_class c ON"
+                    " c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN"
+                    " pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] WHERE"
+                    " i.indisunique AND n.nspname = 'public' AND a.attname <> 'shard'"),
+           "mindcore_changes mindcore_schema", "every key of the data begins with the shard");
+}
+
+/* ---- Values ---- */
+
+static void values(struct mc_store *store)
+{
+    static const char metadata[] = "{\"zeta\":1.50,\"a\":[],\"extra\":{\"b\":1,\"a\":1e3},"
+                                   "\"topics\":[\"billing\"],\"e\":\"\\u00fc\"}";
+    struct mc_put put = message("values", "t", "values-1", "x");
+    put.message.metadata = mc_str_of(metadata);
+    scratch_store_put(store, &put);
+    struct mc_record *got = scratch_get(store, "values-1");
+    is_text(got->m.metadata, metadata, "metadata keeps its order and its numbers");
+    mc_record_unref(got);
+    is_str(pg_value(&server, "load",
+                    "SELECT message_id FROM messages WHERE metadata->'topics' ? 'billing'"),
+           "values-1", "and can be asked in SQL");
+    const int64_t times[] = {INT64_C(-62135596800000000), -1, 0, INT64_C(253402300799999999)};
+    for (size_t i = 0; i < mc_countof(times); i++) {
+        char id[32];
+        snprintf(id, sizeof(id), "time-%zu", i);
+        put = message("values", "t", id, "x");
+        put.message.created_at_us = times[i];
+        scratch_store_put(store, &put);
+        got = scratch_get(store, id);
+        is_int(got->m.created_at_us, times[i], "the time %lld", (long long)times[i]);
+        mc_record_unref(got);
+    }
+    struct mc_error err = {0};
+    is_status(store->ops->backup(store, "x", NULL, NULL, &err), MC_UNSUPPORTED, &err, "no copy");
+    ok(strstr(err.message, "pg_dump") != NULL, "but what to do instead");
+}
+
+/* ---- The pool ---- */
+
+struct nested {
+    struct mc_store *store;
+    int depth;
+    enum mc_status status;
+    struct mc_error err;
+};
+
+/* Holds a connection, and asks for the next. */
+static bool see_user(void *context, mc_str name)
+{
+    (void)name;
+    struct nested *nested = context;
+    nested->depth++;
+    struct mc_error err = {0};
+    enum mc_status status = nested->store->ops->users(nested->store, see_user, nested, &err);
+    if (status) {
+        nested->status = status;
+        nested->err = err;
+    }
+    return false;
+}
+
+static void pool_exhausted(void)
+{
+    struct mc_postgres_options options = pg_options(&server, "load", false);
+    options.pool_size = 1;
+    options.max_overflow = 1;
+    options.pool_timeout_us = 50 * MC_US_PER_MS;
+    struct mc_store *store = pg_open(&options);
+    struct nested nested = {.store = store};
+    struct mc_error err = {0};
+    is_status(store->ops->users(store, see_user, &nested, &err), MC_OK, &err, "the first caller");
+    is_int(nested.depth, 2, "one connection and one above");
+    is_int(nested.status, MC_BUSY, "the third caller gets an error");
+    ok(strstr(nested.err.message, "database.pool_size 1") &&
+           strstr(nested.err.message, "database.max_overflow 1") &&
+           strstr(nested.err.message, "database.pool_timeout"),
+       "that names the options: %s", nested.err.message);
+    is_status(store->ops->ping(store, &err), MC_OK, &err, "later there is one again");
+    is_str(pg_value(&server, "load",
+                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mindcore' AND"
+                    " datname = 'load'"),
+           "1", "the one above was closed");
+    store->ops->close(store);
+}
+
+static void connections_recycled(void)
+{
+    struct mc_postgres_options options = pg_options(&server, "load", false);
+    options.max_age_us = 1;
+    struct mc_store *store = pg_open(&options);
+    struct mc_error err = {0};
+    is_status(store->ops->ping(store, &err), MC_OK, &err, "ping");
+    is_str(pg_value(&server, "load",
+                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mindcore' AND"
+                    " datname = 'load'"),
+           "0", "an old connection is not kept");
+    store->ops->close(store);
+}
+
+/* ---- Trouble under load ---- */
+
+#define WRITERS 6
+
+struct load {
+    struct mc_store *store;
+    int number;
+    atomic_bool *stop;
+    int stored, failures, doubled;
+    struct mc_error first_failure;
+    pthread_t thread;
+};
+
+static void *write_on(void *context)
+{
+    struct load *load = context;
+    for (int i = 0; !atomic_load(load->stop); i++) {
+        char id[48], user[16];
+        struct mc_error err = {0};
+        snprintf(id, sizeof(id), "load-%d-%d", load->number, i);
+        snprintf(user, sizeof(user), "load%d", load->number % 3);
+        struct mc_put put = message(user, "t", id, "cat dog");
+        if (load->store->ops->put(load->store, &put, 1, &err) || put.status) {
+            if (load->failures++ == 0)
+                load->first_failure = err;
+            continue;
+        }
+        load->stored++;
+        load->doubled += !put.created;
+        mc_record_unref(put.record);
+    }
+    return NULL;
+}
+
+/* Six writers, while `trouble` is made; afterwards each acknowledged message is there, once. */
+static void under_load(struct mc_store *store, const char *what, void (*trouble)(void))
+{
+    atomic_bool stop;
+    struct load loads[WRITERS];
+    struct mc_error err = {0};
+    int before = atoi(pg_value(&server, "load", "SELECT count(*) FROM messages"));
+    static int base;
+    atomic_init(&stop, false);
+    for (int i = 0; i < WRITERS; i++) {
+        loads[i] = (struct load){.store = store, .number = base++, .stop = &stop};
+        if (mc_thread_start(&loads[i].thread, "load", write_on, &loads[i], &err))
+            bail_out("no thread");
+    }
+    trouble();
+    scratch_pause_ms(100);
+    atomic_store(&stop, true);
+    int stored = 0, failures = 0, doubled = 0;
+    for (int i = 0; i < WRITERS; i++) {
+        mc_thread_join(loads[i].thread);
+        stored += loads[i].stored;
+        failures += loads[i].failures;
+        doubled += loads[i].doubled;
+        if (loads[i].failures)
+            diag("%s", loads[i].first_failure.message);
+    }
+    diag("%s: %d messages", what, stored);
+    ok(stored > 0, "%s: messages are stored", what);
+    is_int(failures, 0, "%s: no caller notices", what);
+    is_int(doubled, 0, "%s: none was stored before it was acknowledged", what);
+    is_int(atoi(pg_value(&server, "load", "SELECT count(*) FROM messages")) - before, stored,
+           "%s: what was acknowledged is there, once", what);
+    is_clean(store, "afterwards");
+}
+
+static void terminate(void)
+{
+    for (int i = 0; i < 30; i++) {
+        pg_sql(&server, "postgres",
+               "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+               " WHERE application_name = 'mindcore' OR datname = 'load'");
+        scratch_pause_ms(10);
+    }
+}
+
+static void restart(void)
+{
+    for (int i = 0; i < 2; i++) {
+        scratch_pause_ms(200);
+        pg_server_kill(&server);
+        pg_server_run(&server);
+    }
+}
+
+/* ---- Locks ---- */
+
+static void *put_two_threads(void *context)
+{
+    struct mc_put items[] = {message("locks", "a", "locks-3", "x"),
+                             message("locks", "b", "locks-4", "x")};
+    struct mc_store *store = context;
+    static struct mc_error err;
+    enum mc_status status = store->ops->put(store, items, 2, &err);
+    is_status(status, MC_OK, &err, "the put that met a deadlock");
+    for (int i = 0; status == MC_OK && i < 2; i++) {
+        ok(items[i].created, "stores its messages");
+        mc_record_unref(items[i].record);
+    }
+    return NULL;
+}
+
+static bool waits_for_lock(void)
+{
+    return atoi(pg_value(&server, "load",
+                         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mindcore'"
+                         " AND wait_event_type = 'Lock'")) > 0;
+}
+
+/* The server's log says that it found one. */
+static bool deadlock_logged(void)
+{
+    char line[512];
+    bool found = false;
+    FILE *file = fopen(scratch_path(&server.scratch, "postgres.log"), "r");
+    while (file && !found && fgets(line, sizeof(line), file))
+        found = strstr(line, "deadlock detected") != NULL;
+    if (file)
+        fclose(file);
+    return found;
+}
+
+/* Another session holds thread b and wants thread a; the store has a and wants b: it is the one to give way. */
+static void deadlock(struct mc_store *store)
+{
+    struct mc_put first[] = {message("locks", "a", "locks-1", "x"),
+                             message("locks", "b", "locks-2", "x")};
+    struct mc_error err = {0};
+    pthread_t thread;
+    is_status(store->ops->put(store, first, 2, &err), MC_OK, &err, "two threads");
+    mc_record_unref(first[0].record);
+    mc_record_unref(first[1].record);
+    struct pg_session *session = pg_session(&server, "load");
+    pg_session_run(session, "SET deadlock_timeout = '60s'");
+    pg_session_run(session, "BEGIN");
+    pg_session_run(session, "UPDATE threads SET last_at = last_at WHERE thread_id = 'b'");
+    if (mc_thread_start(&thread, "put", put_two_threads, store, &err))
+        bail_out("no thread");
+    ok(scratch_wait(waits_for_lock(), 10000), "the store waits");
+    pg_session_run(session, "UPDATE threads SET last_at = last_at WHERE thread_id = 'a' AND"
+                            " user_id = 'locks'");
+    pg_session_run(session, "COMMIT");
+    mc_thread_join(thread);
+    pg_session_end(session);
+    is_str(pg_value(&server, "load",
+                    "SELECT count(*) FROM threads WHERE user_id = 'locks' AND messages = 2"),
+           "2", "each thread has both messages, once");
+    ok(scratch_wait(deadlock_logged(), 5000), "and there was a deadlock");
+}
+
+/* ---- Several servers ---- */
+
+#define CLAIMERS 8
+#define JOBS 400
+
+struct claimer {
+    struct mc_store *store;
+    int number, claimed, failures;
+    atomic_int *taken; /* by position of the message */
+    pthread_t thread;
+};
+
+static void *claim_on(void *context)
+{
+    struct claimer *c = context;
+    char lease[16];
+    snprintf(lease, sizeof(lease), "w%d", c->number);
+    for (int idle = 0; idle < 20;) {
+        mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+        struct mc_error err;
+        if (c->store->ops->claim(c->store, mc_str_of(lease), MC_STAGE_FIRST,
+                                 mc_time_now_us() + MC_US_PER_SECOND, 600 * MC_US_PER_SECOND, 7,
+                                 &jobs, &err)) {
+            c->failures++;
+            break;
+        }
+        idle = jobs.count == 0 ? idle + 1 : 0;
+        for (size_t i = 0; i < jobs.count; i++) {
+            mc_str id = jobs.items[i].record->m.message_id;
+            int64_t at = 0;
+            if (mc_str_starts(id, MC_STR("job-")) &&
+                mc_str_to_int64((mc_str){id.data + 4, id.len - 4}, &at) && at < JOBS) {
+                atomic_fetch_add(&c->taken[at], 1);
+                c->claimed++;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void claim_together(void)
+{
+    struct mc_store *stores[2];
+    static atomic_int taken[JOBS];
+    struct claimer claimers[CLAIMERS];
+    struct mc_put items[JOBS];
+    char ids[JOBS][16], users[JOBS][16];
+    struct mc_error err = {0};
+    pg_create(&server, "claims");
+    struct mc_postgres_options options = pg_options(&server, "claims", false);
+    for (int i = 0; i < 2; i++)
+        stores[i] = pg_open(&options);
+    for (int i = 0; i < JOBS; i++) {
+        snprintf(ids[i], sizeof(ids[i]), "job-%d", i);
+        snprintf(users[i], sizeof(users[i]), "u%d", i % 50);
+        items[i] = message(users[i], "t", ids[i], "x");
+        atomic_init(&taken[i], 0);
+    }
+    is_status(stores[0]->ops->put(stores[0], items, JOBS, &err), MC_OK, &err, "jobs");
+    for (int i = 0; i < JOBS; i++)
+        mc_record_unref(items[i].record);
+    for (int i = 0; i < CLAIMERS; i++) {
+        claimers[i] = (struct claimer){.store = stores[i % 2], .number = i, .taken = taken};
+        if (mc_thread_start(&claimers[i].thread, "claim", claim_on, &claimers[i], &err))
+            bail_out("no thread");
+    }
+    int claimed = 0, failures = 0, once = 0;
+    for (int i = 0; i < CLAIMERS; i++) {
+        mc_thread_join(claimers[i].thread);
+        claimed += claimers[i].claimed;
+        failures += claimers[i].failures;
+    }
+    for (int i = 0; i < JOBS; i++)
+        once += atomic_load(&taken[i]) == 1;
+    is_int(failures, 0, "no claim fails");
+    is_int(claimed, JOBS, "all jobs are claimed");
+    is_int(once, JOBS, "each by one");
+    for (int i = 0; i < 2; i++)
+        stores[i]->ops->close(stores[i]);
+}
+
+static void count_change(void *context)
+{
+    atomic_fetch_add((atomic_int *)context, 1);
+}
+
+static void changes_seen(const char *database, bool bouncer, const char *what)
+{
+    atomic_int mine, theirs;
+    atomic_init(&mine, 0);
+    atomic_init(&theirs, 0);
+    struct mc_postgres_options options = pg_options(&server, database, bouncer);
+    options.foreign_change = count_change;
+    options.context = &mine;
+    struct mc_store *store = pg_open(&options);
+    options.context = &theirs;
+    struct mc_store *other = pg_open(&options);
+    scratch_pause_ms(300); /* both have begun to watch */
+    int had = atomic_load(&theirs);
+    char id[32];
+    snprintf(id, sizeof(id), "seen-%d", bouncer);
+    struct mc_put put = message("seen", "t", id, "x");
+    scratch_store_put(store, &put);
+    int64_t stored_us = mc_time_monotonic_us();
+    ok(scratch_wait(atomic_load(&theirs) > had, 5000), "%s: the other is told of a message", what);
+    diag("%s: after %.1f ms", what, (double)(mc_time_monotonic_us() - stored_us) / 1000);
+    scratch_pause_ms(100);
+    is_int(atomic_load(&mine), 0, "%s: who stored it is not", what);
+    store->ops->close(store);
+    other->ops->close(other);
+}
+
+int main(void)
+{
+    const char *missing = pg_server_start(&server);
+    if (missing) {
+        skip("%s", missing);
+        return done_testing();
+    }
+    open_errors();
+    open_together();
+    schema();
+    pg_create(&server, "load");
+    struct mc_postgres_options options = pg_options(&server, "load", false);
+    struct mc_store *store = pg_open(&options);
+    values(store);
+    deadlock(store);
+    store->ops->close(store);
+    pool_exhausted();
+    connections_recycled();
+    claim_together();
+    changes_seen("claims", false, "LISTEN");
+    store = pg_open(&options);
+    under_load(store, "connections are ended", terminate);
+    under_load(store, "the server is restarted", restart);
+    store->ops->close(store);
+    missing = pg_bouncer_start(&server, 15);
+    if (missing) {
+        skip("%s", missing);
+    } else {
+        options = pg_options(&server, "load", true);
+        store = pg_open(&options);
+        under_load(store, "PgBouncer, connections are ended", terminate);
+        store->ops->close(store);
+        changes_seen("claims", true, "PgBouncer");
+    }
+    pg_server_stop(&server);
+    return done_testing();
+}
