@@ -28,17 +28,17 @@ static void claim_fini(struct claim *claim)
 }
 
 /*
- * The due jobs, up to the first that was attempted before; that one if it comes first. Jobs that somebody else
+ * The due jobs, up to the first whose lease ran out; that one if it comes first. Jobs that somebody else
  * is just claiming are passed over.
  */
 static const char claim_sql[] =
-    "WITH due AS MATERIALIZED (SELECT id, due_at, attempts FROM jobs WHERE shard = " MC_PG_QUEUE
+    "WITH due AS MATERIALIZED (SELECT id, due_at, lease FROM jobs WHERE shard = " MC_PG_QUEUE
     " AND stage = $1 AND due_at <= $2 ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED),"
-    " numbered AS (SELECT id, row_number() OVER w AS n, count(*) FILTER (WHERE attempts > 0)"
-    " OVER w AS tried FROM due WINDOW w AS (ORDER BY due_at, id ROWS UNBOUNDED PRECEDING)),"
+    " numbered AS (SELECT id, row_number() OVER w AS n, count(*) FILTER (WHERE lease IS NOT NULL)"
+    " OVER w AS lost FROM due WINDOW w AS (ORDER BY due_at, id ROWS UNBOUNDED PRECEDING)),"
     " taken AS (UPDATE jobs j SET lease = $4, due_at = $5, attempts = j.attempts + 1 FROM numbered "
     "n"
-    " WHERE j.shard = " MC_PG_QUEUE " AND j.id = n.id AND (n.tried = 0 OR n.n = 1)"
+    " WHERE j.shard = " MC_PG_QUEUE " AND j.id = n.id AND (n.lost = 0 OR n.n = 1)"
     " RETURNING j.id, j.enqueued_at, j.attempts, n.n)"
     " SELECT id, enqueued_at, attempts FROM taken ORDER BY n";
 
