@@ -416,7 +416,36 @@ static enum mc_status run(struct bench *b, const struct mc_json *data, struct mc
     return status;
 }
 
-/* A database of its own, without a model unless one is configured, in a folder that goes away. */
+/* What a server of databases holds is somebody's: only an empty one is filled, and emptied again. */
+static enum mc_status check_empty(struct bench *b, struct mc_error *err)
+{
+    char *json = NULL;
+    mc_auto(mc_json_free_ptr) struct mc_json *status_of = NULL;
+    enum mc_status status = mc_engine_status(b->cli->engine, &json, err);
+    if (!status)
+        status = mc_json_parse(mc_str_of(json), &status_of, err);
+    bool empty = mc_json_integer(mc_json_get(status_of, "users")) == 0;
+    mc_free(json);
+    if (!status && !empty)
+        status = mc_fail_field(err, MC_CONFLICT, "database",
+                               "the database holds messages; 'bench recall' needs an empty one, or "
+                               "leave --db and database.* out to use a file of its own");
+    return status;
+}
+
+static enum mc_status erase_all(struct bench *b, const struct mc_json *data, struct mc_error *err)
+{
+    enum mc_status status = MC_OK;
+    for (size_t i = 0; !status && i < mc_json_count(data); i++) {
+        char *json = NULL;
+        status =
+            mc_user_erase(b->cli->engine, name_of(mc_json_at(data, i), i, &b->arena), &json, err);
+        mc_free(json);
+    }
+    return status;
+}
+
+/* A file of its own in a folder that goes away, or the PostgreSQL database that is configured. */
 static enum mc_status open_engine(struct bench *b, const char *folder, struct mc_error *err)
 {
     char path[PATH_BYTES + 32];
@@ -453,7 +482,14 @@ int mc_cli_bench_recall(struct mc_cli *cli)
     if (!status)
         status = open_engine(&b, folder, &err);
     if (!status)
+        status = check_empty(&b, &err);
+    bool filled = status == MC_OK;
+    if (filled)
         status = run(&b, data, &err);
+    if (filled) {
+        enum mc_status erased = erase_all(&b, data, status ? NULL : &err);
+        status = status ? status : erased;
+    }
     mc_engine_close(mc_steal(cli->engine));
     if (*folder)
         mc_folder_remove(folder);

@@ -374,9 +374,10 @@ static const struct mc_cli_command commands[] = {
      NO_OPERAND, crash_options, crash_examples, mc_cli_crashtest, NOTHING, false, false},
     {"bench recall", "Measure how well questions find the turns that answer them",
      "DATA is a JSON array of conversations with questions in the form of the LoCoMo data set. "
-     "They "
-     "are stored in a database of their own that goes away, the questions are asked through search "
-     "and context as an application would. R@k is the share of the evidence among the first k "
+     "They are stored in a file of their own that goes away (with database.backend postgresql in "
+     "the configured database, which must be empty and is emptied again), the questions are asked "
+     "through search and context as an application would. R@k is the share of the evidence among "
+     "the first k "
      "hits, MRR the mean of 1 / rank of the first, in context the share of the evidence that a "
      "context of the default size shows.",
      "DATA", 1, 1, NULL, bench_examples, mc_cli_bench_recall, NOTHING, false, false},
