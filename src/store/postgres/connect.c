@@ -142,6 +142,7 @@ enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **
         PQfinish(pg);
         return status;
     }
+    PQsetNoticeReceiver(pg, ignore_notice, NULL);
     struct mc_pg_conn *made = NULL;
     enum mc_status status = mc_pg_conn_new(pg, &pool->where, !o->pgbouncer,
                                            o->statement_timeout_us + ANSWER_GRACE_US, &made, err);
