@@ -28,7 +28,7 @@ struct advice {
 static const struct advice ADVICE[] = {
     {MC_UNAUTHENTICATED, NULL, "the key is refused: correct llm.openai.api_key (OPENAI_API_KEY)"},
     {MC_UNAVAILABLE, NULL,
-     "see that the service runs and llm.openai.base_url is its address, /v1 included"},
+     "see that the service runs and llm.openai.base_url is its address: http or https, and /v1"},
     {MC_TIMEOUT, "a smaller model, or more llm.llama_cpp.n_threads, answers sooner",
      "see whether the service is overloaded or still loading its model"},
     {MC_RATE_LIMITED, NULL, "wait, or raise the limits of the account at the service"},
