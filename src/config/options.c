@@ -95,7 +95,7 @@ const char *mc_option_kind_text(enum mc_option_kind kind)
     case MC_KIND_ADDRESS:
         return "an address as host:port";
     case MC_KIND_URL:
-        return "an address that begins with http:// or https://";
+        return "an address that begins with http:// or https://, without a name or password in it";
     case MC_KIND_CHOICE:
         return "one of its choices";
     case MC_KIND_BOOLEAN:

@@ -117,7 +117,8 @@
       "calls",                                                                                     \
       "Requests a day (UTC) after which remote models are not asked any more; 0 for no bound.")    \
     X("llm.breaker_failures", "MINDCORE_LLM_BREAKER_FAILURES", INTEGER, "5", "1..1000",            \
-      "requests", "Failed requests in a row after which a model is left alone for a while.")       \
+      "failures",                                                                                  \
+      "Failures in a row, each with its retries, after which a model is left alone for a while.")  \
     X("llm.breaker_cooldown", "MINDCORE_LLM_BREAKER_COOLDOWN", DURATION, "5", "1ms..1h", "s",      \
       "How long it is left alone before one request tries it; doubled each time that fails.")      \
     X("llm.breaker_cooldown_max", "MINDCORE_LLM_BREAKER_COOLDOWN_MAX", DURATION, "60", "1ms..1d",  \

@@ -224,7 +224,11 @@ static bool is_url(mc_str text)
     for (size_t i = 0; i < text.len; i++)
         if ((unsigned char)text.data[i] <= ' ')
             return false;
-    return text.data[https ? 8 : 7] != '/';
+    /* A password in an address would be shown with it. */
+    mc_str host = {text.data + (https ? 8 : 7), text.len - (https ? 8 : 7)};
+    const char *path = memchr(host.data, '/', host.len);
+    size_t len = path ? (size_t)(path - host.data) : host.len;
+    return len > 0 && !memchr(host.data, '@', len);
 }
 
 /* A path as it is used: only a shell, and not before a path that it does not see as one, replaces "~/". */

@@ -28,7 +28,7 @@ struct advice {
 static const struct advice ADVICE[] = {
     {MC_UNAUTHENTICATED, NULL, "the key is refused: correct llm.openai.api_key (OPENAI_API_KEY)"},
     {MC_UNAVAILABLE, NULL,
-     "see that the service runs and llm.openai.base_url is its address, /v1 included"},
+     "see that the service runs and llm.openai.base_url is its address: http or https, and /v1"},
     {MC_TIMEOUT, "a smaller model, or more llm.llama_cpp.n_threads, answers sooner",
      "see whether the service is overloaded or still loading its model"},
     {MC_RATE_LIMITED, NULL, "wait, or raise the limits of the account at the service"},
@@ -104,8 +104,9 @@ size_t mc_models_check(struct mc_models *models, int64_t timeout_us, struct mc_m
             snprintf(check->detail, sizeof(check->detail), "%s", error.message);
             check->advice = advice_for(status, check->provider);
         } else if (!mc_ledger_allows(models->ledger, check->provider, why, sizeof(why))) {
+            /* A cap is what was wished for, no failure. */
+            check->ok = true;
             snprintf(check->detail, sizeof(check->detail), "not asked: %s", why);
-            check->advice = "wait, or raise llm.daily_cap_usd or llm.daily_cap_calls";
         } else {
             ask(models, i, schema, timeout_us, check);
         }

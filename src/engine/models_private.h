@@ -27,7 +27,7 @@ struct mc_models {
     struct mc_llm *llm; /* the chain */
     _Atomic int64_t enriched, enriched_nano_usd;
     _Atomic int64_t capped_day; /* of which the log says that a cap is reached */
-    mc_mutex mutex; /* guards circuits */
+    mc_mutex mutex;             /* guards circuits */
     struct mc_model_circuit circuits[MC_CHAIN_MAX];
 };
 

@@ -14,6 +14,7 @@ struct mc_enricher {
     struct mc_first_stage_options first_stage;
     struct mc_model_stage *model_stage;
     struct mc_pool *first, *model;
+    int threads; /* of both pools, while none is missing */
 };
 
 /* The model's pool comes first: the other one wakes it. */
@@ -31,6 +32,7 @@ static enum mc_status start_model(struct mc_enricher *e, const struct mc_enriche
         return status;
     struct mc_pool_options pool = options->pool;
     pool.workers = e->asks ? pool.workers : 1;
+    e->threads += pool.workers;
     if (e->with_model && !e->asks)
         pool.start_after_us = NEVER_US;
     else if (!e->asks)
@@ -58,6 +60,7 @@ static enum mc_status start_first(struct mc_enricher *e, const struct mc_enriche
     };
     struct mc_pool_options pool = options->pool;
     pool.workers = e->with_model ? 1 : pool.workers;
+    e->threads += pool.workers;
     pool.claim_batch = 0;
     pool.stage = MC_STAGE_FIRST;
     pool.handle = mc_first_stage_handle;
@@ -147,10 +150,8 @@ void mc_enricher_read(struct mc_enricher *enricher, struct mc_pool_state *state)
     mc_pool_read(enricher->model, &model);
     bool model_failed_last = model.last_error_us > first.last_error_us;
     struct mc_pool_state both = model_failed_last ? model : first; /* the last error's text */
-    int started =
-        (enricher->with_model ? 1 : enricher->workers) + (enricher->asks ? enricher->workers : 1);
-    int missing = started - first.alive - model.alive, busy = first.busy + model.busy;
-    both.alive = missing < enricher->workers ? enricher->workers - missing : 0;
+    int missing = enricher->threads - first.alive - model.alive, busy = first.busy + model.busy;
+    both.alive = enricher->workers > missing ? enricher->workers - missing : 0;
     both.busy = busy < enricher->workers ? busy : enricher->workers;
     both.paused = first.paused;
     both.overdue = first.overdue || model.overdue;

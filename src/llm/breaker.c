@@ -84,6 +84,7 @@ static int strain_of(const struct mc_breaker *breaker, const struct mc_llm_call 
     case MC_INTERNAL:
         return FAILURE;
     case MC_INVALID:
+    case MC_TOO_LARGE: /* one text may be too long; when every one is, the window is too small */
         return HALF;
     default:
         return 0;

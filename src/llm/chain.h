@@ -5,14 +5,14 @@
  * open), and a success closes the circuit. A chain of one is a model with a breaker.
  *
  * To blame is a provider for MC_TIMEOUT, MC_UNAVAILABLE, MC_RATE_LIMITED, MC_CONFIG and MC_INTERNAL;
- * MC_UNAUTHENTICATED opens the circuit at once, MC_INVALID (no usable answer) counts half. Nothing else
- * counts, nor what was not attempted. Calls of one generate that went in one request (usage.calls 0 but
+ * MC_UNAUTHENTICATED opens the circuit at once, MC_INVALID (no usable answer) counts half,
+ * and so does MC_TOO_LARGE: one text may be too long, when every one is the window is too small. Nothing else counts, nor what was not attempted. Calls of one generate that went in one request (usage.calls 0 but
  * for one) count once. A time-out counts only when the provider's own time was up, not the
  * deadline of the caller. What was asked before the circuit opened or closed last no longer counts. After a
  * failed request that says when to come again the cooldown is at least that long, up to cooldown_max.
  *
- * A probe that is neither answered nor blames the provider (cancelled, too large) is given back: the next
- * call probes. So does an unusable answer; the second in a row is a failed probe. Calls that find the
+ * A probe that is neither answered nor blames the provider (cancelled) is given back: the next
+ * call probes. So does an unusable or too large one; the second in a row is a failed probe. Calls that find the
  * circuit open, or another one's probe going on, go to the next provider.
  *
  * MC_CANCELLED, and any failure after the deadline, ends a call: no further provider is asked. Otherwise

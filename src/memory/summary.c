@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "text/ground.h"
 #include "text/sentence.h"
+#include "text/terms.h"
 
 /*
  * DESIGN. A message is one line: its white space is made single, so no text of a message begins a line, and the
@@ -157,6 +158,19 @@ static mc_str as_line(mc_str text, size_t characters, struct mc_arena *arena)
     return line.failed ? MC_STR_NONE : mc_arena_copy(arena, mc_str_trim(mc_buf_str(&line)));
 }
 
+/* A summary with fewer index terms tells nothing that is worth a thread's place. */
+#define LEAST_TERMS 4
+
+static enum mc_status check_substance(mc_str text, struct mc_arena *arena, struct mc_error *err)
+{
+    struct mc_terms terms;
+    if (!mc_terms_of(text, arena, &terms))
+        return mc_fail_memory(err);
+    if (terms.count < LEAST_TERMS)
+        return mc_fail(err, MC_INVALID, "the summary says next to nothing");
+    return MC_OK;
+}
+
 /* The sentences that stand on the messages; absent when they are less than half. */
 static enum mc_status keep_sentences(const struct mc_ground *ground, mc_str text,
                                      struct mc_arena *arena, mc_str *kept, struct mc_error *err)
@@ -231,6 +245,8 @@ static enum mc_status settle(struct mc_summary_work *work, const struct mc_llm_c
     if (!text.data)
         return mc_fail_memory(err);
     status = keep_sentences(&ground, text, work->arena, &work->text, err);
+    if (!status)
+        status = check_substance(work->text, &arena, err);
     if (!status)
         status = take_facts(work, &ground, mc_json_get(root, "key_facts"), err);
     if (status)

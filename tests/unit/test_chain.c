@@ -372,7 +372,7 @@ static void test_blame(void)
     is_int(count_to_open(MC_INTERNAL, false), 5, "internal");
     is_int(count_to_open(MC_UNAUTHENTICATED, false), 1, "a refused key");
     is_int(count_to_open(MC_INVALID, false), 10, "no usable answer");
-    is_int(count_to_open(MC_TOO_LARGE, false), 30, "too large: never");
+    is_int(count_to_open(MC_TOO_LARGE, false), 10, "too large");
     is_int(count_to_open(MC_CANCELLED, false), 30, "cancelled: never");
     is_int(count_to_open(MC_NO_MEMORY, false), 30, "memory: never");
     is_int(count_to_open(MC_TIMEOUT, true), 30, "not attempted: never");
@@ -488,11 +488,9 @@ static void test_probe_given_back(void)
     turn_clock(4 * SECOND);
     int before = fake->requests;
     is_status(generate(&f, 1, &wait)[0].status, MC_CANCELLED, NULL, "cancelled while probing");
-    fake->status = MC_TOO_LARGE;
-    is_status(call_once(&f), MC_TOO_LARGE, NULL, "the next one probes; too large");
     fake->status = MC_INVALID;
-    is_status(call_once(&f), MC_INVALID, NULL, "so does the next; not usable");
-    is_int(fake->requests, before + 3, "each was asked");
+    is_status(call_once(&f), MC_INVALID, NULL, "the next one probes; not usable");
+    is_int(fake->requests, before + 2, "each was asked");
     is_int(seconds_open(&f), 0, "the circuit may still be probed");
     is_status(call_once(&f), MC_INVALID, NULL, "once more not usable");
     is_int(seconds_open(&f), 8, "is a failed probe");

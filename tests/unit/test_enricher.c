@@ -274,6 +274,25 @@ static void test_model_left_to_others(void)
     tear_down(&f);
 }
 
+/* A command beside a server has fewer threads, and none of them is missing. */
+static void test_all_alive(void)
+{
+    struct mc_pool_state state;
+    for (int with = 0; with < 2; with++)
+        for (int leave = 0; leave < 2; leave++) {
+            struct fixture f;
+            set_up(&f);
+            f.options.pool.workers = 4;
+            f.options.llm = with ? f.options.llm : NULL;
+            f.options.leave_model = leave;
+            start(&f);
+            mc_enricher_read(f.enricher, &state);
+            is_int(state.alive, 4, "%s a model, %s it", with ? "with" : "without",
+                   leave ? "leaving" : "asking");
+            tear_down(&f);
+        }
+}
+
 static void test_errors_of_both(void)
 {
     struct fixture f;
@@ -302,6 +321,7 @@ int main(void)
     test_no_polling();
     test_model_taken_away();
     test_model_left_to_others();
+    test_all_alive();
     test_errors_of_both();
     mc_enricher_stop(NULL);
     mc_enricher_free(NULL);
