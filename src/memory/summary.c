@@ -159,7 +159,7 @@ static mc_str as_line(mc_str text, size_t characters, struct mc_arena *arena)
 }
 
 /* A summary with fewer index terms tells nothing that is worth a thread's place. */
-#define LEAST_TERMS 4
+#define LEAST_TERMS 3
 
 static enum mc_status check_substance(mc_str text, struct mc_arena *arena, struct mc_error *err)
 {

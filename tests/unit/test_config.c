@@ -393,6 +393,7 @@ static void test_numbers(void)
         {"llm.openai.base_url", "ftp://x"},
         {"llm.openai.base_url", "https://"},
         {"llm.openai.base_url", "http:// x"},
+        {"llm.openai.base_url", "http://me:pw@host/v1"},
         {"database.path", ""},
         {"database.path", "a\nb"},
         {"database.name", "a\x01"

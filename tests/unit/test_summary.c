@@ -111,6 +111,7 @@ static const struct {
     {{.json = "{\"summary\":\"\",\"key_facts\":[]}"}, MC_INVALID, "an empty summary"},
     {{.json = "{\"key_facts\":[]}"}, MC_INVALID, "no summary"},
     {{.json = "[1]"}, MC_INVALID, "no object"},
+    {{.json = "{\"summary\":\"The order.\",\"key_facts\":[]}"}, MC_INVALID, "one word"},
     {{.json = "{\"summary\":7,\"key_facts\":{}}"}, MC_INVALID, "other types"},
     {{.json = "{\"summary\":\"Everything about penguins. The order ORD-48213. Seals swim "
               "gladly.\",\"key_facts\":[]}"},
