@@ -43,7 +43,7 @@ HOMES = {
     "pcre2.h": ["src/text/"],
     "libfyaml.h": ["src/config/"],
     "sqlite3.h": ["src/store/sqlite/", "bench/"],
-    "libpq-fe.h": ["src/store/postgres/", "bench/"],
+    "libpq-fe.h": ["src/store/postgres/", "bench/", "tests/support/postgres.c"],
     "lmdb.h": ["src/cache/", "bench/"],
     "microhttpd.h": ["src/http/"],
     "curl/": ["src/net/"],

@@ -50,12 +50,12 @@
     X("database.pgbouncer", "MINDCORE_DATABASE_PGBOUNCER", BOOLEAN, "false", "true|false", "",     \
       "Whether the host is a PgBouncer in transaction mode, so that no session state is used.")    \
     X("database.replicas", "MINDCORE_DATABASE_REPLICAS", SECRETS, "[]", "", "",                    \
-      "Connection strings of read replicas that serve context queries.")                           \
+      "Connection strings of read replicas; reserved, this version reads from the primary.")       \
     X("cache.persistent", "MINDCORE_CACHE_PERSISTENT", BOOLEAN, "true", "true|false", "",          \
       "Whether the cache of recent messages is kept on disk and survives a restart.")              \
     X("cache.dir", "MINDCORE_CACHE_DIR", PATH, "", "", "",                                         \
-      "Folder of the cache on disk; none puts it next to the database, as \"<database.path>"       \
-      ".cache\".")                                                                                 \
+      "Folder of the cache on disk; none puts it next to the SQLite file, as \"<database.path>"    \
+      ".cache\", and for PostgreSQL into the working folder, named after the database.")           \
     X("cache.max_size", "MINDCORE_CACHE_MAX_SIZE", INTEGER, "50", "1..100000", "messages",         \
       "Messages kept for each thread.")                                                            \
     X("cache.ttl", "MINDCORE_CACHE_TTL", DURATION, "", "1ms..3650d", "s",                          \

@@ -119,6 +119,14 @@ static const char RESTORE[] =
     "stop every program that uses the file, keep a copy of it, and put the latest backup (mindcore "
     "backup) in its place; without one, save what is left with: sqlite3 FILE .recover";
 
+static const char RESTORE_SERVER[] = "look at the PostgreSQL server's log, and restore its latest "
+                                     "backup (pg_restore) if data is damaged";
+
+static const char *restore_advice(const struct mc_engine *engine)
+{
+    return engine->settings.in_postgres ? RESTORE_SERVER : RESTORE;
+}
+
 struct doctor {
     struct mc_json_writer w;
     bool ok;
@@ -150,7 +158,7 @@ static void check_data(struct mc_engine *engine, struct doctor *doctor)
 {
     struct mc_error error;
     if (engine->store->ops->check(engine->store, note_problem, doctor, &error)) {
-        report(doctor, "data", false, error.message, RESTORE);
+        report(doctor, "data", false, error.message, restore_advice(engine));
         return;
     }
     char detail[480];
@@ -159,7 +167,7 @@ static void check_data(struct mc_engine *engine, struct doctor *doctor)
     else
         snprintf(detail, sizeof(detail), "%d problems, first: %s", doctor->problems,
                  doctor->first_problem);
-    report(doctor, "data", doctor->problems == 0, detail, RESTORE);
+    report(doctor, "data", doctor->problems == 0, detail, restore_advice(engine));
 }
 
 struct last_issue {
@@ -197,7 +205,7 @@ static void check_queue(struct mc_engine *engine, struct doctor *doctor)
     int issues = mc_snapshot_issues(engine, &s, keep_issue, &issue);
     report(doctor, "workers", issues == 0, issue.text,
            s.store_status == MC_CORRUPT
-               ? RESTORE
+               ? restore_advice(engine)
                : "raise enrichment.workers, or see the log for what fails");
     char detail[96];
     snprintf(detail, sizeof(detail), "%lld dead jobs", (long long)s.queue.dead);
@@ -226,7 +234,9 @@ enum mc_status mc_engine_doctor(struct mc_engine *engine, bool *ok, char **json,
     struct mc_error error;
     enum mc_status ping = engine->store->ops->ping(engine->store, &error);
     report(&doctor, "database", !ping, ping ? error.message : "reads and writes",
-           ping == MC_CORRUPT ? RESTORE : "check free space and permissions of the folder");
+           ping == MC_CORRUPT             ? restore_advice(engine)
+           : engine->settings.in_postgres ? "check that the server runs, and its log"
+                                          : "check free space and permissions of the folder");
     check_data(engine, &doctor);
     check_queue(engine, &doctor);
     check_models(engine, &doctor);

@@ -177,7 +177,8 @@ struct mc_store_stats {
 struct mc_erased {
     int64_t messages, threads, jobs, summaries, preferences, signals;
     bool verified; /* a scan after the commit found nothing left */
-    bool wiped; /* deleted words are overwritten in the file too, the index and the log included */
+    /* Deleted words are overwritten in the file too, the index and the log included; a server never says so. */
+    bool wiped;
 };
 
 struct mc_summary {
@@ -219,7 +220,7 @@ struct mc_tier_step {
 
 struct mc_store;
 struct mc_store_ops {
-    const char *name; /* "sqlite" */
+    const char *name; /* "sqlite", "postgresql" */
     void (*close)(struct mc_store *store);
 
     /* All in one transaction, with a first-stage job for each message created. Concurrent callers share a commit. */

@@ -133,9 +133,10 @@ def test_paths_that_are_no_files(cli, tmp_path):
     fails(cli, tmp_path / "file" / "new.db", "file")
 
 
-def test_postgresql_is_refused_clearly(cli):
-    result = cli("status", "--db", "postgresql://ann:s3cret@localhost/memory", status=1)
-    assert "postgresql" in result.err.lower() and "s3cret" not in result.err
+def test_a_postgresql_that_is_not_there(cli, tmp_path):
+    result = cli("status", "--db", "postgresql://ann:s3cret@localhost:1/memory", "-o",
+                 f"cache.dir={tmp_path / 'cache'}", status=1)
+    assert "localhost:1" in result.err and "database.port" in result.err and "s3cret" not in result.err
 
 
 def test_several_programs_at_the_same_time(cli, path):

@@ -6,6 +6,8 @@
 #include "base/compiler.h"
 #include "support/engine.h"
 
+#include "store/postgres/postgres_store.h"
+
 /* ---- Opening ---- */
 
 static void not_opened(const struct scratch *scratch, const char *const *options,
@@ -24,8 +26,9 @@ static void test_open_errors(void)
 {
     struct scratch scratch;
     scratch_make(&scratch);
-    not_opened(&scratch, OPTIONS("database.backend", "postgresql"), MC_UNSUPPORTED,
-               "database.backend");
+    not_opened(&scratch, OPTIONS("database.backend", "postgresql", "database.host", "/nowhere"),
+               mc_postgres_built() ? MC_UNAVAILABLE : MC_UNSUPPORTED,
+               mc_postgres_built() ? "/nowhere" : "libpq");
     not_opened(&scratch, OPTIONS("llm.provider", "openai"), MC_CONFIG, "llm.openai.api_key");
     not_opened(&scratch, OPTIONS("llm.provider", "llama_cpp"), MC_CONFIG,
                "llm.llama_cpp.model_path");

@@ -15,6 +15,16 @@ static struct mc_put message(const char *user, const char *thread, const char *i
     return put;
 }
 
+/* The first value of an answer as a number. */
+static int64_t pg_number(const char *database, const char *sql)
+{
+    int64_t number = -1;
+    const char *text = pg_value(&server, database, sql);
+    if (!mc_str_to_int64(mc_str_of(text), &number))
+        bail_out("%s gave '%s'", sql, text);
+    return number;
+}
+
 static bool see_problem(void *context, mc_str problem)
 {
     diag("%.*s", MC_STR_ARG(problem));
@@ -269,7 +279,7 @@ static void under_load(struct mc_store *store, const char *what, void (*trouble)
     atomic_bool stop;
     struct load loads[WRITERS];
     struct mc_error err = {0};
-    int before = atoi(pg_value(&server, "load", "SELECT count(*) FROM messages"));
+    int64_t before = pg_number("load", "SELECT count(*) FROM messages");
     static int base;
     atomic_init(&stop, false);
     for (int i = 0; i < WRITERS; i++) {
@@ -293,7 +303,7 @@ static void under_load(struct mc_store *store, const char *what, void (*trouble)
     ok(stored > 0, "%s: messages are stored", what);
     is_int(failures, 0, "%s: no caller notices", what);
     is_int(doubled, 0, "%s: none was stored before it was acknowledged", what);
-    is_int(atoi(pg_value(&server, "load", "SELECT count(*) FROM messages")) - before, stored,
+    is_int(pg_number("load", "SELECT count(*) FROM messages") - before, stored,
            "%s: what was acknowledged is there, once", what);
     is_clean(store, "afterwards");
 }
@@ -336,9 +346,9 @@ static void *put_two_threads(void *context)
 
 static bool waits_for_lock(void)
 {
-    return atoi(pg_value(&server, "load",
-                         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mindcore'"
-                         " AND wait_event_type = 'Lock'")) > 0;
+    return pg_number("load",
+                     "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mindcore'"
+                     " AND wait_event_type = 'Lock'") > 0;
 }
 
 /* The server's log says that it found one. */

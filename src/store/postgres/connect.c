@@ -122,7 +122,7 @@ enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **
         {"keepalives_idle", "30"},
         {"keepalives_interval", "10"},
         {"keepalives_count", "3"},
-        {"tcp_user_timeout", "60000"},
+        {"tcp_user_timeout", "20000"},
         {"options", o->pgbouncer ? NULL : options},
     };
     const char *keywords[mc_countof(pairs) + 1] = {NULL}, *values[mc_countof(pairs) + 1] = {NULL};

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/time.h"
 #include "store/postgres/pg.h"
 #include "store/postgres/schema.h"
 
@@ -136,6 +137,8 @@ enum mc_status mc_pg_ping(struct mc_store *store, struct mc_error *err)
 
 /* ---- Check ---- */
 
+#define CHECK_TIMEOUT_US (6 * 3600 * MC_US_PER_SECOND)
+
 struct rule {
     const char *sql; /* how many break it */
     const char *text;
@@ -183,14 +186,18 @@ static const struct rule rules[] = {
 static enum mc_status check_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
     const struct name_reader *reader = context;
-    int64_t counts[mc_countof(rules)];
-    /* A round for each: together they may take longer than one answer may. */
-    for (size_t i = 0; i < mc_countof(rules); i++) {
-        enum mc_status status = mc_pg_query(conn, rules[i].sql, MC_PG_NO_ARGS, err);
-        if (status != MC_OK)
-            return status;
-        counts[i] = mc_pg_first_int(conn, 0);
+    int64_t counts[mc_countof(rules)], timeout_us = conn->answer_timeout_us;
+    /* Each goes over whole tables: as long as it takes, in this transaction alone. */
+    mc_pg_add_quiet(conn, "SELECT set_config('statement_timeout', '0', true)", MC_PG_NO_ARGS);
+    conn->answer_timeout_us = CHECK_TIMEOUT_US;
+    enum mc_status status = MC_OK;
+    for (size_t i = 0; status == MC_OK && i < mc_countof(rules); i++) {
+        status = mc_pg_query(conn, rules[i].sql, MC_PG_NO_ARGS, err);
+        counts[i] = status == MC_OK ? mc_pg_first_int(conn, 0) : 0;
     }
+    conn->answer_timeout_us = timeout_us;
+    if (status != MC_OK)
+        return status;
     bool more = true;
     for (size_t i = 0; more && i < mc_countof(rules); i++) {
         char text[128];
