@@ -36,7 +36,8 @@ enum mc_status mc_pg_export(struct mc_store *store, mc_str user_id, const struct
     struct row_list list = {0};
     enum mc_status status = mc_pg_read_one(
         mc_pg_of(store),
-        "SELECT id FROM messages WHERE shard = $1 AND user_id = $2 ORDER BY created_at, id",
+        "SELECT m.id FROM messages m WHERE m.shard = $1 AND m.user_no = " MC_PG_USER_NO
+        " ORDER BY m.created_at, m.id",
         MC_PG_ARGS(mc_pg_int(mc_pg_shard(user_id)), mc_pg_str(user_id)), take_rows, &list, err);
     for (size_t at = 0; status == MC_OK && at < list.count; at += EXPORT_PAGE) {
         mc_auto(mc_records_fini) struct mc_records page = {0};
