@@ -197,6 +197,7 @@ static const char *const version_1[] = {
     " server bigint NOT NULL,"
     " slot bigint NOT NULL,"
     " changes bigint NOT NULL,"
+    " transaction bigint NOT NULL," /* number of the last one: tells whether a commit arrived */
     " changed_at timestamptz NOT NULL,"
     " PRIMARY KEY(server, slot))" BUSY,
 
