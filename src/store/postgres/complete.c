@@ -277,17 +277,17 @@ static enum mc_status add_completion(struct mc_pg_conn *conn, const struct held 
     return add_reindex(conn, held, c->terms.data ? c->terms : MC_STR(""), err);
 }
 
-/* Messages of one batch that are made of the same: by hash, the later message last. */
-static void add_twins(struct mc_pg_conn *conn, const struct complete *c)
+/* Of messages of one batch that are made of the same the later one is found. */
+static void add_twins(struct mc_pg_conn *conn, struct complete *c)
 {
-    const struct batch *b = &c->batch;
+    struct batch *b = &c->batch;
     for (size_t i = 0; i < b->held_count; i++)
         if (b->held[i].found)
             add_untwin(conn, &b->held[i]);
-    for (size_t i = 0; i < b->held_count; i++) {
-        mc_str hash = c->items[b->held[i].item].content_hash;
-        if (b->held[i].found && mc_str_given(hash))
-            add_twin(conn, hash, b->held[i].row);
+    for (size_t i = 0; i < b->count; i++) {
+        const struct held *held = find_held(b, c->items[i].row);
+        if (held && held->found && held->item == i && mc_str_given(c->items[i].content_hash))
+            add_twin(conn, c->items[i].content_hash, held->row);
     }
 }
 

@@ -87,7 +87,7 @@ static void match_fini(struct match *m)
     free(m->spare);
 }
 
-/* The thread is a group of one term. */
+/* The thread is a group of one term, unless the messages are looked at anyway. */
 static enum mc_status number_groups(struct match *m, struct mc_error *err)
 {
     const struct mc_match_query *q = m->query;
@@ -107,7 +107,7 @@ static enum mc_status number_groups(struct match *m, struct mc_error *err)
         }
     }
     m->group_count = q->required_count;
-    if (mc_str_given(q->thread_id)) {
+    if (mc_str_given(q->thread_id) && !m->filtered) {
         m->group_terms[m->group_term_count] = mc_pg_thread_term(q->thread_id);
         m->group_numbers[m->group_term_count++] = (int64_t)m->group_count++;
     }
@@ -178,47 +178,55 @@ static bool insert(struct match *m, int64_t row, uint64_t mask)
 
 #define QUESTION                                                                                   \
     "SELECT p.id FROM index_terms p WHERE p.shard = $1 AND p.user_no = $2 AND p.term = $3"
+#define IN_GROUP                                                                                   \
+    " AND EXISTS(SELECT 1 FROM index_terms x WHERE x.shard = $1 AND x.user_no = $2"                \
+    " AND x.term = ANY($5) AND x.id = p.id OFFSET 0)"
 #define IN_GROUPS                                                                                  \
     " AND (SELECT count(DISTINCT g.number) FROM unnest($5, $6) g(term, number)"                    \
     " WHERE EXISTS(SELECT 1 FROM index_terms x WHERE x.shard = $1 AND x.user_no = $2"              \
     " AND x.term = g.term AND x.id = p.id OFFSET 0)) = $7"
 #define FILTERED                                                                                   \
     " AND EXISTS(SELECT 1 FROM messages m WHERE m.shard = $1 AND m.id = p.id"                      \
-    " AND m.created_at >= $8 AND m.created_at < $9 AND " MC_PG_ALLOWED " OFFSET 0)"
+    " AND m.created_at >= $8 AND m.created_at < $9 AND ($10::text IS NULL OR m.thread_id = $10)"   \
+    " AND " MC_PG_ALLOWED " OFFSET 0)"
 #define NEWEST " ORDER BY p.id DESC LIMIT $4"
 
-static const char *const questions[2][2] = {
+/* By the number of groups, 2 for more, and whether messages are looked at. */
+static const char *const questions[3][2] = {
     {QUESTION NEWEST, QUESTION FILTERED NEWEST},
+    {QUESTION IN_GROUP NEWEST, QUESTION IN_GROUP FILTERED NEWEST},
     {QUESTION IN_GROUPS NEWEST, QUESTION IN_GROUPS FILTERED NEWEST}};
 
 static void add_question(struct mc_pg_conn *conn, const struct match *m, int64_t term)
 {
     const struct mc_match_query *q = m->query;
     struct mc_pg_allowed_args args;
-    mc_pg_allowed(&args,
-                  MC_PG_ARGS(mc_pg_int(mc_pg_shard(q->user_id)), mc_pg_int(m->user_no),
-                             mc_pg_int(term), mc_pg_int((int64_t)q->limit),
-                             mc_pg_ints(m->group_terms, m->group_term_count),
-                             mc_pg_ints(m->group_numbers, m->group_term_count),
-                             mc_pg_int((int64_t)m->group_count),
-                             mc_pg_time(q->since_us ? q->since_us : INT64_MIN),
-                             mc_pg_time(q->until_us ? q->until_us : INT64_MAX)),
-                  q->reader);
+    mc_pg_allowed(
+        &args,
+        MC_PG_ARGS(mc_pg_int(mc_pg_shard(q->user_id)), mc_pg_int(m->user_no), mc_pg_int(term),
+                   mc_pg_int((int64_t)q->limit), mc_pg_ints(m->group_terms, m->group_term_count),
+                   mc_pg_ints(m->group_numbers, m->group_term_count),
+                   mc_pg_int((int64_t)m->group_count),
+                   mc_pg_time(q->since_us ? q->since_us : INT64_MIN),
+                   mc_pg_time(q->until_us ? q->until_us : INT64_MAX), mc_pg_str(q->thread_id)),
+        q->reader);
+    size_t groups = m->group_count < 2 ? m->group_count : 2;
     if (!m->filtered)
-        args.items[m->group_count > 0 ? 7 : 4] = (struct mc_pg_arg){.type = 0};
-    mc_pg_add(conn, questions[m->group_count > 0][m->filtered], args.items);
+        args.items[7] = (struct mc_pg_arg){.type = 0};
+    mc_pg_add(conn, questions[groups][m->filtered], args.items);
 }
 
 static const char pending_sql[] =
-    "SELECT m.id, m.text FROM messages m WHERE m.shard = $1 AND m.user_id = $2 AND m.terms IS NULL"
+    "SELECT m.id, m.text FROM messages m WHERE m.shard = $1 AND m.user_no = $2 AND m.terms IS NULL"
     " AND ($4::text IS NULL OR m.thread_id = $4) AND m.created_at >= $5 AND m.created_at < $6"
     " AND " MC_PG_ALLOWED " ORDER BY m.id DESC LIMIT $3";
 
-static void add_pending(struct mc_pg_conn *conn, const struct mc_match_query *q)
+static void add_pending(struct mc_pg_conn *conn, const struct match *m)
 {
+    const struct mc_match_query *q = m->query;
     struct mc_pg_allowed_args args;
     mc_pg_allowed(&args,
-                  MC_PG_ARGS(mc_pg_int(mc_pg_shard(q->user_id)), mc_pg_str(q->user_id),
+                  MC_PG_ARGS(mc_pg_int(mc_pg_shard(q->user_id)), mc_pg_int(m->user_no),
                              mc_pg_int(MC_PENDING_SCAN), mc_pg_str(q->thread_id),
                              mc_pg_time(q->since_us ? q->since_us : INT64_MIN),
                              mc_pg_time(q->until_us ? q->until_us : INT64_MAX)),
@@ -305,7 +313,7 @@ static enum mc_status match_all(struct mc_pg_conn *conn, void *context, struct m
     size_t asked = by_group ? q->required[0].count : q->term_count;
     for (size_t i = 0; i < asked; i++)
         add_question(conn, m, by_group ? m->group_terms[i] : mc_pg_term(q->terms[i]));
-    add_pending(conn, q);
+    add_pending(conn, m);
     status = mc_pg_run_last(conn, err);
     for (size_t i = 0; status == MC_OK && i < asked; i++) {
         if (!by_group)

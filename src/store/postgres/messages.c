@@ -150,7 +150,7 @@ struct recent {
 };
 
 #define OF_THREAD                                                                                  \
-    "SELECT " MC_PG_RECORD " FROM messages m WHERE m.shard = $1 AND m.user_id = $2"                \
+    "SELECT " MC_PG_RECORD " FROM messages m WHERE m.shard = $1 AND m.user_no = " MC_PG_USER_NO    \
     " AND m.thread_id = $3 AND " MC_PG_ALLOWED
 #define NEWEST_FIRST " ORDER BY m.created_at DESC, m.id DESC LIMIT $4"
 
@@ -241,7 +241,7 @@ enum mc_status mc_pg_thread(struct mc_store *store, mc_str user_id, mc_str threa
 
 /* A row's place, and the rows on both sides of it. $3: how many. */
 #define SIDE(allowed, compare, order)                                                              \
-    "ARRAY(SELECT m.id FROM messages m WHERE m.shard = p.shard AND m.user_id = p.user_id"          \
+    "ARRAY(SELECT m.id FROM messages m WHERE m.shard = p.shard AND m.user_no = p.user_no"          \
     " AND m.thread_id = p.thread_id AND (m.created_at, m.id) " compare                             \
     " (p.created_at, p.id)" allowed " ORDER BY m.created_at " order ", m.id " order " LIMIT 2)"
 #define TURNS(allowed)                                                                             \

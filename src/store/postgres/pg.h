@@ -86,6 +86,9 @@ int64_t mc_pg_now_us(const struct mc_pg_conn *conn);
 
 /* ---- Reading messages (rows.c) ---- */
 
+/* The number of user $2 in shard $1: messages are looked for by it (schema.c). */
+#define MC_PG_USER_NO "(SELECT user_no FROM users WHERE shard = $1 AND user_id = $2)"
+
 /* The columns of a record; m is the message. */
 #define MC_PG_RECORD                                                                               \
     "m.id, m.message_id, m.user_id, m.thread_id, m.session_id, m.agent_id, m.role, m.visibility,"  \

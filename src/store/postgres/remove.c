@@ -135,8 +135,8 @@ static enum mc_status drop_summaries(struct mc_pg_conn *conn, const struct mc_pg
                     MC_PG_ARGS(shard, user, thread));
     mc_pg_add_quiet(conn,
                     "UPDATE threads t SET summarised = (SELECT count(*) FROM messages m"
-                    " WHERE m.shard = $1 AND m.user_id = $2 AND m.thread_id = $3"
-                    " AND m.created_at <= t.summarised_until)"
+                    " WHERE m.shard = $1 AND m.user_no = " MC_PG_USER_NO
+                    " AND m.thread_id = $3 AND m.created_at <= t.summarised_until)"
                     " WHERE t.shard = $1 AND t.user_id = $2 AND t.thread_id = $3",
                     MC_PG_ARGS(shard, user, thread));
     return mc_pg_run(conn, err);
@@ -342,9 +342,9 @@ static enum mc_status next_messages(struct mc_pg_conn *conn, struct erasure *e,
         return status;
     e->user_no = mc_pg_first_int(conn, 0);
     status = mc_pg_query(conn,
-                         "SELECT m.id FROM messages m WHERE m.shard = $1 AND m.user_id = $2"
+                         "SELECT m.id FROM messages m WHERE m.shard = $1 AND m.user_no = $2"
                          " ORDER BY m.thread_id, m.created_at, m.id LIMIT $3",
-                         MC_PG_ARGS(shard, user, mc_pg_int(ERASE_STEP)), err);
+                         MC_PG_ARGS(shard, mc_pg_int(e->user_no), mc_pg_int(ERASE_STEP)), err);
     *count = status == MC_OK ? mc_pg_rows(conn, 0) : 0;
     for (size_t i = 0; i < *count; i++)
         rows[i] = mc_pg_cell_int(conn->results[0], i, 0);

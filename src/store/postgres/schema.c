@@ -12,6 +12,10 @@
  * and stops at its limit; other users' rows cost nothing. A collision of hashes could only show a
  * user a message of its own that lacks the word. user_no is given anew when an erased user comes back.
  *
+ * Messages are looked for by user_no, never by user_id: idx_messages_user_thread, which people have for their own
+ * queries, is narrower than messages_thread, and the planner would read a whole thread by it to sort the
+ * newest few out.
+ *
  * messages.metadata is for people, and for the index on its topics; `attached` is the same as text, since
  * jsonb keeps neither the order of members nor the way numbers are written.
  *
@@ -87,8 +91,8 @@ static const char *const version_1[] = {
     " attached text NOT NULL,"
     " text text NOT NULL,"
     " PRIMARY KEY(shard, id))",
-    "CREATE INDEX messages_thread ON messages(shard, user_id, thread_id, created_at, id)",
-    "CREATE INDEX messages_pending ON messages(shard, user_id, id) WHERE terms IS NULL",
+    "CREATE INDEX messages_thread ON messages(shard, user_no, thread_id, created_at, id)",
+    "CREATE INDEX messages_pending ON messages(shard, user_no, id) WHERE terms IS NULL",
     "CREATE INDEX messages_tier ON messages(tier, created_at) WHERE tier < 3",
     "CREATE INDEX messages_trivial ON messages(stored_at) WHERE trivial",
     "CREATE INDEX messages_archived ON messages(stored_at) WHERE tier = 3",
@@ -193,6 +197,7 @@ static const char *const version_1[] = {
     " server bigint NOT NULL,"
     " slot bigint NOT NULL,"
     " changes bigint NOT NULL,"
+    " transaction bigint NOT NULL," /* number of the last one: tells whether a commit arrived */
     " changed_at timestamptz NOT NULL,"
     " PRIMARY KEY(server, slot))" BUSY,
 

@@ -80,7 +80,7 @@ static enum mc_status summary_work(struct mc_pg_conn *conn, void *context, struc
     mc_pg_add_quiet(conn,
                     "UPDATE threads t SET summarised_until = greatest(t.summarised_until, $4),"
                     " summarised = (SELECT count(*) FROM messages m WHERE m.shard = $1"
-                    " AND m.user_id = $2 AND m.thread_id = $3"
+                    " AND m.user_no = " MC_PG_USER_NO " AND m.thread_id = $3"
                     " AND m.created_at <= greatest(t.summarised_until, $4))"
                     " WHERE t.shard = $1 AND t.user_id = $2 AND t.thread_id = $3",
                     MC_PG_ARGS(shard, user, thread, mc_pg_time(s->last_us)));
@@ -104,7 +104,7 @@ static const char summaries_sql[] =
     "SELECT s.user_id, s.thread_id, s.text, s.key_facts, s.topics, s.method, s.first_at, s.last_at,"
     " s.messages, s.created_at FROM summaries s WHERE s.shard = $1 AND s.user_id = $2"
     " AND ($4 OR (NOT s.lost AND NOT EXISTS(SELECT 1 FROM messages m WHERE m.shard = $1"
-    " AND m.user_id = $2 AND m.thread_id = s.thread_id AND NOT " MC_PG_ALLOWED ")))"
+    " AND m.user_no = " MC_PG_USER_NO " AND m.thread_id = s.thread_id AND NOT " MC_PG_ALLOWED ")))"
     " ORDER BY s.created_at DESC, s.id DESC LIMIT $3";
 
 static enum mc_status take_summaries(const PGresult *result, void *context, struct mc_error *err)

@@ -1,8 +1,10 @@
 /*
- * DESIGN. A write: BEGIN, the transaction's number and the note for other servers travel with the first round of
- * its work; COMMIT is a round of its own, so that the work's results are known before. A connection
- * that is lost before COMMIT was sent has rolled back. One that is lost after is asked for on another
- * connection (txid_status); "in progress" means that the server has not noticed yet.
+ * DESIGN. A write: BEGIN, the transaction's number and a note of it in the connection's own row of
+ * mindcore_changes travel with the first round of its work; COMMIT is a round of its own, so that the work's
+ * results are known before. A connection that is lost before COMMIT was sent has rolled back. After one that is
+ * lost later another connection looks whether the note is there; as long as the transaction still runs
+ * there (the server has not noticed yet) it looks again. The number alone would not do: a server that
+ * crashed may give it out a second time.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -187,28 +189,55 @@ static void begin_write(struct mc_pg *s, struct mc_pg_conn *conn, int flags)
     if (flags & MC_PG_RELAXED)
         mc_pg_add_quiet(conn, "SET LOCAL synchronous_commit TO off", MC_PG_NO_ARGS);
     mc_pg_add_transaction_number(conn);
-    /* A row for each connection: nobody waits for another to count. */
-    if (!(flags & MC_PG_SILENT))
-        mc_pg_add_quiet(conn,
-                        "INSERT INTO mindcore_changes AS c(server, slot, changes, changed_at)"
-                        " VALUES($1, $2, 1, now()) ON CONFLICT (server, slot) DO UPDATE"
-                        " SET changes = c.changes + 1, changed_at = excluded.changed_at",
-                        MC_PG_ARGS(mc_pg_int(s->server), mc_pg_int(conn->slot)));
+    /* A row for each connection: nobody waits for another. */
+    mc_pg_add_quiet(
+        conn,
+        "INSERT INTO mindcore_changes AS c(server, slot, changes, transaction, changed_at)"
+        " VALUES($1, $2, $3, txid_current(), now()) ON CONFLICT (server, slot) DO UPDATE"
+        " SET changes = c.changes + excluded.changes,"
+        " transaction = excluded.transaction, changed_at = excluded.changed_at",
+        MC_PG_ARGS(mc_pg_int(s->server), mc_pg_int(conn->slot),
+                   mc_pg_int(!(flags & MC_PG_SILENT))));
     conn->in_transaction = true;
     conn->transaction = 0;
 }
 
 enum outcome { OUTCOME_COMMITTED, OUTCOME_ROLLED_BACK, OUTCOME_UNKNOWN };
 
-static enum outcome read_outcome(mc_str text)
+/* One statement, so that the note and what still runs are of one state. */
+static const char outcome_sql[] =
+    "SELECT EXISTS(SELECT 1 FROM mindcore_changes WHERE server = $1 AND slot = $2"
+    " AND transaction = $3), $3 IN (SELECT txid_snapshot_xip(txid_current_snapshot()))";
+
+static enum mc_status read_outcome(struct mc_pg *s, struct mc_pg_conn *conn,
+                                   const struct mc_pg_conn *lost, enum outcome *outcome,
+                                   struct mc_error *err)
 {
-    if (mc_str_equal(text, MC_STR("committed")))
-        return OUTCOME_COMMITTED;
-    return mc_str_equal(text, MC_STR("aborted")) ? OUTCOME_ROLLED_BACK : OUTCOME_UNKNOWN;
+    /*
+     * A snapshot lists what runs among the numbers before the last that has ended: this one ends behind the
+     * lost one. Unless it is not behind: then the server has crashed since and begun again below.
+     */
+    enum mc_status status = mc_pg_query(conn, "SELECT txid_current()", MC_PG_NO_ARGS, err);
+    if (status != MC_OK)
+        return status;
+    bool begun_again = mc_pg_first_int(conn, 0) <= lost->transaction;
+    status = mc_pg_query(
+        conn, outcome_sql,
+        MC_PG_ARGS(mc_pg_int(s->server), mc_pg_int(lost->slot), mc_pg_int(lost->transaction)), err);
+    if (status != MC_OK)
+        return status;
+    if (mc_pg_cell_int(conn->results[0], 0, 0))
+        *outcome = OUTCOME_COMMITTED;
+    else if (begun_again || !mc_pg_cell_int(conn->results[0], 0, 1))
+        *outcome = OUTCOME_ROLLED_BACK;
+    return MC_OK;
 }
 
-/* What became of a transaction whose commit was not answered. */
-static enum outcome ask_outcome(struct mc_pg *s, int64_t transaction)
+/*
+ * What became of a transaction whose commit was not answered. The lost connection is still held, so
+ * nobody else writes into its row; asked is on a connection outside of the pool.
+ */
+static enum outcome ask_outcome(struct mc_pg *s, const struct mc_pg_conn *lost)
 {
     struct tries tries = begin_tries(s, 0);
     for (int nth = 0;; nth++) {
@@ -216,17 +245,11 @@ static enum outcome ask_outcome(struct mc_pg *s, int64_t transaction)
         struct mc_error ignored;
         enum mc_pg_trouble trouble;
         enum outcome outcome = OUTCOME_UNKNOWN;
-        enum mc_status status = mc_pg_pool_acquire(&s->pool, &conn, &trouble, &ignored);
-        if (status == MC_OK) {
-            status = mc_pg_query(conn, "SELECT txid_status($1)", MC_PG_ARGS(mc_pg_int(transaction)),
-                                 &ignored);
-            trouble = conn->trouble;
-            if (status == MC_OK)
-                outcome = read_outcome(mc_pg_cell(conn->results[0], 0, 0));
-            else if (strcmp(conn->sqlstate, "22023") == 0)
-                outcome = OUTCOME_ROLLED_BACK; /* a number that this server has not given out yet */
-            mc_pg_pool_release(&s->pool, conn);
-        }
+        enum mc_status status = mc_pg_connect(&s->pool, &conn, &trouble, &ignored);
+        if (status == MC_OK)
+            status = read_outcome(s, conn, lost, &outcome, &ignored);
+        (void)status; /* not known yet */
+        mc_pg_conn_close(conn);
         if (outcome != OUTCOME_UNKNOWN || mc_time_monotonic_us() > tries.until_us)
             return outcome;
         back_off(nth);
@@ -266,12 +289,14 @@ static enum mc_status try_write(struct mc_pg *s, int flags, mc_pg_work work, voi
     if (status == MC_OK)
         status = commit(conn, &sent, err);
     *trouble = conn->trouble;
-    int64_t transaction = conn->transaction;
+    enum outcome outcome = OUTCOME_ROLLED_BACK;
+    if (status != MC_OK && sent && *trouble == MC_PG_LOST)
+        outcome = ask_outcome(s, conn);
     roll_back(conn);
     mc_pg_pool_release(&s->pool, conn);
-    if (status == MC_OK || !sent || *trouble != MC_PG_LOST)
+    if (status == MC_OK)
         return status;
-    switch (ask_outcome(s, transaction)) {
+    switch (outcome) {
     case OUTCOME_COMMITTED:
         return MC_OK;
     case OUTCOME_ROLLED_BACK:
