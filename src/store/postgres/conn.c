@@ -310,7 +310,7 @@ static bool keep_result(struct mc_pg_conn *conn, PGresult *result)
 {
     if (conn->result_count == conn->result_capacity) {
         size_t capacity = conn->result_capacity > 0 ? conn->result_capacity * 2 : 64;
-        PGresult **items = realloc(conn->results, capacity * sizeof(*items));
+        PGresult **items = realloc(conn->results, capacity * sizeof(void *));
         if (!items) {
             PQclear(result);
             return false;

@@ -41,7 +41,7 @@ static enum mc_status write_batch(struct mc_pg *s, struct mc_list *first, struct
     size_t count = 0, members = 0;
     for (struct mc_list *node = first; node != end; node = node->next, members++)
         count += request_of(node)->count;
-    struct mc_pg_put_batch batch = {.items = calloc(count, sizeof(*batch.items)),
+    struct mc_pg_put_batch batch = {.items = calloc(count, sizeof(void *)),
                                     .order = calloc(count, sizeof(*batch.order)),
                                     .rows = calloc(count, sizeof(*batch.rows))};
     enum mc_status status = MC_OK;

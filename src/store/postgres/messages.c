@@ -132,7 +132,7 @@ enum mc_status mc_pg_rows_of(struct mc_store *store, const int64_t *rows, size_t
     struct rows asked = {.rows = rows, .count = count, .reader = reader};
     enum mc_status status = mc_pg_read(mc_pg_of(store), 0, read_rows, &asked, err);
     if (status == MC_OK && asked.found.count > 0)
-        qsort(asked.found.items, asked.found.count, sizeof(*asked.found.items), by_row);
+        qsort(asked.found.items, asked.found.count, sizeof(void *), by_row);
     for (size_t i = 0; status == MC_OK && i < count; i++) {
         struct mc_record *record = find_record(&asked.found, rows[i]);
         if (record && !mc_records_push(&ordered, mc_record_ref(record)))
