@@ -392,6 +392,27 @@ static void deadlock(struct mc_store *store)
     ok(scratch_wait(deadlock_logged(), 5000), "and there was a deadlock");
 }
 
+/* The server ends the session while it commits, once: the caller cannot know what became of it. */
+static void lost_commit(struct mc_store *store)
+{
+    pg_sql(&server, "load",
+           "CREATE SEQUENCE deaths;"
+           "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+           " IF nextval('deaths') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;"
+           " RETURN NULL; END $$;"
+           "CREATE CONSTRAINT TRIGGER die AFTER INSERT ON message_ids DEFERRABLE INITIALLY DEFERRED"
+           " FOR EACH ROW EXECUTE FUNCTION die()");
+    struct mc_put put = message("lost", "t", "lost-1", "x");
+    struct mc_error err = {0};
+    is_status(store->ops->put(store, &put, 1, &err), MC_OK, &err, "a put whose commit was lost");
+    ok(put.status == MC_OK && put.created, "is carried out again");
+    is_int(put.thread_messages, 1, "and counts once");
+    mc_record_unref(put.record);
+    is_int(pg_number("load", "SELECT last_value FROM deaths"), 2, "after it was lost");
+    pg_sql(&server, "load",
+           "DROP TRIGGER die ON message_ids; DROP FUNCTION die(); DROP SEQUENCE deaths");
+}
+
 /* ---- Several servers ---- */
 
 #define CLAIMERS 8
@@ -519,6 +540,7 @@ int main(void)
     struct mc_store *store = pg_open(&options);
     values(store);
     deadlock(store);
+    lost_commit(store);
     store->ops->close(store);
     pool_exhausted();
     connections_recycled();
