@@ -13,7 +13,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "store/postgres/pg.h"
-#include "text/terms.h"
+#include "store/rules.h"
 
 /* Words of one pending message at a time. */
 #define WORDS_BYTES (16U << 20)
@@ -236,32 +236,6 @@ static void add_pending(struct mc_pg_conn *conn, const struct match *m)
 
 /* ---- Messages that are not indexed yet ---- */
 
-static bool has_term(const struct mc_terms *terms, mc_str token)
-{
-    for (size_t i = 0; i < terms->count; i++)
-        if (mc_str_equal(terms->items[i].text, token))
-            return true;
-    return false;
-}
-
-/* The mask of a pending message; false when it does not match. */
-static bool pending_matches(const struct mc_match_query *q, const struct mc_terms *terms,
-                            uint64_t *mask)
-{
-    for (size_t i = 0; i < q->required_count; i++) {
-        bool met = false;
-        for (size_t j = 0; j < q->required[i].count && !met; j++)
-            met = has_term(terms, q->required[i].tokens[j]);
-        if (!met)
-            return false;
-    }
-    *mask = 0;
-    for (size_t i = 0; i < q->term_count; i++)
-        if (has_term(terms, q->terms[i]))
-            *mask |= UINT64_C(1) << i;
-    return *mask != 0 || q->term_count == 0;
-}
-
 static enum mc_status match_pending(struct match *m, const PGresult *rows, struct mc_error *err)
 {
     mc_auto(mc_arena_fini) struct mc_arena words;
@@ -272,7 +246,7 @@ static enum mc_status match_pending(struct match *m, const PGresult *rows, struc
         mc_arena_reset(&words);
         if (!mc_terms_of(mc_pg_cell(rows, i, 1), &words, &terms))
             return mc_fail_memory(err);
-        if (!pending_matches(m->query, &terms, &mask))
+        if (!mc_rules_pending_matches(m->query, &terms, &mask))
             continue;
         for (size_t j = 0; j < m->query->term_count; j++)
             if ((mask >> j & 1) && m->df[j] < m->query->limit)
@@ -326,23 +300,10 @@ static enum mc_status match_all(struct mc_pg_conn *conn, void *context, struct m
     return status == MC_OK ? match_pending(m, conn->results[asked], err) : status;
 }
 
-/* A group that nothing can meet, or terms beyond the maximum, are the caller's mistakes. */
-static enum mc_status check_query(const struct mc_match_query *query, struct mc_error *err)
-{
-    if (query->term_count > MC_MATCH_TERMS_MAX)
-        return mc_fail(err, MC_INVALID, "a query has at most %d terms", MC_MATCH_TERMS_MAX);
-    if (query->limit == 0 || query->limit > 1000000)
-        return mc_fail(err, MC_INVALID, "the limit of a query is 1 to 1000000");
-    for (size_t i = 0; i < query->required_count; i++)
-        if (query->required[i].count == 0)
-            return mc_fail(err, MC_INVALID, "a required group of a query is empty");
-    return MC_OK;
-}
-
 enum mc_status mc_pg_match(struct mc_store *store, const struct mc_match_query *query,
                            struct mc_match_result *out, struct mc_error *err)
 {
-    enum mc_status status = check_query(query, err);
+    enum mc_status status = mc_rules_check_query(query, err);
     if (status != MC_OK)
         return status;
     mc_auto(match_fini) struct match m = {

@@ -9,23 +9,9 @@
 
 #include "base/error.h"
 #include "base/time.h"
+#include "store/rules.h"
 
 /* ---- Repeats ---- */
-
-static const char *difference(const struct mc_message *a, const struct mc_message *b)
-{
-    if (!mc_str_equal(a->user_id, b->user_id))
-        return "user_id";
-    if (!mc_str_equal(a->thread_id, b->thread_id))
-        return "thread_id";
-    if (!mc_str_equal(a->session_id, b->session_id))
-        return "session_id";
-    if (a->role != b->role)
-        return "role";
-    if (!mc_str_equal(a->agent_id, b->agent_id))
-        return "agent_id";
-    return mc_str_equal(a->text, b->text) ? NULL : "text";
-}
 
 /* What a transaction that was rolled back left. */
 static void reset(struct mc_pg_placed *placed)
@@ -151,7 +137,7 @@ static enum mc_status read_taken(struct mc_pg_conn *conn, struct mc_pg_put_batch
             return gone(conn, err);
         status = mc_pg_record(conn->results[nth++], 0, &placed->stored, err);
         if (status == MC_OK)
-            placed->differs = difference(&placed->stored->m, placed->m);
+            placed->differs = mc_rules_difference(&placed->stored->m, placed->m);
     }
     return status;
 }
@@ -172,7 +158,7 @@ static void settle_repeats(struct mc_pg_put_batch *batch)
             continue;
         struct mc_record *there = first->created ? first->record : first->stored;
         placed->stored = mc_record_ref(there);
-        placed->differs = difference(&there->m, placed->m);
+        placed->differs = mc_rules_difference(&there->m, placed->m);
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "store/postgres/pg.h"
+#include "store/rules.h"
 
 /* ---- Claiming ---- */
 
@@ -61,20 +62,6 @@ static enum mc_status claim_work(struct mc_pg_conn *conn, void *context, struct 
     return status;
 }
 
-static bool push_job(struct mc_jobs *jobs, const struct mc_job *job)
-{
-    if (jobs->count == jobs->capacity) {
-        size_t capacity = jobs->capacity > 0 ? jobs->capacity * 2 : 64;
-        struct mc_job *items = realloc(jobs->items, capacity * sizeof(*items));
-        if (!items)
-            return false;
-        jobs->items = items;
-        jobs->capacity = capacity;
-    }
-    jobs->items[jobs->count++] = *job;
-    return true;
-}
-
 /* Adds the jobs whose messages were not removed meanwhile, in the order of the claim. */
 static enum mc_status read_jobs(struct mc_store *store, const struct claim *claim,
                                 struct mc_jobs *out, struct mc_error *err)
@@ -90,7 +77,7 @@ static enum mc_status read_jobs(struct mc_store *store, const struct claim *clai
                              .enqueued_us = claim->enqueued[i],
                              .attempts = claim->attempts[i],
                              .stage = claim->stage};
-        if (!push_job(out, &job)) {
+        if (!mc_rules_push_job(out, &job)) {
             mc_record_unref(job.record);
             status = mc_fail_memory(err);
         }

@@ -7,46 +7,14 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "store/postgres/pg.h"
+#include "store/rules.h"
 
-/* The rule as times: what was created before these is due. */
 struct due {
     const struct mc_tier_rule *rule;
-    int64_t leaves[MC_TIER_ARCHIVE];        /* for messages of ordinary importance */
-    int64_t leaves_kept[MC_TIER_ARCHIVE];   /* for important ones */
-    int64_t trivial_delete, archive_delete; /* INT64_MIN: never */
-    int64_t *rows;                          /* room for a batch */
+    struct mc_tier_times times;
+    int64_t *rows; /* room for a batch */
     struct mc_tier_step step;
 };
-
-static int64_t before(int64_t now_us, int64_t age_us, int factor)
-{
-    if (age_us > INT64_MAX / 4 || age_us < 0)
-        return INT64_MIN;
-    return now_us - age_us * factor;
-}
-
-static void set_times(struct due *due)
-{
-    const struct mc_tier_rule *r = due->rule;
-    const int64_t ages[] = {r->short_us, r->mid_us, r->long_us};
-    for (int tier = 0; tier < MC_TIER_ARCHIVE; tier++) {
-        due->leaves[tier] = before(r->now_us, ages[tier], 1);
-        due->leaves_kept[tier] = before(r->now_us, ages[tier], 2);
-    }
-    due->trivial_delete =
-        r->trivial_delete_us ? before(r->now_us, r->trivial_delete_us, 1) : INT64_MIN;
-    due->archive_delete =
-        r->archive_delete_us ? before(r->now_us, r->archive_delete_us, 1) : INT64_MIN;
-}
-
-static int target_tier(const struct due *due, int tier, int64_t created_at, double importance)
-{
-    const int64_t *leaves =
-        importance >= due->rule->keep_importance ? due->leaves_kept : due->leaves;
-    while (tier < MC_TIER_ARCHIVE && created_at < leaves[tier])
-        tier++;
-    return tier;
-}
 
 static size_t room(const struct due *due)
 {
@@ -152,9 +120,9 @@ static enum mc_status move_due(struct mc_pg_conn *conn, struct due *due, int tie
     if (room(due) == 0)
         return MC_OK;
     with_user(due,
-              MC_PG_ARGS(mc_pg_int(tier), mc_pg_time(due->leaves[tier]),
+              MC_PG_ARGS(mc_pg_int(tier), mc_pg_time(due->times.leaves[tier]),
                          mc_pg_double(due->rule->keep_importance),
-                         mc_pg_time(due->leaves_kept[tier]), mc_pg_int((int64_t)room(due))),
+                         mc_pg_time(due->times.leaves_kept[tier]), mc_pg_int((int64_t)room(due))),
               args);
     enum mc_status status =
         mc_pg_query(conn, leaving_sql[mc_str_given(due->rule->user_id)], args, err);
@@ -168,8 +136,8 @@ static enum mc_status move_due(struct mc_pg_conn *conn, struct due *due, int tie
     for (size_t i = 0; !failed && i < count; i++) {
         moving[i] = (struct moving){
             .row = mc_pg_cell_int(result, i, 0),
-            .target = target_tier(due, tier, mc_pg_cell_time(result, i, 1),
-                                  mc_pg_cell_double(result, i, 2)),
+            .target = mc_rules_target_tier(&due->times, tier, mc_pg_cell_time(result, i, 1),
+                                           mc_pg_cell_double(result, i, 2)),
             .user_id = mc_arena_copy(&texts, mc_pg_cell(result, i, 3)),
             .thread_id = mc_arena_copy(&texts, mc_pg_cell(result, i, 4)),
         };
@@ -187,9 +155,9 @@ static enum mc_status migrate_work(struct mc_pg_conn *conn, void *context, struc
     due->step = (struct mc_tier_step){0};
     enum mc_status status = MC_OK;
     if (due->rule->trivial_delete_us)
-        status = delete_due(conn, due, trivial_sql, due->trivial_delete, err);
+        status = delete_due(conn, due, trivial_sql, due->times.trivial_delete, err);
     if (status == MC_OK && due->rule->archive_delete_us && room(due) > 0)
-        status = delete_due(conn, due, archived_sql, due->archive_delete, err);
+        status = delete_due(conn, due, archived_sql, due->times.archive_delete, err);
     for (int tier = 0; status == MC_OK && tier < MC_TIER_ARCHIVE; tier++)
         status = move_due(conn, due, tier, err);
     due->step.more = room(due) == 0;
@@ -217,23 +185,23 @@ static enum mc_status count_work(struct mc_pg_conn *conn, void *context, struct 
 {
     struct due *due = context;
     struct mc_pg_arg args[MC_PG_ARGS_MAX];
-    struct mc_pg_arg trivial = mc_pg_time(due->trivial_delete),
-                     archive = mc_pg_time(due->archive_delete);
+    struct mc_pg_arg trivial = mc_pg_time(due->times.trivial_delete),
+                     archive = mc_pg_time(due->times.archive_delete);
     int one = mc_str_given(due->rule->user_id);
     with_user(due, MC_PG_ARGS(trivial), args);
     mc_pg_add(conn, count_trivial_sql[one], args);
     with_user(due, MC_PG_ARGS(archive, trivial), args);
     mc_pg_add(conn, count_archived_sql[one], args);
     for (int tier = 0; tier < MC_TIER_ARCHIVE; tier++) {
-        struct mc_pg_arg number = mc_pg_int(tier), leaves = mc_pg_time(due->leaves[tier]),
+        struct mc_pg_arg number = mc_pg_int(tier), leaves = mc_pg_time(due->times.leaves[tier]),
                          keep = mc_pg_double(due->rule->keep_importance),
-                         kept = mc_pg_time(due->leaves_kept[tier]);
+                         kept = mc_pg_time(due->times.leaves_kept[tier]);
         with_user(due, MC_PG_ARGS(number, leaves, keep, kept, trivial), args);
         mc_pg_add(conn, count_leaving_sql[one], args);
         with_user(due,
                   MC_PG_ARGS(number, leaves, keep, kept, trivial, archive,
-                             mc_pg_time(due->leaves[MC_TIER_LONG]),
-                             mc_pg_time(due->leaves_kept[MC_TIER_LONG])),
+                             mc_pg_time(due->times.leaves[MC_TIER_LONG]),
+                             mc_pg_time(due->times.leaves_kept[MC_TIER_LONG])),
                   args);
         mc_pg_add(conn, count_through_sql[one], args);
     }
@@ -256,7 +224,7 @@ enum mc_status mc_pg_migrate(struct mc_store *store, const struct mc_tier_rule *
     struct due due = {.rule = rule};
     if (rule->batch == 0 || rule->batch > 100000)
         return mc_fail(err, MC_INVALID, "a step of tier migration takes 1 to 100000 messages");
-    set_times(&due);
+    mc_rules_tier_times(rule, &due.times);
     enum mc_status status;
     if (rule->dry_run) {
         status = mc_pg_read(s, MC_PG_SNAPSHOT, count_work, &due, err);

@@ -15,7 +15,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/str.h"
-#include "text/terms.h"
+#include "store/rules.h"
 
 /* Memory of one query: rows of all terms, twice, and the words of one pending message at a time. */
 #define ARENA_MAX_BYTES (64U << 20)
@@ -189,32 +189,6 @@ static enum mc_status ask_all(struct match *m, struct mc_error *err)
 
 /* ---- Messages that are not indexed yet ---- */
 
-static bool has_term(const struct mc_terms *terms, mc_str token)
-{
-    for (size_t i = 0; i < terms->count; i++)
-        if (mc_str_equal(terms->items[i].text, token))
-            return true;
-    return false;
-}
-
-/* The mask of a pending message; false when it does not match. */
-static bool pending_matches(const struct mc_match_query *q, const struct mc_terms *terms,
-                            uint64_t *mask)
-{
-    for (size_t i = 0; i < q->required_count; i++) {
-        bool met = false;
-        for (size_t j = 0; j < q->required[i].count && !met; j++)
-            met = has_term(terms, q->required[i].tokens[j]);
-        if (!met)
-            return false;
-    }
-    *mask = 0;
-    for (size_t i = 0; i < q->term_count; i++)
-        if (has_term(terms, q->terms[i]))
-            *mask |= UINT64_C(1) << i;
-    return *mask != 0 || q->term_count == 0;
-}
-
 static enum mc_status match_pending_row(struct match *m, sqlite3_stmt *stmt, struct mc_arena *words,
                                         struct mc_error *err)
 {
@@ -224,7 +198,7 @@ static enum mc_status match_pending_row(struct match *m, sqlite3_stmt *stmt, str
         return mc_fail_memory(err);
     int64_t row = mc_column_int(stmt, 0);
     uint64_t mask;
-    if (!pending_matches(m->query, &terms, &mask))
+    if (!mc_rules_pending_matches(m->query, &terms, &mask))
         return MC_OK;
     for (size_t i = 0; i < m->query->term_count; i++)
         if ((mask >> i & 1) && m->df[i] < m->query->limit)
@@ -296,23 +270,10 @@ static enum mc_status match_all(struct match *m, struct mc_error *err)
     return status == MC_OK ? match_pending(m, err) : status;
 }
 
-/* A group that nothing can meet, or terms beyond the maximum, are the caller's mistakes. */
-static enum mc_status check_query(const struct mc_match_query *query, struct mc_error *err)
-{
-    if (query->term_count > MC_MATCH_TERMS_MAX)
-        return mc_fail(err, MC_INVALID, "a query has at most %d terms", MC_MATCH_TERMS_MAX);
-    if (query->limit == 0 || query->limit > 1000000)
-        return mc_fail(err, MC_INVALID, "the limit of a query is 1 to 1000000");
-    for (size_t i = 0; i < query->required_count; i++)
-        if (query->required[i].count == 0)
-            return mc_fail(err, MC_INVALID, "a required group of a query is empty");
-    return MC_OK;
-}
-
 enum mc_status mc_sqlite_match(struct mc_store *store, const struct mc_match_query *query,
                                struct mc_match_result *out, struct mc_error *err)
 {
-    enum mc_status status = check_query(query, err);
+    enum mc_status status = mc_rules_check_query(query, err);
     if (status != MC_OK)
         return status;
     mc_auto(match_fini) struct match m = {

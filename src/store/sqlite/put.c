@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "store/rules.h"
 
 /* One message of a put: prepared before, filled in by the transaction. */
 struct placed {
@@ -35,21 +36,6 @@ struct place {
 
 /* ---- Repeats ---- */
 
-static const char *difference(const struct mc_message *a, const struct mc_message *b)
-{
-    if (!mc_str_equal(a->user_id, b->user_id))
-        return "user_id";
-    if (!mc_str_equal(a->thread_id, b->thread_id))
-        return "thread_id";
-    if (!mc_str_equal(a->session_id, b->session_id))
-        return "session_id";
-    if (a->role != b->role)
-        return "role";
-    if (!mc_str_equal(a->agent_id, b->agent_id))
-        return "agent_id";
-    return mc_str_equal(a->text, b->text) ? NULL : "text";
-}
-
 /* *found: the id is taken; then placed tells by the same content or another. */
 static enum mc_status look_for_repeat(struct mc_conn *conn, const struct mc_message *m,
                                       struct placed *placed, bool *found, struct mc_error *err)
@@ -65,7 +51,7 @@ static enum mc_status look_for_repeat(struct mc_conn *conn, const struct mc_mess
         return status;
     status = mc_sqlite_record(conn, stmt, &placed->stored, err);
     if (status == MC_OK)
-        placed->differs = difference(&placed->stored->m, m);
+        placed->differs = mc_rules_difference(&placed->stored->m, m);
     return status;
 }
 

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "store/rules.h"
 
 /* ---- Claiming ---- */
 
@@ -56,20 +57,6 @@ static enum mc_status apply_claim(struct mc_writer *writer, void *context, struc
     return status;
 }
 
-static bool push_job(struct mc_jobs *jobs, const struct mc_job *job)
-{
-    if (jobs->count == jobs->capacity) {
-        size_t capacity = jobs->capacity > 0 ? jobs->capacity * 2 : 64;
-        struct mc_job *items = realloc(jobs->items, capacity * sizeof(*items));
-        if (!items)
-            return false;
-        jobs->items = items;
-        jobs->capacity = capacity;
-    }
-    jobs->items[jobs->count++] = *job;
-    return true;
-}
-
 /* Reads one leased job; nothing is added when the message is gone meanwhile. */
 static enum mc_status read_job(struct mc_conn *conn, int64_t id, mc_str lease, struct mc_jobs *out,
                                struct mc_error *err)
@@ -90,7 +77,7 @@ static enum mc_status read_job(struct mc_conn *conn, int64_t id, mc_str lease, s
                          .attempts = sqlite3_column_int(stmt, 17),
                          .stage = (enum mc_stage)sqlite3_column_int(stmt, 18)};
     status = mc_sqlite_record(conn, stmt, &job.record, err);
-    if (status == MC_OK && !push_job(out, &job)) {
+    if (status == MC_OK && !mc_rules_push_job(out, &job)) {
         mc_record_unref(job.record);
         status = mc_fail_memory(err);
     }

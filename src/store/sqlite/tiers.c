@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "store/rules.h"
 
 /* ---- Threads that need a summary ---- */
 
@@ -167,46 +168,13 @@ enum mc_status mc_sqlite_summaries(struct mc_store *store, mc_str user_id,
 
 /* ---- Migration ---- */
 
-/* The rule as times: what was created before these is due. */
 struct due {
     const struct mc_tier_rule *rule;
-    int64_t user_no;                        /* 0: all */
-    int64_t leaves[MC_TIER_ARCHIVE];        /* for messages of ordinary importance */
-    int64_t leaves_kept[MC_TIER_ARCHIVE];   /* for important ones */
-    int64_t trivial_delete, archive_delete; /* INT64_MIN: never */
-    int64_t *rows;                          /* room for a batch */
+    int64_t user_no; /* 0: all */
+    struct mc_tier_times times;
+    int64_t *rows; /* room for a batch */
     struct mc_tier_step step;
 };
-
-static int64_t before(int64_t now_us, int64_t age_us, int factor)
-{
-    if (age_us > INT64_MAX / 4 || age_us < 0)
-        return INT64_MIN;
-    return now_us - age_us * factor;
-}
-
-static void set_times(struct due *due)
-{
-    const struct mc_tier_rule *r = due->rule;
-    const int64_t ages[] = {r->short_us, r->mid_us, r->long_us};
-    for (int tier = 0; tier < MC_TIER_ARCHIVE; tier++) {
-        due->leaves[tier] = before(r->now_us, ages[tier], 1);
-        due->leaves_kept[tier] = before(r->now_us, ages[tier], 2);
-    }
-    due->trivial_delete =
-        r->trivial_delete_us ? before(r->now_us, r->trivial_delete_us, 1) : INT64_MIN;
-    due->archive_delete =
-        r->archive_delete_us ? before(r->now_us, r->archive_delete_us, 1) : INT64_MIN;
-}
-
-static int target_tier(const struct due *due, int tier, int64_t created_at, double importance)
-{
-    const int64_t *leaves =
-        importance >= due->rule->keep_importance ? due->leaves_kept : due->leaves;
-    while (tier < MC_TIER_ARCHIVE && created_at < leaves[tier])
-        tier++;
-    return tier;
-}
 
 /* Rows of a query (parameters: 1 time, 2 user, 3 limit) deleted, at most the room that is left. */
 static enum mc_status delete_due(struct mc_conn *conn, struct due *due, const char *sql,
@@ -256,9 +224,10 @@ static enum mc_status move_due(struct mc_conn *conn, struct due *due, int tier,
     mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
     enum mc_status status = mc_conn_start(
         conn, "SELECT id, created_at, importance" DUE_TO_LEAVE " ORDER BY created_at LIMIT ?6",
-        MC_BINDS(mc_bind_int(tier), mc_bind_int(due->leaves[tier]),
-                 mc_bind_double(due->rule->keep_importance), mc_bind_int(due->leaves_kept[tier]),
-                 mc_bind_int(due->user_no), mc_bind_int((int64_t)room)),
+        MC_BINDS(mc_bind_int(tier), mc_bind_int(due->times.leaves[tier]),
+                 mc_bind_double(due->rule->keep_importance),
+                 mc_bind_int(due->times.leaves_kept[tier]), mc_bind_int(due->user_no),
+                 mc_bind_int((int64_t)room)),
         &stmt, err);
     /* The target goes with the row: rows below 2^61, tiers below 4. */
     bool row = true;
@@ -266,7 +235,8 @@ static enum mc_status move_due(struct mc_conn *conn, struct due *due, int tier,
         status = mc_conn_step(conn, stmt, &row, err);
         if (status != MC_OK || !row)
             break;
-        int target = target_tier(due, tier, mc_column_int(stmt, 1), sqlite3_column_double(stmt, 2));
+        int target = mc_rules_target_tier(&due->times, tier, mc_column_int(stmt, 1),
+                                          sqlite3_column_double(stmt, 2));
         due->rows[count++] = mc_column_int(stmt, 0) * MC_TIER_COUNT + target;
     }
     mc_stmt_done(&stmt);
@@ -295,9 +265,9 @@ static enum mc_status apply_migrate(struct mc_writer *writer, void *context, str
     due->step = (struct mc_tier_step){0};
     enum mc_status status = mc_sqlite_keep_row(conn, err);
     if (status == MC_OK && due->rule->trivial_delete_us)
-        status = delete_due(conn, due, trivial_sql, due->trivial_delete, err);
+        status = delete_due(conn, due, trivial_sql, due->times.trivial_delete, err);
     if (status == MC_OK && due->rule->archive_delete_us)
-        status = delete_due(conn, due, archived_sql, due->archive_delete, err);
+        status = delete_due(conn, due, archived_sql, due->times.archive_delete, err);
     for (int tier = 0; status == MC_OK && tier < MC_TIER_ARCHIVE; tier++)
         status = move_due(conn, due, tier, err);
     due->step.more = (size_t)(due->step.moved + due->step.deleted) >= due->rule->batch;
@@ -311,8 +281,9 @@ static enum mc_status apply_migrate(struct mc_writer *writer, void *context, str
 static enum mc_status count_due(struct mc_conn *conn, struct due *due, struct mc_error *err)
 {
     int64_t n = 0;
-    struct mc_bind user = mc_bind_int(due->user_no), trivial = mc_bind_int(due->trivial_delete),
-                   archive = mc_bind_int(due->archive_delete);
+    struct mc_bind user = mc_bind_int(due->user_no),
+                   trivial = mc_bind_int(due->times.trivial_delete),
+                   archive = mc_bind_int(due->times.archive_delete);
     enum mc_status status =
         mc_conn_integer(conn,
                         "SELECT count(*) FROM messages WHERE trivial" OLDER_THAN(
@@ -329,8 +300,8 @@ static enum mc_status count_due(struct mc_conn *conn, struct due *due, struct mc
         struct mc_bind keep = mc_bind_double(due->rule->keep_importance);
         status = mc_conn_integer(
             conn, "SELECT count(*)" DUE_TO_LEAVE " AND NOT (trivial" OLDER_THAN("?6") ")",
-            MC_BINDS(mc_bind_int(tier), mc_bind_int(due->leaves[tier]), keep,
-                     mc_bind_int(due->leaves_kept[tier]), user, trivial),
+            MC_BINDS(mc_bind_int(tier), mc_bind_int(due->times.leaves[tier]), keep,
+                     mc_bind_int(due->times.leaves_kept[tier]), user, trivial),
             NULL, &n, err);
         due->step.moved += n;
         if (status == MC_OK)
@@ -339,10 +310,10 @@ static enum mc_status count_due(struct mc_conn *conn, struct due *due, struct mc
                 "SELECT count(*)" DUE_TO_LEAVE " AND NOT (trivial" OLDER_THAN("?6") ")" OLDER_THAN(
                     "?7") " AND ((importance < ?3 AND created_at < ?8) OR created_at < "
                           "?9)",
-                MC_BINDS(mc_bind_int(tier), mc_bind_int(due->leaves[tier]), keep,
-                         mc_bind_int(due->leaves_kept[tier]), user, trivial, archive,
-                         mc_bind_int(due->leaves[MC_TIER_LONG]),
-                         mc_bind_int(due->leaves_kept[MC_TIER_LONG])),
+                MC_BINDS(mc_bind_int(tier), mc_bind_int(due->times.leaves[tier]), keep,
+                         mc_bind_int(due->times.leaves_kept[tier]), user, trivial, archive,
+                         mc_bind_int(due->times.leaves[MC_TIER_LONG]),
+                         mc_bind_int(due->times.leaves_kept[MC_TIER_LONG])),
                 NULL, &n, err);
         due->step.deleted += n;
     }
@@ -367,7 +338,7 @@ enum mc_status mc_sqlite_migrate(struct mc_store *store, const struct mc_tier_ru
     struct due due = {.rule = rule};
     if (rule->batch == 0 || rule->batch > 100000)
         return mc_fail(err, MC_INVALID, "a step of tier migration takes 1 to 100000 messages");
-    set_times(&due);
+    mc_rules_tier_times(rule, &due.times);
     bool known = false;
     enum mc_status status;
     {

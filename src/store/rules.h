@@ -1,0 +1,37 @@
+/*
+ * What every back-end decides in the same way, whatever its database: of a repeated message, a query, a
+ * pending message, the tiers. Private to src/store. Pure.
+ */
+#ifndef MC_STORE_RULES_H
+#define MC_STORE_RULES_H
+
+#include "store/store.h"
+#include "text/terms.h"
+
+/* The first field in which two messages of one id differ; NULL: the second is a repeat of the first. Static. */
+const char *mc_rules_difference(const struct mc_message *a, const struct mc_message *b);
+
+/* MC_INVALID: terms beyond the maximum, a group that nothing can meet. They are the caller's mistakes. */
+MC_MUST_CHECK enum mc_status mc_rules_check_query(const struct mc_match_query *query,
+                                                  struct mc_error *err);
+
+/* Whether a message that is not indexed yet, of these terms, matches; then its mask. */
+bool mc_rules_pending_matches(const struct mc_match_query *query, const struct mc_terms *terms,
+                              uint64_t *mask);
+
+/* A job at the end of the list, which takes over its record; false when out of memory. */
+MC_MUST_CHECK bool mc_rules_push_job(struct mc_jobs *jobs, const struct mc_job *job);
+
+/* A tier rule as times: what was created before these is due. */
+struct mc_tier_times {
+    int64_t leaves[MC_TIER_ARCHIVE];        /* for messages of ordinary importance */
+    int64_t leaves_kept[MC_TIER_ARCHIVE];   /* for important ones */
+    int64_t trivial_delete, archive_delete; /* INT64_MIN: never */
+    double keep_importance;
+};
+void mc_rules_tier_times(const struct mc_tier_rule *rule, struct mc_tier_times *times);
+/* The tier that a message of `tier` belongs to now. */
+int mc_rules_target_tier(const struct mc_tier_times *times, int tier, int64_t created_at_us,
+                         double importance);
+
+#endif
