@@ -125,6 +125,33 @@ static inline struct mc_queue_stats scratch_queue(struct mc_store *store)
     return stats;
 }
 
+/* The dead jobs of a store: how many, and of the one told last its attempts and why. */
+struct scratch_dead {
+    int count, attempts;
+    char error[400];
+};
+
+static inline bool scratch_keep_dead(void *context, mc_str message_id, mc_str user_id, int attempts,
+                                     int64_t enqueued_us, int64_t died_us, mc_str error)
+{
+    (void)message_id;
+    (void)user_id;
+    struct scratch_dead *dead = context;
+    dead->count += died_us >= enqueued_us;
+    dead->attempts = attempts;
+    snprintf(dead->error, sizeof(dead->error), "%.*s", MC_STR_ARG(error));
+    return true;
+}
+
+static inline struct scratch_dead scratch_dead_jobs(struct mc_store *store)
+{
+    struct scratch_dead dead = {0};
+    struct mc_error err = {0};
+    if (store->ops->dead_jobs(store, 100, scratch_keep_dead, &dead, &err))
+        bail_out("dead jobs: %s", err.message);
+    return dead;
+}
+
 static inline void scratch_pause_ms(int ms)
 {
     struct timespec time = {ms / 1000, (long)(ms % 1000) * 1000000};

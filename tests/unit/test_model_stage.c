@@ -211,32 +211,6 @@ static size_t found(struct fixture *f, const char *token)
     return count;
 }
 
-struct dead {
-    int count, attempts;
-    char error[400];
-};
-
-static bool keep_dead(void *context, mc_str message_id, mc_str user_id, int attempts,
-                      int64_t enqueued_us, int64_t died_us, mc_str error)
-{
-    (void)message_id;
-    (void)user_id;
-    struct dead *dead = context;
-    dead->count += died_us >= enqueued_us;
-    dead->attempts = attempts;
-    snprintf(dead->error, sizeof(dead->error), "%.*s", MC_STR_ARG(error));
-    return true;
-}
-
-static struct dead dead_jobs(struct fixture *f)
-{
-    struct dead dead = {0};
-    struct mc_error err = {0};
-    if (f->inner->ops->dead_jobs(f->inner, 100, keep_dead, &dead, &err))
-        bail_out("dead jobs: %s", err.message);
-    return dead;
-}
-
 static bool add_count(void *context, const struct mc_signal *signal)
 {
     if (mc_str_equal(signal->field, MC_STR("preferred_name")))
@@ -352,7 +326,7 @@ static void test_partial(void)
               "\"enrichment_failed\":true,\"enrichment_error\":\"it took too long\"");
     is_int(mc_fake_llm_asked(f.fake, "BAD"), 3, "three attempts");
     is_int(mc_fake_llm_asked(f.fake, "lost"), 3, "the others once each");
-    struct dead dead = dead_jobs(&f);
+    struct scratch_dead dead = scratch_dead_jobs(f.inner);
     is_int(dead.count, 1, "one dead job");
     is_int(dead.attempts, 3, "of three attempts");
     is_str(dead.error, "it took too long", "with the reason");

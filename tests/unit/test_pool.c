@@ -199,32 +199,6 @@ static size_t take_and_die(struct fixture *f, size_t limit, int64_t lease_us)
     return jobs.count;
 }
 
-struct dead {
-    int count, attempts;
-    char error[400];
-};
-
-static bool keep_dead(void *context, mc_str message_id, mc_str user_id, int attempts,
-                      int64_t enqueued_us, int64_t died_us, mc_str error)
-{
-    (void)message_id;
-    (void)user_id;
-    struct dead *dead = context;
-    dead->count += died_us >= enqueued_us;
-    dead->attempts = attempts;
-    snprintf(dead->error, sizeof(dead->error), "%.*s", MC_STR_ARG(error));
-    return true;
-}
-
-static struct dead dead_jobs(struct fixture *f)
-{
-    struct dead dead = {0};
-    struct mc_error err = {0};
-    if (f->inner->ops->dead_jobs(f->inner, 100, keep_dead, &dead, &err))
-        bail_out("dead jobs: %s", err.message);
-    return dead;
-}
-
 /* ---- What works ---- */
 
 static void test_earlier_process(void)
@@ -404,7 +378,7 @@ static void test_back_off_and_death(void)
     int64_t second = atomic_load(&attempt_times[2]) - atomic_load(&attempt_times[1]);
     ok(first >= 20000, "the first wait is at least half of retry_min (%lld us)", (long long)first);
     ok(second >= 30000, "the second at least half of retry_max (%lld us)", (long long)second);
-    struct dead dead = dead_jobs(&f);
+    struct scratch_dead dead = scratch_dead_jobs(f.inner);
     is_int(dead.count, 1, "one dead job");
     is_int(dead.attempts, 3, "with its attempts");
     ok(strstr(dead.error, "injected failure of complete") != NULL, "and its error: %s", dead.error);
@@ -430,7 +404,7 @@ static void test_back_off_and_death(void)
     drained(&f, "tried again");
     is_stored(&f, "bad", MC_ENRICHMENT_ENRICHED, "\"enrichment_failed\":false",
               "\"method\":\"builtin\"");
-    is_int(dead_jobs(&f).count, 0, "no dead job is left");
+    is_int(scratch_dead_jobs(f.inner).count, 0, "no dead job is left");
     tear_down(&f);
 }
 
@@ -449,7 +423,7 @@ static void test_poison(void)
     is_stored(&f, "before", MC_ENRICHMENT_ENRICHED, "\"method\":\"builtin\"", NULL);
     is_stored(&f, "after", MC_ENRICHMENT_ENRICHED, "\"method\":\"builtin\"", NULL);
     is_stored(&f, "poison", MC_ENRICHMENT_FAILED, "\"enrichment_failed\":true", "topics");
-    is_int(dead_jobs(&f).attempts, 3, "given up after three attempts");
+    is_int(scratch_dead_jobs(f.inner).attempts, 3, "given up after three attempts");
     put(&f, "next", "Where is my invoice?");
     mc_pool_wake(f.pool);
     drained(&f, "afterwards");
@@ -535,7 +509,7 @@ static void test_space_returns(void)
         snprintf(id, sizeof(id), "m%d", i);
         is_int(told(&f, id), 1, "%s was enriched once", id);
     }
-    is_int(dead_jobs(&f).count, 0, "no job died, though one attempt was allowed");
+    is_int(scratch_dead_jobs(f.inner).count, 0, "no job died, though one attempt was allowed");
     is_int(count_of(&f, MC_COUNT_ERROR_ENRICHMENT), 2, "two errors counted");
     struct mc_pool_state state;
     ok(scratch_wait((mc_pool_read(f.pool, &state), state.consecutive_errors == 0), WAIT_MS),
@@ -639,7 +613,7 @@ static void test_exhausted(void)
     is_stored(&f, "innocent", MC_ENRICHMENT_ENRICHED, "\"method\":\"builtin\"", NULL);
     is_stored(&f, "killer", MC_ENRICHMENT_FAILED, "\"enrichment_failed\":true",
               "given up after 3 attempts");
-    struct dead dead = dead_jobs(&f);
+    struct scratch_dead dead = scratch_dead_jobs(f.inner);
     is_int(dead.count, 1, "it is dead");
     ok(strstr(dead.error, "given up after 3 attempts") != NULL, "with the reason: %s", dead.error);
     tear_down(&f);
