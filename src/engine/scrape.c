@@ -29,11 +29,11 @@ static void put(enum mc_status status, char *text, const char *type, const struc
 
 static void write_metrics(void *context, mc_str accept, struct mc_scrape_answer *answer)
 {
-    (void)accept;
     char *text = NULL;
+    const char *type = NULL;
     struct mc_error error;
-    enum mc_status status = mc_metrics_prometheus(context, &text, &error);
-    put(status, text, "text/plain; version=0.0.4; charset=utf-8", &error, answer);
+    enum mc_status status = mc_metrics_exposition(context, accept, &text, &type, &error);
+    put(status, text, type, &error, answer);
 }
 
 static void write_health(void *context, mc_str accept, struct mc_scrape_answer *answer)

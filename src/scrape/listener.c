@@ -133,7 +133,7 @@ static void answer(struct mc_scrape_listener *listener, struct client *client,
         page->write(listener->context, head->accept, &made);
     else
         write_refusal(listener, status, &made);
-    write_answer(client, &made, status || !mc_str_equal(head->method, MC_STR("HEAD")));
+    write_answer(client, &made, !mc_str_equal(head->method, MC_STR("HEAD")));
     client->state = WRITING;
     client->until_us = mc_time_monotonic_us() + MC_SCRAPE_TIMEOUT_US;
     if (made.body.failed || client->out.failed)

@@ -9,6 +9,7 @@
 
 #include "base/compiler.h"
 #include "base/error.h"
+#include "base/metrics_text.h"
 #include "engine/engine.h"
 #include "engine/lazy_llm.h"
 #include "engine/models_private.h"
@@ -199,7 +200,7 @@ static double metric(const struct bench *bench, const char *name)
 {
     mc_auto(mc_buf_fini) struct mc_buf text;
     mc_buf_init(&text, 1U << 20);
-    mc_metrics_expose(bench->metrics, &text);
+    mc_metrics_expose(bench->metrics, MC_METRICS_PROMETHEUS, &text);
     return prometheus_value(mc_buf_str(&text).data, name);
 }
 
