@@ -54,6 +54,7 @@ def samples(text):
 def load(server, first, count=30):
     """A little of everything; returns how many messages were stored."""
     messages = [question(number) for number in range(first, first + count)]
+    messages += [message("The parcel from Lyon has a broken lid.", thread_id=f"t{first}")]
     messages += [message("thanks!", thread_id=f"t{number}") for number in range(first, first + count // 2)]
     for item in messages:
         assert server.http.post("/v1/messages", item).status in (200, 201)
@@ -76,6 +77,7 @@ def make_bench(tmp_path_factory):
     server = Server(folder, config=CONFIG.format(url=models.url), args=["-o", f"server.metrics_listen=127.0.0.1:{port}"])
     with server, Prometheus(folder, f"127.0.0.1:{port}") as prometheus:
         wait_until(lambda: prometheus.value("mindcore_messages_ingested_total") == 0, 30, "a scrape of the idle server")
+        server.idle = samples(fetch(port)[1])
         stored = load(server, 0)
         wait_until(lambda: prometheus.value("mindcore_messages_ingested_total") == stored, 30, "a scrape")
         assert server.http.post("/v1/cache/invalidate", {"all": True}).status == 200
@@ -177,6 +179,85 @@ def test_alerts_are_quiet_at_a_well_server(bench):
     wait_until(lambda: "MindcoreDown" in bench[1].alerts(), 30, "the rules")
     loud = {name for name, state in bench[1].alerts().items() if state == "firing"}
     assert not loud
+
+
+# ---- Causes ----
+
+# Series that the load does not move, and the test that does: its file, and the words in it that say so.
+ELSEWHERE = {
+    r"mindcore_(enrichment_queue_depth|enrichment_oldest_job_age_seconds|busy_workers|active_workers|worker_pool_size"
+    r"|healthy|store_disk_size_bytes)": ("unit/test_operate.c", '"{name}"'),
+    r"mindcore_build_info.*": ("unit/test_metrics.c", '"{name}{{version='),
+    r'mindcore_(messages_enriched_total|enrichment_duration_seconds_(count|sum)){method="builtin"}':
+        ("unit/test_operate.c", 'metric_is(engine, ENRICHED("builtin"), 1)'),
+    r"mindcore_enrichment_dead_jobs": ("unit/test_operate.c", '"{name}", 3'),
+    r"mindcore_enrichment_dead_total": ("unit/test_model_stage.c", "MC_COUNT_ENRICHMENT_DEAD), 1,"),
+    r"mindcore_enrichment_retries_total": ("unit/test_model_stage.c", "MC_COUNT_ENRICHMENT_RETRY), 2,"),
+    r'mindcore_errors_total{error_type="enrichment"}': ("unit/test_model_stage.c", "MC_COUNT_ERROR_ENRICHMENT), 3,"),
+    r'mindcore_errors_total{error_type="(ingest|store|cache)"}': ("unit/test_full_disk.c", 'errors_of(engine, "{value}")'),
+    r'mindcore_errors_total{error_type="context"}': ("unit/test_engine_memory.c", 'counted(engine, "context"'),
+    r"mindcore_llm_(calls|call_failures|tokens|cost_usd)_total.*|mindcore_llm_call_duration_seconds.*":
+        ("unit/test_models.c", '"{name}'),
+    r'mindcore_llm_circuit_open{provider="llama_cpp"}': ("unit/test_models.c", 'circuit_open{{provider=\\"llama_cpp\\"}}"), 1'),
+    r'mindcore_llm_circuit_open{provider="openai"}': ("e2e/test_models_faults.py", "{series}') == 1"),
+    r'mindcore_source_lookups_total{result="(\w+)"}': ("unit/test_lookup.c", "counted(MC_COUNT_SOURCE_{VALUE})"),
+    r"mindcore_source_lookup_duration_seconds_(count|sum)": ("unit/test_lookup.c", "MC_TIME_SOURCE_LOOKUP"),
+    r"process_(max_fds|start_time_seconds)": ("unit/test_metrics.c", "{name} "),
+}
+
+
+def test_every_metric_has_a_cause(bench):
+    """No series is without a test that makes it move; a new one fails here until it has one."""
+    server, _, port = bench
+    now = samples(fetch(port)[1])
+    still = {series for series in now if now[series] == server.idle[series] and "_bucket" not in series}
+    assert len(still) < len(server.idle) / 2
+    unused = set(ELSEWHERE)
+    for series in still:
+        found = [pattern for pattern in ELSEWHERE if re.fullmatch(pattern, series)]
+        assert found, f"{series}: no test causes it"
+        path, words = ELSEWHERE[found[0]]
+        value = "".join(re.findall(r'"(\w+)"}$', series))
+        words = words.format(name=series.partition("{")[0], series=series, value=value, VALUE=value.upper())
+        assert words in (ROOT / "tests" / path).read_text(encoding="utf-8"), f"{series}: {path} has no {words}"
+        unused -= set(found)
+    assert not unused, "the load moves these now"
+
+
+# ---- The documentation ----
+
+def table(text):
+    """What docs/monitoring.md says of the metrics, made from an exposition."""
+    rows = []
+    for name, help_text in re.findall(r"^# HELP (\S+) (.*)$", text, re.M):
+        kind = re.search(rf"^# TYPE {name} (\w+)$", text, re.M)[1]
+        values = {}
+        for label, value in re.findall(r'(\w+)="([^"]*)"', " ".join(re.findall(rf"^{name}(?:_\w+)?{{(.*)}}", text, re.M))):
+            values.setdefault(label, [])
+            if value not in values[label]:
+                values[label].append(value)
+        labels = "; ".join(f"{label}: {', '.join(found)}" for label, found in values.items()
+                           if label not in ("le", "version"))
+        rows.append(f"| `{name}` | {kind} | {labels} | {help_text} |")
+    return "\n".join(rows)
+
+
+def test_the_documentation_has_every_metric(bench):
+    text = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    expected = table(fetch(bench[2])[1])
+    assert expected in text, f"docs/monitoring.md should have:\n{expected}"
+
+
+def test_the_documentation_has_every_alert():
+    """A section for each, in the order and with the severity of the rules; their links lead there."""
+    yaml = pytest.importorskip("yaml")
+    groups = yaml.safe_load((RULES / "alerts.yml").read_text(encoding="utf-8"))["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    text = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    told = re.findall(r"^### (Mindcore\w+)\n\n\*(critical|warning)\*", text, re.M)
+    assert told == [(rule["alert"], rule["labels"]["severity"]) for rule in rules]
+    for rule in rules:
+        assert rule["annotations"]["runbook"] == f"docs/monitoring.md#{rule['alert'].lower()}"
 
 
 # ---- The text ----
