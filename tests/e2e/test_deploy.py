@@ -186,6 +186,16 @@ def test_nginx(tmp_path, make_server):
                 statuses.append(answer.status)
                 answer.read()
         assert statuses[:100] == [200] * 100 and statuses[-1] == 429, "a burst is served, a flood is not"
+        number = 0
+        while number < 20000:
+            number += 1
+            client.request("GET", "/v1/queue", headers={"Authorization": f"Bearer guess-{number}"})
+            with client.getresponse() as answer:
+                answer.read()
+                if answer.status == 429:
+                    break
+                assert answer.status == 401
+        assert answer.status == 429, "nor is one of guesses"
 
 
 # ---- Images ----
