@@ -242,6 +242,16 @@ EXAMPLES(models_examples) = {
     NULL,
 };
 
+OPTIONS(db_copy_options) = {
+    {"from", "URL", NULL, "the source: sqlite:PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME",
+     MC_CLI_TEXT, 0, true, false, false},
+    {"to", "URL", NULL, "the target, in the same form: an empty database, or a copy of the source",
+     MC_CLI_TEXT, 0, true, false, false},
+    END,
+};
+EXAMPLES(db_copy_examples) = {"mindcore db copy --from sqlite:mindcore.db --to "
+                              "postgresql://mindcore_user@db.example/mindcore",
+                              NULL};
 OPTIONS(crash_options) = {
     INTEGER("kills", "1..1000000", "how often the writer is killed, 100 when not given"),
     INTEGER("threads", "1..64", "threads that write at the same time, 4 when not given"),
@@ -366,6 +376,15 @@ static const struct mc_cli_command commands[] = {
      mc_cli_config_sample, NOTHING, false, false},
     {"config docs", "Write the list of options as Markdown", NULL, NO_OPERAND, NULL, NULL,
      mc_cli_config_docs, NOTHING, false, false},
+    {"db copy", "Copy everything into another database, of the same or another kind",
+     "Stop what writes to the source first; it is only read. The target must be empty. Interrupted "
+     "for "
+     "whatever reason, the same command goes on where it was; later, it takes over what is new. At "
+     "the "
+     "end every table is compared with the source. The exit status is 1 when the source was "
+     "changed "
+     "meanwhile. See docs/postgresql.md.",
+     NO_OPERAND, db_copy_options, db_copy_examples, mc_cli_db_copy, NOTHING, false, false},
     {"crashtest", "Kill a writer again and again and check that nothing is lost",
      "Starts a process that writes from several threads, kills it with SIGKILL at random instants, "
      "and checks that each acknowledged message exists once with its content, that each job is "
