@@ -39,6 +39,8 @@
 /* Short, so that the jobs in hand of a killed worker are soon taken over. */
 #define LEASE "500ms"
 #define DELAY_MOST_US (150 * MC_US_PER_MS)
+/* A commit of a server takes longer than one of a file. */
+#define SERVER_SLOWER 4
 /* Until a writer was ready for the first time: how long that may take. */
 #define START_US (10 * MC_US_PER_MS)
 
@@ -264,6 +266,7 @@ static enum mc_status kill_one(struct test *test, struct mc_error *err)
         return status;
     uint64_t choice = mc_crash_random(&test->random);
     int64_t delay = (int64_t)(mc_crash_random(&test->random) % DELAY_MOST_US) + MC_US_PER_MS;
+    delay *= test->db ? SERVER_SLOWER : 1;
     bool early = choice % 5 == 0;
     bool alive;
     if (early) {
