@@ -66,7 +66,10 @@ enum mc_pg_flags {
  */
 MC_MUST_CHECK enum mc_status mc_pg_read(struct mc_pg *s, int flags, mc_pg_work work, void *context,
                                         struct mc_error *err);
-/* mc_pg_run that also ends a reading transaction. */
+/*
+ * mc_pg_run that also ends the transaction, in the same round. In a write: only when a round was run before, and
+ * nothing that its results show may stop the commit.
+ */
 MC_MUST_CHECK enum mc_status mc_pg_run_last(struct mc_pg_conn *conn, struct mc_error *err);
 /*
  * Runs the work in a transaction and commits it, unless it fails. It is called again, to begin anew, after a
