@@ -200,12 +200,11 @@ void pg_server_run(struct pg_server *server)
     snprintf(data, sizeof(data), "%s/data", server->scratch.dir);
     snprintf(sockets, sizeof(sockets), "%s", server->scratch.dir);
     snprintf(port, sizeof(port), "%d", PG_PORT);
-    const char *argv[24] = {program, "-D", data, "-k", sockets, "-p", port, "-c",
-                            "listen_addresses="};
-    static const char *const quick[] = {"-c", "fsync=off",
-                                        "-c", "max_connections=80",
-                                        "-c", "shared_buffers=32MB",
-                                        "-c", "deadlock_timeout=100ms"};
+    const char *argv[24] = {
+        program, "-D", data, "-k", sockets, "-p", port, "-c", "listen_addresses="};
+    static const char *const quick[] = {
+        "-c", "fsync=off",           "-c", "max_connections=80",
+        "-c", "shared_buffers=32MB", "-c", "deadlock_timeout=100ms"};
     if (!server->durable)
         memcpy(argv + 9, quick, sizeof(quick));
     server->postgres = spawn(server, "postgres.log", argv);

@@ -217,7 +217,8 @@ static bool send_prepared(struct mc_pg_conn *conn, const char *sql, const struct
     snprintf(name, sizeof(name), "mc%zu", slot);
     if (!conn->prepared[slot].ready && !is_pending_prepare(conn, sql)) {
         conn->prepared[slot].sql = sql;
-        if (!push_pending(conn, (struct mc_pg_pending){.sql = sql, .quiet = true, .prepares = true}) ||
+        if (!push_pending(conn,
+                          (struct mc_pg_pending){.sql = sql, .quiet = true, .prepares = true}) ||
             PQsendPrepare(conn->pg, name, sql, wire->count, wire->types) != 1)
             return false;
     }

@@ -47,7 +47,8 @@ struct mc_pg_conn {
     const struct mc_pg_where *where; /* borrowed, for error texts */
     bool direct;                     /* prepared statements are allowed */
     bool in_transaction, writes, commit_sent;
-    int64_t transaction; /* number of the write transaction, to ask for its outcome; 0: not known yet */
+    int64_t
+        transaction; /* number of the write transaction, to ask for its outcome; 0: not known yet */
     enum mc_pg_trouble trouble;
     char sqlstate[6]; /* of the last failure */
     int64_t answer_timeout_us;

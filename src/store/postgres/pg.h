@@ -84,6 +84,12 @@ MC_MUST_CHECK enum mc_status mc_pg_read_one(struct mc_pg *s, const char *sql,
                                             const struct mc_pg_arg *args, mc_pg_take take,
                                             void *context, struct mc_error *err);
 
+/*
+ * Adds a statement after which the transaction finds rows by their keys, one by one: a plan is kept, and may
+ * be of a time at which the tables were small.
+ */
+void mc_pg_add_by_key(struct mc_pg_conn *conn);
+
 /* Now, by the database's clock. */
 int64_t mc_pg_now_us(const struct mc_pg_conn *conn);
 
@@ -171,9 +177,14 @@ MC_MUST_CHECK bool mc_pg_terms(mc_str terms, mc_str thread_id, int64_t **numbers
 
 /* ---- Signals (memory.c) ---- */
 
-/* Adds statements that add observations; inside a transaction. */
-void mc_pg_add_signals_to(struct mc_pg_conn *conn, mc_str user_id, const struct mc_signal *items,
-                          size_t count);
+struct mc_pg_learned {
+    mc_str user_id;
+    const struct mc_signal *signal;
+};
+/* Adds a statement that adds observations; inside a transaction. MC_NO_MEMORY. */
+MC_MUST_CHECK enum mc_status mc_pg_add_learned(struct mc_pg_conn *conn,
+                                               const struct mc_pg_learned *items, size_t count,
+                                               struct mc_error *err);
 
 /* ---- Threads (rows.c) ---- */
 

@@ -81,8 +81,8 @@ static enum mc_status claim_ids(struct mc_pg_conn *conn, struct mc_pg_put_batch 
         return mc_fail_memory(err);
     sort(batch, by_message_id);
     for (size_t i = 0; i < batch->count; i++)
-        at(batch, i)->inserts = i == 0 || !mc_str_equal(at(batch, i)->m->message_id,
-                                                        at(batch, i - 1)->m->message_id);
+        at(batch, i)->inserts =
+            i == 0 || !mc_str_equal(at(batch, i)->m->message_id, at(batch, i - 1)->m->message_id);
     for (size_t i = 0; i < batch->count; i++) {
         const struct mc_message *m = batch->items[i]->m;
         if (!batch->items[i]->inserts)
@@ -91,10 +91,11 @@ static enum mc_status claim_ids(struct mc_pg_conn *conn, struct mc_pg_put_batch 
         shards[count] = mc_pg_shard(m->message_id);
         user_shards[count++] = mc_pg_shard(m->user_id);
     }
-    enum mc_status status = mc_pg_query(conn, ids_sql,
-                                        MC_PG_ARGS(mc_pg_ints(shards, count), mc_pg_strs(ids, count),
-                                                   mc_pg_ints(user_shards, count)),
-                                        err);
+    enum mc_status status =
+        mc_pg_query(conn, ids_sql,
+                    MC_PG_ARGS(mc_pg_ints(shards, count), mc_pg_strs(ids, count),
+                               mc_pg_ints(user_shards, count)),
+                    err);
     /* Both are in the order of ids. */
     for (size_t i = 0, nth = 0; status == MC_OK && i < batch->count; i++) {
         struct mc_pg_placed *placed = at(batch, i);

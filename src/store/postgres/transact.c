@@ -28,6 +28,15 @@ int64_t mc_pg_now_us(const struct mc_pg_conn *conn)
     return mc_time_now_us() + conn->clock_offset_us;
 }
 
+void mc_pg_add_by_key(struct mc_pg_conn *conn)
+{
+    mc_pg_add_quiet(conn,
+                    "SELECT set_config('enable_seqscan', 'off', true),"
+                    " set_config('enable_hashjoin', 'off', true),"
+                    " set_config('enable_mergejoin', 'off', true)",
+                    MC_PG_NO_ARGS);
+}
+
 /* ---- Trying again ---- */
 
 struct tries {
@@ -204,7 +213,8 @@ static void begin_write(struct mc_pg *s, struct mc_pg_conn *conn, int flags)
         "INSERT INTO mindcore_changes AS c(server, slot, changes, transaction, changed_at)"
         " VALUES($1, $2, $3, txid_current(), now()) ON CONFLICT (server, slot) DO UPDATE"
         " SET changes = c.changes + excluded.changes,"
-        " transaction = excluded.transaction, changed_at = excluded.changed_at RETURNING transaction",
+        " transaction = excluded.transaction, changed_at = excluded.changed_at RETURNING "
+        "transaction",
         MC_PG_ARGS(mc_pg_int(s->server), mc_pg_int(conn->slot),
                    mc_pg_int(!(flags & MC_PG_SILENT))));
     conn->in_transaction = conn->writes = true;
