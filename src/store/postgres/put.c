@@ -1,6 +1,6 @@
 /*
  * Storing messages. Two rounds: the messages' ids, which shows repeats and numbers the rows; then users, threads,
- * messages, jobs and the commit together, one statement for each table. Locks are taken in one order by all, ids before users before
+ * jobs, messages and the commit together, one statement for each table. Locks are taken in one order by all, ids before users before
  * threads, each sorted, so that puts do not deadlock.
  */
 #include "store/postgres/put.h"
@@ -11,8 +11,13 @@
 #include "base/time.h"
 #include "store/rules.h"
 
-/* Texts of a statement. */
-#define STATEMENT_BYTES ((size_t)4 << 20)
+/* Arguments of a statement: the server works on the first while the others are made. */
+#define STATEMENT_BYTES ((size_t)64 << 10)
+
+/* From so many messages on a journey more costs less than that each looks for its user. */
+#define APART_MIN 64
+/* Of a message without its texts. */
+#define ROW_BYTES 256
 
 /* ---- Repeats ---- */
 
@@ -200,15 +205,15 @@ static size_t count_run(const struct mc_pg_put_batch *batch, size_t i, bool of_t
 /* In a statement's arrays there is one element for each row that it writes. */
 struct columns {
     size_t count, bytes;
-    int64_t *shards, *rows, *counts, *times, *roles, *visibilities, *tiers, *states;
+    int64_t *shards, *rows, *counts, *times, *roles, *visibilities, *tiers, *states, *user_nos;
     double *importances;
     mc_str *message_ids, *users, *threads, *sessions, *agents, *groups, *metadata, *texts;
 };
 
 static bool make_columns(struct mc_arena *arena, size_t count, struct columns *c)
 {
-    int64_t **integers[] = {&c->shards, &c->rows,         &c->counts, &c->times,
-                            &c->roles,  &c->visibilities, &c->tiers,  &c->states};
+    int64_t **integers[] = {&c->shards,       &c->rows,  &c->counts, &c->times,   &c->roles,
+                            &c->visibilities, &c->tiers, &c->states, &c->user_nos};
     mc_str **texts[] = {&c->message_ids, &c->users,  &c->threads,  &c->sessions,
                         &c->agents,      &c->groups, &c->metadata, &c->texts};
     bool made = true;
@@ -234,14 +239,14 @@ static void add_users(struct mc_pg_conn *conn, const struct mc_pg_put_batch *bat
         c->shards[c->count] = mc_pg_shard(c->users[c->count]);
         c->counts[c->count++] = (int64_t)created;
     }
-    mc_pg_add_quiet(conn,
-                    "INSERT INTO users AS u(shard, user_id, user_no, messages)"
-                    " SELECT n.shard, n.user_id, nextval('user_numbers'), n.messages"
-                    " FROM unnest($1, $2, $3) n(shard, user_id, messages)"
-                    " ON CONFLICT (shard, user_id) DO UPDATE"
-                    " SET messages = u.messages + excluded.messages",
-                    MC_PG_ARGS(mc_pg_ints(c->shards, c->count), mc_pg_strs(c->users, c->count),
-                               mc_pg_ints(c->counts, c->count)));
+    mc_pg_add(conn,
+              "INSERT INTO users AS u(shard, user_id, user_no, messages)"
+              " SELECT n.shard, n.user_id, nextval('user_numbers'), n.messages"
+              " FROM unnest($1, $2, $3) n(shard, user_id, messages)"
+              " ON CONFLICT (shard, user_id) DO UPDATE"
+              " SET messages = u.messages + excluded.messages RETURNING user_no",
+              MC_PG_ARGS(mc_pg_ints(c->shards, c->count), mc_pg_strs(c->users, c->count),
+                         mc_pg_ints(c->counts, c->count)));
 }
 
 /*
@@ -323,13 +328,14 @@ static bool add_row(struct columns *c, struct mc_arena *arena, const struct mc_p
     c->visibilities[n] = m->visibility;
     c->tiers[n] = m->tier;
     c->states[n] = m->enrichment_state;
+    c->user_nos[n] = placed->user_no;
     c->importances[n] = m->importance;
     c->sessions[n] = text_or(m->session_id, MC_STR(""));
     c->agents[n] = text_or(m->agent_id, MC_STR(""));
     c->groups[n] = write_groups(arena, m);
     c->metadata[n] = text_or(m->metadata, MC_STR("{}"));
     c->texts[n] = text_or(m->text, MC_STR(""));
-    c->bytes += c->metadata[n].len + c->texts[n].len;
+    c->bytes += ROW_BYTES + c->metadata[n].len + c->texts[n].len;
     return c->groups[n].data != NULL;
 }
 
@@ -338,12 +344,13 @@ static const char messages_sql[] =
     " stored_at, role, visibility, tier, state, trivial, importance, session_id, agent_id,"
     " sharing_groups, metadata, attached, text)"
     " SELECT n.shard, n.id, n.message_id, n.user_id, n.thread_id,"
-    " (SELECT u.user_no FROM users u WHERE u.shard = n.shard AND u.user_id = n.user_id),"
+    " CASE WHEN n.user_no <> 0 THEN n.user_no ELSE"
+    " (SELECT u.user_no FROM users u WHERE u.shard = n.shard AND u.user_id = n.user_id) END,"
     " n.created_at, $17, n.role, n.visibility, n.tier, n.state, false, n.importance, n.session_id,"
     " n.agent_id, n.sharing_groups::text[], n.metadata::jsonb, n.metadata, n.text"
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $18)"
     " n(shard, id, message_id, user_id, thread_id, created_at, role, visibility, tier, state,"
-    " importance, session_id, agent_id, sharing_groups, metadata, text)";
+    " importance, session_id, agent_id, sharing_groups, metadata, text, user_no)";
 
 static void add_rows(struct mc_pg_conn *conn, struct columns *c, int64_t now_us)
 {
@@ -355,11 +362,11 @@ static void add_rows(struct mc_pg_conn *conn, struct columns *c, int64_t now_us)
                    mc_pg_ints(c->roles, n), mc_pg_ints(c->visibilities, n), mc_pg_ints(c->tiers, n),
                    mc_pg_ints(c->states, n), mc_pg_doubles(c->importances, n),
                    mc_pg_strs(c->sessions, n), mc_pg_strs(c->agents, n), mc_pg_strs(c->groups, n),
-                   mc_pg_strs(c->metadata, n), mc_pg_strs(c->texts, n), mc_pg_time(now_us)));
+                   mc_pg_strs(c->metadata, n), mc_pg_strs(c->texts, n), mc_pg_time(now_us),
+                   mc_pg_ints(c->user_nos, n)));
     c->count = c->bytes = 0;
 }
 
-/* Large texts go in several statements. */
 static enum mc_status add_messages(struct mc_pg_conn *conn, struct mc_pg_put_batch *batch,
                                    int64_t now_us, struct columns *c, struct mc_error *err)
 {
@@ -378,7 +385,7 @@ static enum mc_status add_messages(struct mc_pg_conn *conn, struct mc_pg_put_bat
 }
 
 /* The version and count that each message made, from those of its thread after all. */
-static void share_versions(struct mc_pg_conn *conn, const struct mc_pg_put_batch *batch)
+static void share_versions(const PGresult *threads, const struct mc_pg_put_batch *batch)
 {
     int64_t last_us;
     size_t nth = 0;
@@ -386,8 +393,8 @@ static void share_versions(struct mc_pg_conn *conn, const struct mc_pg_put_batch
         int64_t left = (int64_t)count_run(batch, i, true, &end, &last_us);
         if (left == 0)
             continue;
-        int64_t version = mc_pg_cell_int(conn->results[0], nth, 0);
-        int64_t messages = mc_pg_cell_int(conn->results[0], nth++, 1);
+        int64_t version = mc_pg_cell_int(threads, nth, 0);
+        int64_t messages = mc_pg_cell_int(threads, nth++, 1);
         for (size_t j = i; j < end; j++) {
             if (!at(batch, j)->created)
                 continue;
@@ -395,6 +402,20 @@ static void share_versions(struct mc_pg_conn *conn, const struct mc_pg_put_batch
             at(batch, j)->version = version - left;
             at(batch, j)->messages = messages - left;
         }
+    }
+}
+
+/* So that not each message looks for its user. */
+static void share_users(const PGresult *users, const struct mc_pg_put_batch *batch)
+{
+    int64_t last_us;
+    size_t nth = 0;
+    for (size_t i = 0, end = 0; i < batch->count; i = end) {
+        if (count_run(batch, i, false, &end, &last_us) == 0)
+            continue;
+        for (size_t j = i; j < end; j++)
+            at(batch, j)->user_no = mc_pg_cell_int(users, nth, 0);
+        nth++;
     }
 }
 
@@ -414,15 +435,22 @@ static enum mc_status insert(struct mc_pg_conn *conn, struct mc_pg_put_batch *ba
     sort(batch, by_thread);
     add_users(conn, batch, &columns);
     add_threads(conn, batch, now_us, &columns);
-    enum mc_status status = add_messages(conn, batch, now_us, &columns, err);
     mc_pg_add_quiet(conn,
                     "INSERT INTO jobs(shard, id, stage, due_at, enqueued_at, attempts)"
                     " SELECT " MC_PG_QUEUE ", id, 1, $2, $2, 0 FROM unnest($1::bigint[]) id",
                     MC_PG_ARGS(mc_pg_ints(batch->rows, created), mc_pg_time(now_us)));
+    bool apart = created >= APART_MIN;
+    enum mc_status status = apart ? mc_pg_run(conn, err) : MC_OK;
+    if (status == MC_OK && apart) {
+        share_users(conn->results[0], batch);
+        share_versions(conn->results[1], batch);
+    }
+    if (status == MC_OK)
+        status = add_messages(conn, batch, now_us, &columns, err);
     if (status == MC_OK)
         status = mc_pg_run_last(conn, err);
-    if (status == MC_OK)
-        share_versions(conn, batch);
+    if (status == MC_OK && !apart)
+        share_versions(conn->results[1], batch);
     return status;
 }
 
