@@ -178,9 +178,13 @@ static bool insert(struct match *m, int64_t row, uint64_t mask)
 
 #define QUESTION                                                                                   \
     "SELECT p.id FROM index_terms p WHERE p.shard = $1 AND p.user_no = $2 AND p.term = $3"
-#define IN_GROUP                                                                                   \
+/* Never x.term = ANY: the planner may take it for a filter, and read all of the user's index for each row. */
+#define IN_TERM                                                                                    \
     " AND EXISTS(SELECT 1 FROM index_terms x WHERE x.shard = $1 AND x.user_no = $2"                \
-    " AND x.term = ANY($5) AND x.id = p.id OFFSET 0)"
+    " AND x.term = ($5)[1] AND x.id = p.id OFFSET 0)"
+#define IN_GROUP                                                                                   \
+    " AND EXISTS(SELECT 1 FROM unnest($5) g(term), LATERAL (SELECT 1 FROM index_terms x"           \
+    " WHERE x.shard = $1 AND x.user_no = $2 AND x.term = g.term AND x.id = p.id OFFSET 0) y)"
 #define IN_GROUPS                                                                                  \
     " AND (SELECT count(DISTINCT g.number) FROM unnest($5, $6) g(term, number)"                    \
     " WHERE EXISTS(SELECT 1 FROM index_terms x WHERE x.shard = $1 AND x.user_no = $2"              \
@@ -191,9 +195,10 @@ static bool insert(struct match *m, int64_t row, uint64_t mask)
     " AND " MC_PG_ALLOWED " OFFSET 0)"
 #define NEWEST " ORDER BY p.id DESC LIMIT $4"
 
-/* By the number of groups, 2 for more, and whether messages are looked at. */
-static const char *const questions[3][2] = {
+/* Without groups, with one of one term, with one, with several; and whether messages are looked at. */
+static const char *const questions[4][2] = {
     {QUESTION NEWEST, QUESTION FILTERED NEWEST},
+    {QUESTION IN_TERM NEWEST, QUESTION IN_TERM FILTERED NEWEST},
     {QUESTION IN_GROUP NEWEST, QUESTION IN_GROUP FILTERED NEWEST},
     {QUESTION IN_GROUPS NEWEST, QUESTION IN_GROUPS FILTERED NEWEST}};
 
@@ -210,10 +215,10 @@ static void add_question(struct mc_pg_conn *conn, const struct match *m, int64_t
                    mc_pg_time(q->since_us ? q->since_us : INT64_MIN),
                    mc_pg_time(q->until_us ? q->until_us : INT64_MAX), mc_pg_str(q->thread_id)),
         q->reader);
-    size_t groups = m->group_count < 2 ? m->group_count : 2;
+    size_t kind = m->group_count < 2 ? m->group_count + (m->group_term_count > 1) : 3;
     if (!m->filtered)
         args.items[7] = (struct mc_pg_arg){.type = 0};
-    mc_pg_add(conn, questions[groups][m->filtered], args.items);
+    mc_pg_add(conn, questions[kind][m->filtered], args.items);
 }
 
 static const char pending_sql[] =

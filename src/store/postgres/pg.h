@@ -20,11 +20,19 @@ struct mc_pg_group {
     struct mc_list waiting;
 };
 
+/* Counts over whole tables, kept for a time that grows with what they cost (maintenance.c). */
+struct mc_pg_counts {
+    mc_mutex lock; /* guards what follows */
+    struct mc_store_stats stats;
+    int64_t until_us; /* monotonic; 0: none */
+};
+
 struct mc_pg {
     struct mc_store store; /* first */
     struct mc_pg_pool pool;
     struct mc_pg_group group;
     struct mc_pg_watch watch;
+    struct mc_pg_counts counts;
     int64_t server; /* random: tells this store's changes from those of others */
     struct mc_metrics *metrics;
 };
