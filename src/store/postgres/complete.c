@@ -390,7 +390,8 @@ static const char less_sql[] =
     " WHERE x.shard = n.shard AND x.user_no = n.user_no AND x.term = n.term AND x.id = n.id";
 static const char more_sql[] =
     "INSERT INTO index_terms(shard, user_no, term, id) SELECT n.shard, n.user_no, n.term, n.id"
-    " FROM unnest($1, $2, $3, $4) n(shard, user_no, term, id) ON CONFLICT DO NOTHING";
+    " FROM unnest($1, $2, $3, $4) n(shard, user_no, term, id)"
+    " ORDER BY 1, 2, 3, 4 ON CONFLICT DO NOTHING";
 
 /* Brings the search index from the terms that the messages had to those of the completions. */
 static enum mc_status add_index(struct mc_pg_conn *conn, struct complete *c, struct mc_error *err)
