@@ -431,7 +431,7 @@ void mc_pool_pause(struct mc_pool *pool, bool paused)
     mc_mutex_unlock(&pool->mutex);
 }
 
-/* One look: done when nothing is left; else waits for a worker to come back, when few jobs are left, or DRAIN_LOOK_US. */
+/* One look: done when nothing is left; else waits for DRAIN_LOOK_US, or, with few left, a worker to come back. */
 static enum mc_status drain_once(struct mc_pool *pool, int64_t deadline_us, bool *done,
                                  int64_t *left, struct mc_error *err)
 {

@@ -8,13 +8,13 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/time.h"
+#include "store/postgres/entries.h"
 #include "store/postgres/pg.h"
 
 /* What a batch's messages were, and arguments of statements. */
 #define TEXTS_BYTES ((size_t)512 << 20)
-/* Texts, and entries of the index, of one statement. */
+/* Texts of one statement. */
 #define STATEMENT_BYTES ((size_t)4 << 20)
-#define STATEMENT_TERMS 65536
 
 /* One message whose job this lease held. */
 struct held {
@@ -323,96 +323,20 @@ static enum mc_status settle_jobs(struct mc_pg_conn *conn, struct complete *c, s
 
 /* ---- The index ---- */
 
-/* Entries of the index to be added or removed; arrays of one length. */
-struct entries {
-    const char *sql;
-    size_t count;
-    int64_t shards[STATEMENT_TERMS], users[STATEMENT_TERMS], terms[STATEMENT_TERMS],
-        rows[STATEMENT_TERMS];
-};
-
-static void flush_entries(struct mc_pg_conn *conn, struct entries *e)
-{
-    if (e->count > 0)
-        mc_pg_add_quiet(conn, e->sql,
-                        MC_PG_ARGS(mc_pg_ints(e->shards, e->count), mc_pg_ints(e->users, e->count),
-                                   mc_pg_ints(e->terms, e->count), mc_pg_ints(e->rows, e->count)));
-    e->count = 0;
-}
-
-static void add_entry(struct mc_pg_conn *conn, struct entries *e, const struct held *held,
-                      int64_t term)
-{
-    if (e->count == STATEMENT_TERMS)
-        flush_entries(conn, e);
-    e->shards[e->count] = mc_pg_row_shard(held->row);
-    e->users[e->count] = held->user_no;
-    e->terms[e->count] = term;
-    e->rows[e->count++] = held->row;
-}
-
-/* What a message's terms have more, and less, than those that are indexed; both sorted. */
-static void add_difference(struct mc_pg_conn *conn, struct entries *less, struct entries *more,
-                           const struct held *held, const int64_t *old, size_t old_count,
-                           const int64_t *new, size_t new_count)
-{
-    size_t i = 0, j = 0;
-    while (i < old_count || j < new_count) {
-        if (j == new_count || (i < old_count && old[i] < new[j]))
-            add_entry(conn, less, held, old[i++]);
-        else if (i == old_count || new[j] < old[i])
-            add_entry(conn, more, held, new[j++]);
-        else
-            i++, j++;
-    }
-}
-
-static enum mc_status add_reindex(struct mc_pg_conn *conn, struct entries *less,
-                                  struct entries *more, const struct held *held, mc_str terms,
-                                  struct mc_error *err)
-{
-    int64_t *old = NULL, *new = NULL;
-    size_t old_count = 0, new_count = 0;
-    if (mc_str_given(held->terms) && mc_str_equal(held->terms, terms))
-        return MC_OK;
-    bool made = mc_pg_terms(terms, held->thread_id, &new, &new_count);
-    if (made && mc_str_given(held->terms))
-        made = mc_pg_terms(held->terms, held->thread_id, &old, &old_count);
-    if (made)
-        add_difference(conn, less, more, held, old, old_count, new, new_count);
-    free(old);
-    free(new);
-    return made ? MC_OK : mc_fail_memory(err);
-}
-
-static const char less_sql[] =
-    "DELETE FROM index_terms x USING unnest($1, $2, $3, $4) n(shard, user_no, term, id)"
-    " WHERE x.shard = n.shard AND x.user_no = n.user_no AND x.term = n.term AND x.id = n.id";
-static const char more_sql[] =
-    "INSERT INTO index_terms(shard, user_no, term, id) SELECT n.shard, n.user_no, n.term, n.id"
-    " FROM unnest($1, $2, $3, $4) n(shard, user_no, term, id)"
-    " ORDER BY 1, 2, 3, 4 ON CONFLICT DO NOTHING";
-
 /* Brings the search index from the terms that the messages had to those of the completions. */
 static enum mc_status add_index(struct mc_pg_conn *conn, struct complete *c, struct mc_error *err)
 {
     struct batch *b = &c->batch;
-    struct entries *both = malloc(2 * sizeof(*both)), *less = both, *more = both + 1;
-    enum mc_status status = both ? MC_OK : mc_fail_memory(err);
-    if (status != MC_OK)
-        return status;
-    less->sql = less_sql;
-    more->sql = more_sql;
-    less->count = more->count = 0;
+    mc_auto(mc_pg_entries_free) struct mc_pg_entries *entries = NULL;
+    enum mc_status status = mc_pg_entries_new(conn, &entries, err);
     for (size_t i = 0; status == MC_OK && i < b->held_count; i++) {
-        mc_str terms = c->items[b->held[i].item].terms;
-        if (b->held[i].found)
-            status =
-                add_reindex(conn, less, more, &b->held[i], terms.data ? terms : MC_STR(""), err);
+        const struct held *held = &b->held[i];
+        struct mc_pg_indexed message = {held->row, held->user_no, held->thread_id, held->terms};
+        if (held->found)
+            status = mc_pg_entries_add(entries, &message, c->items[held->item].terms, err);
     }
-    flush_entries(conn, less);
-    flush_entries(conn, more);
-    free(both);
+    if (status == MC_OK)
+        mc_pg_entries_flush(entries);
     return status;
 }
 

@@ -1,7 +1,7 @@
 /*
  * Storing messages. Two rounds: the messages' ids, which shows repeats and numbers the rows; then users, threads,
- * jobs, messages and the commit together, one statement for each table. Locks are taken in one order by all, ids before users before
- * threads, each sorted, so that puts do not deadlock.
+ * jobs, messages and the commit together, one statement for each table. Locks are taken in one order by all,
+ * ids before users before threads, each sorted, so that puts do not deadlock.
  */
 #include "store/postgres/put.h"
 
