@@ -1,7 +1,7 @@
 /*
  * Jobs that ended: completed, or failed. First the jobs leave the queue, which shows what the lease still
- * holds, and their messages are read and locked; then all changes and the commit go in one journey, one
- * statement for each table. Locks are taken in the order jobs, messages, twins, threads, signals, each sorted.
+ * holds, and their messages are read and locked; then come twins and threads; then all other changes and the
+ * commit. One statement for each table. Locks are taken in the order jobs, messages, twins, threads, signals, each sorted.
  */
 #include <stdlib.h>
 
@@ -459,23 +459,23 @@ static enum mc_status complete_work(struct mc_pg_conn *conn, void *context, stru
     memset(c->outcomes, 0, b->count * sizeof(*c->outcomes));
     enum mc_status status = settle_jobs(conn, c, err);
     if (status == MC_OK)
-        status = add_messages(conn, c, err);
-    if (status == MC_OK)
-        status = add_index(conn, c, err);
-    if (status == MC_OK)
         status = add_all_twins(conn, c, err);
     if (status == MC_OK)
         status = add_bumps(conn, b, err);
     if (status == MC_OK)
-        status = add_learned(conn, c, err);
-    if (status == MC_OK)
-        status = mc_pg_run_last(conn, err);
+        status = mc_pg_run(conn, err);
     if (status != MC_OK)
         return status;
+    /* What the caller is told is known before the round that commits. */
     share_versions(conn->results[0], b);
     for (size_t i = 0; i < b->held_count; i++)
         c->outcomes[b->held[i].item] = (struct outcome){b->held[i].found, b->held[i].version};
-    return MC_OK;
+    status = add_messages(conn, c, err);
+    if (status == MC_OK)
+        status = add_index(conn, c, err);
+    if (status == MC_OK)
+        status = add_learned(conn, c, err);
+    return status == MC_OK ? mc_pg_run_last(conn, err) : status;
 }
 
 enum mc_status mc_pg_complete(struct mc_store *store, mc_str lease, struct mc_completion *items,

@@ -76,7 +76,7 @@ MC_MUST_CHECK enum mc_status mc_pg_read(struct mc_pg *s, int flags, mc_pg_work w
                                         struct mc_error *err);
 /*
  * mc_pg_run that also ends the transaction, in the same round. In a write: only when a round was run before, and
- * nothing that its results show may stop the commit.
+ * no result of this one is needed: when the connection is lost they are, though the commit may have arrived.
  */
 MC_MUST_CHECK enum mc_status mc_pg_run_last(struct mc_pg_conn *conn, struct mc_error *err);
 /*

@@ -1,6 +1,6 @@
 /*
- * Storing messages. Two rounds: the messages' ids, which shows repeats and numbers the rows; then users, threads,
- * jobs, messages and the commit together, one statement for each table. Locks are taken in one order by all,
+ * Storing messages. Three rounds: the messages' ids, which shows repeats and numbers the rows; then users,
+ * threads and jobs; then messages and the commit. One statement for each table. Locks are taken in one order by all,
  * ids before users before threads, each sorted, so that puts do not deadlock.
  */
 #include "store/postgres/put.h"
@@ -14,8 +14,6 @@
 /* Arguments of a statement: the server works on the first while the others are made. */
 #define STATEMENT_BYTES ((size_t)64 << 10)
 
-/* From so many messages on a journey more costs less than that each looks for its user. */
-#define APART_MIN 64
 /* Of a message without its texts. */
 #define ROW_BYTES 256
 
@@ -343,14 +341,12 @@ static const char messages_sql[] =
     "INSERT INTO messages(shard, id, message_id, user_id, thread_id, user_no, created_at,"
     " stored_at, role, visibility, tier, state, trivial, importance, session_id, agent_id,"
     " sharing_groups, metadata, attached, text)"
-    " SELECT n.shard, n.id, n.message_id, n.user_id, n.thread_id,"
-    " CASE WHEN n.user_no <> 0 THEN n.user_no ELSE"
-    " (SELECT u.user_no FROM users u WHERE u.shard = n.shard AND u.user_id = n.user_id) END,"
-    " n.created_at, $17, n.role, n.visibility, n.tier, n.state, false, n.importance, n.session_id,"
-    " n.agent_id, n.sharing_groups::text[], n.metadata::jsonb, n.metadata, n.text"
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $18)"
-    " n(shard, id, message_id, user_id, thread_id, created_at, role, visibility, tier, state,"
-    " importance, session_id, agent_id, sharing_groups, metadata, text, user_no)";
+    " SELECT n.shard, n.id, n.message_id, n.user_id, n.thread_id, n.user_no, n.created_at, $18,"
+    " n.role, n.visibility, n.tier, n.state, false, n.importance, n.session_id, n.agent_id,"
+    " n.sharing_groups::text[], n.metadata::jsonb, n.metadata, n.text"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+    " n(shard, id, message_id, user_id, thread_id, user_no, created_at, role, visibility, tier,"
+    " state, importance, session_id, agent_id, sharing_groups, metadata, text)";
 
 static void add_rows(struct mc_pg_conn *conn, struct columns *c, int64_t now_us)
 {
@@ -358,12 +354,12 @@ static void add_rows(struct mc_pg_conn *conn, struct columns *c, int64_t now_us)
     mc_pg_add_quiet(
         conn, messages_sql,
         MC_PG_ARGS(mc_pg_ints(c->shards, n), mc_pg_ints(c->rows, n), mc_pg_strs(c->message_ids, n),
-                   mc_pg_strs(c->users, n), mc_pg_strs(c->threads, n), mc_pg_times(c->times, n),
-                   mc_pg_ints(c->roles, n), mc_pg_ints(c->visibilities, n), mc_pg_ints(c->tiers, n),
+                   mc_pg_strs(c->users, n), mc_pg_strs(c->threads, n), mc_pg_ints(c->user_nos, n),
+                   mc_pg_times(c->times, n), mc_pg_ints(c->roles, n),
+                   mc_pg_ints(c->visibilities, n), mc_pg_ints(c->tiers, n),
                    mc_pg_ints(c->states, n), mc_pg_doubles(c->importances, n),
                    mc_pg_strs(c->sessions, n), mc_pg_strs(c->agents, n), mc_pg_strs(c->groups, n),
-                   mc_pg_strs(c->metadata, n), mc_pg_strs(c->texts, n), mc_pg_time(now_us),
-                   mc_pg_ints(c->user_nos, n)));
+                   mc_pg_strs(c->metadata, n), mc_pg_strs(c->texts, n), mc_pg_time(now_us)));
     c->count = c->bytes = 0;
 }
 
@@ -439,18 +435,15 @@ static enum mc_status insert(struct mc_pg_conn *conn, struct mc_pg_put_batch *ba
                     "INSERT INTO jobs(shard, id, stage, due_at, enqueued_at, attempts)"
                     " SELECT " MC_PG_QUEUE ", id, 1, $2, $2, 0 FROM unnest($1::bigint[]) id",
                     MC_PG_ARGS(mc_pg_ints(batch->rows, created), mc_pg_time(now_us)));
-    bool apart = created >= APART_MIN;
-    enum mc_status status = apart ? mc_pg_run(conn, err) : MC_OK;
-    if (status == MC_OK && apart) {
-        share_users(conn->results[0], batch);
-        share_versions(conn->results[1], batch);
-    }
-    if (status == MC_OK)
-        status = add_messages(conn, batch, now_us, &columns, err);
+    /* What the caller is told is known before the round that commits. */
+    enum mc_status status = mc_pg_run(conn, err);
+    if (status != MC_OK)
+        return status;
+    share_users(conn->results[0], batch);
+    share_versions(conn->results[1], batch);
+    status = add_messages(conn, batch, now_us, &columns, err);
     if (status == MC_OK)
         status = mc_pg_run_last(conn, err);
-    if (status == MC_OK && !apart)
-        share_versions(conn->results[1], batch);
     return status;
 }
 

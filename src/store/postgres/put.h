@@ -10,8 +10,7 @@ struct mc_pg_placed {
     const struct mc_message *m;
     struct mc_record *record; /* to become the result */
     struct mc_record *stored; /* for a repeat: the result instead */
-    int64_t row, version, messages;
-    int64_t user_no; /* 0: not known yet */
+    int64_t row, user_no, version, messages;
     const char *differs;
     bool created;
     bool inserts; /* the first of its id in the transaction */
