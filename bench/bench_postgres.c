@@ -19,8 +19,11 @@
  */
 #include "postgres.h"
 
+#include <fcntl.h>
 #include <libpq-fe.h>
+#include <spawn.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 
 #include "base/compiler.h"
 #include "base/id.h"
@@ -234,27 +237,50 @@ static void write_script(const char *path)
     CHECK(fclose(file) == 0);
 }
 
+/* Starts a program whose output, errors too, can be read from the file. */
+static FILE *start_program(const char *const argv[], pid_t *pid)
+{
+    int ends[2];
+    posix_spawn_file_actions_t actions;
+    CHECK(pipe2(ends, O_CLOEXEC) == 0 && posix_spawn_file_actions_init(&actions) == 0);
+    CHECK(posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO) == 0);
+    CHECK(posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO) == 0);
+    CHECK(posix_spawn(pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ) == 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+    FILE *out = fdopen(ends[0], "r");
+    CHECK(out);
+    return out;
+}
+
 /* Transactions a second of that many clients. */
 static double run_pgbench(int clients)
 {
     static int run;
-    char command[1200], line[256];
-    const char *path = scratch_path(&server.scratch, "ingest.sql");
+    char program[300], path[400], count[12], seconds[12], number[24], port[12], line[256];
     double rate = 0;
+    pid_t pid;
+    int state;
+    snprintf(program, sizeof(program), "%s/pgbench", server.bin);
+    snprintf(path, sizeof(path), "%s/ingest.sql", server.scratch.dir);
+    snprintf(count, sizeof(count), "%d", clients);
+    snprintf(seconds, sizeof(seconds), "%d", BLOCK_SECONDS);
+    snprintf(number, sizeof(number), "run=%d", ++run);
+    snprintf(port, sizeof(port), "%d", PG_PORT);
     write_script(path);
-    snprintf(command, sizeof(command),
-             "%s/pgbench -n -f %s -c %d -j 2 -M prepared -T %d -D i=0 -D run=%d -h %s -p %d"
-             " -U postgres plain 2>&1",
-             server.bin, path, clients, BLOCK_SECONDS, ++run, server.scratch.dir, PG_PORT);
-    FILE *out = popen(command, "r"); /* NOLINT(cert-env33-c): a benchmark's own command */
-    CHECK(out);
+    const char *const argv[] = {program, "-n",  "-f", path,       "-c",    count,
+                                "-j",    "2",   "-M", "prepared", "-T",    seconds,
+                                "-D",    "i=0", "-D", number,     "-h",    server.scratch.dir,
+                                "-p",    port,  "-U", "postgres", "plain", NULL};
+    FILE *out = start_program(argv, &pid);
     while (fgets(line, sizeof(line), out)) {
         if (strstr(line, "ERROR") || strstr(line, "error:"))
             fprintf(stderr, "pgbench: %s", line);
         if (sscanf(line, "tps = %lf", &rate) == 1)
             continue;
     }
-    CHECK(pclose(out) == 0 && rate > 0);
+    fclose(out);
+    CHECK(waitpid(pid, &state, 0) == pid && state == 0 && rate > 0);
     return rate;
 }
 
@@ -374,12 +400,15 @@ static void *work(void *context)
 /* "{1,2,3}" of the first column. */
 static char *list_of(const PGresult *result)
 {
-    int count = PQntuples(result), len = 0;
-    char *list = malloc((size_t)count * 24 + 3);
+    int count = PQntuples(result);
+    size_t size = (size_t)count * 24 + 3, len = 1;
+    char *list = malloc(size);
     CHECK(list);
+    list[0] = '{';
     for (int i = 0; i < count; i++)
-        len += sprintf(list + len, "%c%s", i ? ',' : '{', PQgetvalue(result, i, 0));
-    snprintf(list + len, 3, "%s", count ? "}" : "{}");
+        len += (size_t)snprintf(list + len, size - len, "%s%s", i ? "," : "",
+                                PQgetvalue(result, i, 0));
+    snprintf(list + len, size - len, "}");
     return list;
 }
 
