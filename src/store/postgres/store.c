@@ -15,6 +15,7 @@ static void close_store(struct mc_store *store)
     mc_pg_watch_stop(&s->watch);
     mc_pg_group_fini(&s->group);
     mc_pg_pool_fini(&s->pool);
+    mc_mutex_fini(&s->counts.lock);
     free(s);
 }
 
@@ -117,6 +118,7 @@ enum mc_status mc_postgres_store_open(const struct mc_postgres_options *options,
     if (!s)
         return mc_fail_memory(err);
     s->store.ops = &ops;
+    mc_mutex_init(&s->counts.lock);
     s->metrics = options->metrics;
     mc_random_bytes(&s->server, sizeof(s->server));
     s->server &= INT64_MAX;
