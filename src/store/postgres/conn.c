@@ -251,6 +251,16 @@ void mc_pg_add_quiet(struct mc_pg_conn *conn, const char *sql, const struct mc_p
     add(conn, sql, args, true);
 }
 
+void mc_pg_add_once(struct mc_pg_conn *conn, const struct mc_buf *sql)
+{
+    if (conn->pending_count == 0)
+        drop_results(conn);
+    if (conn->add_failed || sql->failed ||
+        PQsendQueryParams(conn->pg, mc_buf_str(sql).data, 0, NULL, NULL, NULL, NULL, 1) != 1 ||
+        !push_pending(conn, (struct mc_pg_pending){.quiet = true}))
+        conn->add_failed = true;
+}
+
 static const char number_sql[] = "SELECT txid_current()";
 
 void mc_pg_add_transaction_number(struct mc_pg_conn *conn)

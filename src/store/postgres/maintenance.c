@@ -112,9 +112,11 @@ enum mc_status mc_pg_stats(struct mc_store *store, struct mc_store_stats *stats,
 {
     struct mc_store_stats got;
     enum mc_status status = mc_pg_read(mc_pg_of(store), MC_PG_SNAPSHOT, stats_work, &got, err);
-    if (status == MC_OK)
-        *stats = got;
-    return status;
+    if (status != MC_OK)
+        return status;
+    got.partitions = mc_pg_of(store)->partitions;
+    *stats = got;
+    return MC_OK;
 }
 
 /* ---- Proof of life ---- */

@@ -25,6 +25,7 @@ struct mc_pg {
     struct mc_pg_pool pool;
     struct mc_pg_group group;
     struct mc_pg_watch watch;
+    int partitions; /* of each table that has a shard; 0: they are whole */
     int64_t server; /* random: tells this store's changes from those of others */
     struct mc_metrics *metrics;
 };
