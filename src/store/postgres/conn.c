@@ -63,6 +63,11 @@ static const char *advice(enum mc_status status, const char *sqlstate)
         return "; lower database.pool_size and database.max_overflow or raise max_connections";
     if (strcmp(sqlstate, "25006") == 0)
         return "; database.host must name the primary server";
+    if (strcmp(sqlstate, "55P03") == 0)
+        return "; somebody else holds what it needs for longer than database.lock_timeout: look at "
+               "pg_locks there, and try again";
+    if (strcmp(sqlstate, "57014") == 0)
+        return "; raise database.statement_timeout if it needs that long, or try again";
     switch (status) {
     case MC_DISK_FULL:
         return "; make room on the database's disk";
