@@ -58,7 +58,8 @@ static void log_plans(void)
                                            "auto_explain.log_timing = off",
                                            "enable_hashjoin = off",
                                            "enable_mergejoin = off",
-                                           "enable_seqscan = off"};
+                                           "enable_seqscan = off",
+                                           "jit = off"};
     for (size_t i = 0; i < mc_countof(settings); i++) {
         char sql[96];
         snprintf(sql, sizeof(sql), "ALTER DATABASE cases SET %s", settings[i]);
@@ -187,7 +188,7 @@ static void read_node(struct plan *plan, const char *line)
     const char *name = strstr(line, " on "), *cost = strstr(line, "  (cost=");
     if (!name || !cost || name > cost)
         return;
-    if (strstr(line, "Function Scan on unnest"))
+    if (strstr(line, "Function Scan on "))
         plan->rows += number_behind(line, "actual rows=");
     name += strlen(" on ");
     const char *end = name + strcspn(name, " ("), *mark = end;
