@@ -135,10 +135,10 @@ def mount(*args):
 
 @pytest.fixture
 def small_disk(postgres, tmp_path):
-    """A database on a disk of its own, of 40 MB."""
+    """A database on a disk of its own, of 24 MB."""
     folder = postgres.folder / "small"
     folder.mkdir()
-    done = mount("-t", "tmpfs", "-o", "size=40m", "none", str(folder))
+    done = mount("-t", "tmpfs", "-o", "size=24m", "none", str(folder))
     if done.returncode != 0:
         folder.rmdir()
         pytest.skip(f"a small file system cannot be mounted: {done.stderr.strip()}")
