@@ -165,6 +165,23 @@ void pg_empty(const struct pg_server *server, const char *database)
            "SET client_min_messages TO warning; DROP SCHEMA public CASCADE; CREATE SCHEMA public");
 }
 
+void pg_clear(const struct pg_server *server, const char *database)
+{
+    pg_sql(server, database,
+           "DO $$ DECLARE t name; BEGIN FOR t IN SELECT relname FROM pg_class WHERE relnamespace ="
+           " 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition"
+           " AND relname <> 'mindcore_schema' LOOP EXECUTE format('DELETE FROM %I', t); END LOOP;"
+           " END $$");
+}
+
+void pg_partition(const struct pg_server *server, const char *database, int partitions)
+{
+    struct mc_postgres_options options = pg_options(server, database, false);
+    struct mc_error err = {0};
+    if (mc_postgres_partition(&options, partitions, &err))
+        bail_out("cannot partition: %s", err.message);
+}
+
 /* ---- The server ---- */
 
 static bool find_binaries(struct pg_server *server)

@@ -48,6 +48,10 @@ void pg_session_end(struct pg_session *session);
 void pg_create(const struct pg_server *server, const char *database);
 /* Makes it empty again; nobody may be using it. */
 void pg_empty(const struct pg_server *server, const char *database);
+/* Makes Mindcore's tables in it, in partitions. */
+void pg_partition(const struct pg_server *server, const char *database, int partitions);
+/* Deletes every row, and keeps the tables. */
+void pg_clear(const struct pg_server *server, const char *database);
 /* Options of a store in it, directly or through the PgBouncer. */
 struct mc_postgres_options pg_options(const struct pg_server *server, const char *database,
                                       bool bouncer);

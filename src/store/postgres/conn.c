@@ -63,6 +63,11 @@ static const char *advice(enum mc_status status, const char *sqlstate)
         return "; lower database.pool_size and database.max_overflow or raise max_connections";
     if (strcmp(sqlstate, "25006") == 0)
         return "; database.host must name the primary server";
+    if (strcmp(sqlstate, "55P03") == 0)
+        return "; somebody else holds what it needs for longer than database.lock_timeout: look at "
+               "pg_locks there, and try again";
+    if (strcmp(sqlstate, "57014") == 0)
+        return "; raise database.statement_timeout if it needs that long, or try again";
     switch (status) {
     case MC_DISK_FULL:
         return "; make room on the database's disk";
@@ -251,6 +256,16 @@ void mc_pg_add(struct mc_pg_conn *conn, const char *sql, const struct mc_pg_arg 
 void mc_pg_add_quiet(struct mc_pg_conn *conn, const char *sql, const struct mc_pg_arg *args)
 {
     add(conn, args, (struct mc_pg_pending){.sql = sql, .quiet = true});
+}
+
+void mc_pg_add_once(struct mc_pg_conn *conn, const struct mc_buf *sql)
+{
+    if (conn->pending_count == 0)
+        drop_results(conn);
+    if (conn->add_failed || sql->failed ||
+        PQsendQueryParams(conn->pg, mc_buf_str(sql).data, 0, NULL, NULL, NULL, NULL, 1) != 1 ||
+        !push_pending(conn, (struct mc_pg_pending){.quiet = true}))
+        conn->add_failed = true;
 }
 
 void mc_pg_add_numbering(struct mc_pg_conn *conn, const char *sql, const struct mc_pg_arg *args)

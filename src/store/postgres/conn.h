@@ -158,6 +158,8 @@ bool mc_pg_conn_usable(struct mc_pg_conn *conn);
 void mc_pg_add(struct mc_pg_conn *conn, const char *sql, const struct mc_pg_arg *args);
 /* The same for a statement whose result is of no interest. */
 void mc_pg_add_quiet(struct mc_pg_conn *conn, const char *sql, const struct mc_pg_arg *args);
+/* A quiet one whose text is made for this once: it is not prepared, and need not outlive the call. */
+void mc_pg_add_once(struct mc_pg_conn *conn, const struct mc_buf *sql);
 /* A statement whose one cell, a bigint, goes to conn->transaction. */
 void mc_pg_add_numbering(struct mc_pg_conn *conn, const char *sql, const struct mc_pg_arg *args);
 /* Sends what was added and waits for all answers. On failure there are no results. */

@@ -132,6 +132,7 @@ enum mc_status mc_pg_stats(struct mc_store *store, struct mc_store_stats *stats,
     enum mc_status status = mc_pg_read(s, MC_PG_SNAPSHOT, stats_work, &got, err);
     if (status != MC_OK)
         return status;
+    got.partitions = s->partitions;
     int64_t now_us = mc_time_monotonic_us(), took_us = now_us - start_us;
     mc_mutex_lock(&counts->lock);
     counts->stats = got;

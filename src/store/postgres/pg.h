@@ -33,6 +33,7 @@ struct mc_pg {
     struct mc_pg_group group;
     struct mc_pg_watch watch;
     struct mc_pg_counts counts;
+    int partitions; /* of each table that has a shard; 0: they are whole */
     int64_t server; /* random: tells this store's changes from those of others */
     struct mc_metrics *metrics;
 };
