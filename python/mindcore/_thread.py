@@ -48,11 +48,13 @@ class Thread:
         return self.client.get_recent_messages(self.user_id, self.thread_id, limit=limit, **self.agent)[::-1]
 
     def add(self, turns: Iterable[Turn]) -> None:
-        """Stores the turns, in their order."""
-        self.client.ingest_batch(
+        """Stores the turns, in their order. Raises the first refusal; the others are stored then."""
+        result = self.client.ingest_batch(
             {"user_id": self.user_id, "thread_id": self.thread_id, "session_id": self.session_id, **self.agent,
              "role": turn.role, "text": turn.text, "metadata": dict(turn.metadata)}
             for turn in turns)
+        if result.refused:
+            raise result.refused[0].error
 
     def known(self, question: str, max_tokens: int) -> str:
         """What the memory knows about a question, from every thread of the user; empty where that is nothing."""

@@ -21,7 +21,7 @@ try:
 except ImportError as error:
     raise ImportError("mindcore.langchain needs the package langchain-core: pip install langchain-core") from error
 
-from . import Message, MindcoreClient
+from . import Message, MindcoreClient, SearchHit
 from ._thread import READ_MAX, Thread, Turn, words
 
 __all__ = ["MindcoreChatMessageHistory", "MindcoreRetriever"]
@@ -95,9 +95,9 @@ class MindcoreRetriever(BaseRetriever):
         return [self._document(hit) for hit in self.client.search(self.user_id, query, limit=self.k, **given)]
 
     @staticmethod
-    def _document(hit: Any) -> Document:
-        message: Message = hit.message
+    def _document(hit: SearchHit) -> Document:
+        message = hit.message
         return Document(id=message.message_id, page_content=message.raw_text, metadata={
             "score": hit.score, "thread_id": message.thread_id, "role": message.role,
-            "created_at": message.created_at, "topics": message.metadata.topics,
+            "created_at": message.created_at.isoformat(), "topics": message.metadata.topics,
             "importance": message.metadata.importance})

@@ -60,8 +60,9 @@ class ChatMemory:
     def create(self, openai: OpenAI, *, messages: Iterable[ChatCompletionMessageParam],
                **options: Any) -> ChatCompletion:
         """
-        `openai.chat.completions.create` with what is known; both sides are stored when there is an answer. A call that
-        fails stores nothing, so it may be made again. ValueError: `stream`; use add_context and store around it.
+        `openai.chat.completions.create` with what is known. When there is an answer, it is stored with what the user,
+        and tools, have said since the last one in `messages`. A call that fails stores nothing, so it may be made
+        again. ValueError: `stream`; use add_context and store around it.
         """
         given = self._whole(messages, options)
         completion = openai.chat.completions.create(messages=self.add_context(given), **options)
@@ -94,6 +95,10 @@ class ChatMemory:
         raise ValueError("messages: none of them has the role \"user\"")
 
     def _store(self, messages: Sequence[ChatCompletionMessageParam], completion: ChatCompletion) -> None:
+        """What has come since the service's last answer, and this one."""
+        said = [(message["role"], words(_text(message.get("content")), ())) for message in messages]
+        answered = max((place for place, (role, _) in enumerate(said) if role == "assistant"), default=-1)
+        new = [Turn(role, text) for role, text in said[answered + 1:] if role in ("user", "tool")]
         answer = completion.choices[0].message
         calls = [call.function.name for call in answer.tool_calls or [] if call.type == "function"]
-        self.store(self._question(messages)[1], words(answer.content, calls))
+        self._thread.add([*new, Turn("assistant", words(answer.content, calls))])

@@ -39,8 +39,8 @@ class Asked:
         self.body = json.loads(body)
         self.at = time.monotonic()
         self.messages = self.body["messages"]
-        self.system = "\n".join(m["content"] for m in self.messages if m["role"] == "system")
-        self.user = next(m["content"] for m in reversed(self.messages) if m["role"] == "user")
+        self.system = "\n".join(_text(m) for m in self.messages if m["role"] == "system")
+        self.user = next(_text(m) for m in reversed(self.messages) if m["role"] == "user")
         self.format = self.body.get("response_format", {})
         self.schema = self.format.get("json_schema", {}).get("schema") or _schema_in(self.system + self.user)
         self.marks = MARK.findall(self.user)
@@ -404,6 +404,12 @@ class ModelServer:
 
     def __exit__(self, *exception):
         self.stop()
+
+
+def _text(message):
+    """Of a message whose content is text, or a list of parts of which some are text."""
+    content = message["content"]
+    return content if isinstance(content, str) else "\n".join(part["text"] for part in content if part["type"] == "text")
 
 
 def _schema_in(text):

@@ -46,8 +46,18 @@ def read(path=PATH):
     return blocks
 
 
+def _uses(code, name):
+    """[(line, whether the name gets a value there)]"""
+    return sorted((node.lineno, isinstance(node.ctx, ast.Store)) for node in ast.walk(ast.parse(code))
+                  if isinstance(node, ast.Name) and node.id == name)
+
+
 def needs(code, name):
-    """Whether Python code uses a name at its top level before it gives it a value."""
-    used = [(node.lineno, isinstance(node.ctx, ast.Store)) for node in ast.walk(ast.parse(code))
-            if isinstance(node, ast.Name) and node.id == name]
-    return bool(used) and not min(used)[1]
+    """Whether Python code uses a name before it gives it a value."""
+    uses = _uses(code, name)
+    return bool(uses) and not uses[0][1]
+
+
+def gives(code, name):
+    """Whether Python code gives a name a value."""
+    return any(gets for _, gets in _uses(code, name))

@@ -27,7 +27,7 @@ from mindcore import MindcoreClient
 
 CONVERSATION = [
     ("user", "Hello!"),
-    ("user", "I was charged twice for invoice INV-4711, please refund one of the payments."),
+    ("user", "The billing is wrong: invoice INV-4711 was charged twice, please refund one of the payments."),
     ("assistant", "I have opened a refund of 49.90 EUR for invoice INV-4711."),
     ("user", "Thanks!"),
     ("user", "My delivery of order ORD-12345 has not arrived, and I need it before Friday."),
@@ -79,7 +79,7 @@ class World:
         self.postgres.port = 5432
         self.services = ModelServer()
         self.namespace = {"__name__": "guide"}
-        self.loaded = None  # the client that has seen a normal load
+        self.loaded = False  # whether the guide's client has seen a normal load
         self.marks = 0
 
     def __enter__(self):
@@ -115,21 +115,22 @@ class World:
         return {"status": done.returncode, "out": done.stdout, "err": done.stderr}
 
     def configure(self, block):
-        """A configuration, checked by the program and used by a client."""
+        """A configuration, checked by the program and used by a client; without a model where it names none."""
         Path("config.yaml").write_text(block.text, encoding="utf-8")
-        seen = {"check": self.run_program("config", "check", "--config", "config.yaml"),
-                "show": self.run_program("config", "show", "--config", "config.yaml", "--json")}
-        provider = {"MINDCORE_LLM_PROVIDER": "builtin"} if "llm:" not in block.text else {}
-        os.environ.update(provider)
-        try:
-            with MindcoreClient(config_path="config.yaml") as client:
-                seen["stored_in"] = self.stored_in(client)
-                settle(client)
-                seen["provider"] = client.provider_name
-                seen["metadata"] = client.get_message(f"mark{self.marks}").to_dict()["metadata"]
-        finally:
-            for name in provider:
-                del os.environ[name]
+        if "llm:" in block.text:
+            os.environ.pop("MINDCORE_LLM_PROVIDER", None)
+        else:
+            os.environ["MINDCORE_LLM_PROVIDER"] = "builtin"
+        return {"check": self.run_program("config", "check", "--config", "config.yaml"),
+                "show": self.run_program("config", "show", "--config", "config.yaml", "--json"),
+                "client": self.try_client(config_path="config.yaml")}
+
+    def try_client(self, **options):
+        """What a client is that is opened for this, and who enriched a message of it."""
+        with MindcoreClient(**options) as client:
+            seen = self.describe(client)
+            settle(client)
+            seen["method"] = client.get_message(f"mark{self.marks}").metadata["method"]
         return as_json(seen)
 
     # ---- Python blocks ----
@@ -156,25 +157,23 @@ class World:
                 "cache_folder": os.path.isdir("/var/cache/mindcore")}
 
     def run_python(self, block):
-        seen = {"line": block.line, "output": "", "error": ""}
-        client = self.namespace.get("client")
-        if guide.needs(block.text, "client") and client is not self.loaded:
-            normal_load(client)
-            self.loaded = client
-        output = io.StringIO()
+        if guide.needs(block.text, "client") and not self.loaded:
+            normal_load(self.namespace["client"])
+            self.loaded = True
+        seen = {"error": "", "output": io.StringIO()}
         try:
-            with contextlib.redirect_stdout(output):
+            with contextlib.redirect_stdout(seen["output"]):
                 exec(compile(block.text, f"guide, line {block.line}", "exec"), self.namespace)
         except Exception:
             seen["error"] = traceback.format_exc()
-        seen["output"] = output.getvalue()
-        if self.namespace.get("client") is not client:
+        seen["output"] = seen["output"].getvalue()
+        if guide.gives(block.text, "client"):  # and the one before it is closed, since nobody has it any more
             client = self.namespace["client"]
             seen["client"] = self.describe(client)
             seen["metrics_page"] = scrape()
             settle(client)
-        seen["values"] = {name: value for name, value in self.namespace.items()
-                          if name in ("count", "health", "metrics", "savings", "stats", "result", "trivial_rate")}
+            self.loaded = False
+        seen["values"] = {name: self.namespace[name] for name in ("count", "result", "stats") if name in self.namespace}
         return as_json(seen)
 
 
@@ -188,11 +187,14 @@ def main():
                 seen["yaml"][block.line] = world.configure(block)
         database = next(block for block in blocks if "mindcore_user" in block.text)
         Path("config.yaml").write_text(database.text, encoding="utf-8")
+        os.environ.pop("MINDCORE_LLM_PROVIDER", None)
         for block in blocks:
             if block.language == "bash":
                 seen["shell"][block.line] = {
                     "variables": world.source(block.text),
-                    "show": world.run_program("config", "show", "--json")}
+                    "show": world.run_program("config", "show", "--json"),
+                    "client": world.try_client()}
+                os.environ["MINDCORE_LLM_PROVIDER"] = "builtin"  # knows topics, which random weights do not
             if block.language == "python":
                 seen["python"][block.line] = world.run_python(block)
         seen["services"] = world.services.errors
