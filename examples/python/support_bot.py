@@ -2,9 +2,39 @@
 A support bot that remembers its customers.
 
     pip install mindcore[openai]
-    export OPENAI_API_KEY=sk-...          # or OPENAI_BASE_URL of another service
-    python support_bot.py ada             # type; the end of input (Ctrl-D) ends the conversation
+    export OPENAI_API_KEY=sk-...     # and OPENAI_BASE_URL for another service
+    python support_bot.py ada        # type; the end of the input (Ctrl-D) ends the conversation
 
-Every run is a new conversation, and knows what was said in the ones before. The shop's own table of orders is a
-source that the memory asks when somebody speaks of orders.
+Each run is a new conversation, and knows what the customer said in those before.
 """
+
+import sys
+import uuid
+from typing import List
+
+from openai import OpenAI
+from openai.types.chat import ChatCompletionMessageParam
+
+from mindcore import MindcoreClient
+from mindcore.openai import ChatMemory
+
+MODEL = "gpt-4o-mini"
+INSTRUCTIONS = "You are the support of a shop. Be brief. Use what is known of the customer."
+
+
+def main(user_id: str) -> None:
+    service = OpenAI()
+    with MindcoreClient(use_sqlite=True, sqlite_path="support.db") as client:
+        memory = ChatMemory(client, user_id, thread_id=str(uuid.uuid4()))
+        messages: List[ChatCompletionMessageParam] = [{"role": "system", "content": INSTRUCTIONS}]
+        for line in map(str.strip, sys.stdin):
+            if not line:
+                continue
+            messages.append({"role": "user", "content": line})
+            answer = memory.create(service, model=MODEL, messages=messages).choices[0].message.content or ""
+            messages.append({"role": "assistant", "content": answer})
+            print(answer, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
