@@ -51,7 +51,7 @@ MC_API MC_MUST_CHECK enum mc_status mc_metrics_exposition(struct mc_engine *engi
 MC_API MC_MUST_CHECK enum mc_status mc_metrics_listen(struct mc_engine *engine, const char *address,
                                                       struct mc_error *err);
 /* The port on which it listens; 0 when it does not. */
-MC_API int mc_metrics_port(struct mc_engine *engine);
+MC_API int mc_metrics_port(const struct mc_engine *engine);
 
 /*
  * Overall health: {status: "ok" | "failed", healthy, reasons: [], version, checks: {store, cache,

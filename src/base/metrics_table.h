@@ -93,13 +93,15 @@
     X(LLM_OPENAI_OPEN, "mindcore_llm_circuit_open", "provider=\"openai\"", "")
 
 /* Upper bounds of the buckets of every histogram: in seconds as both text formats write them, in microseconds. */
-#define MC_METRIC_BOUND_MAP(X)                                                                     \
-    X("5e-05", 50)                                                                                 \
-    X("0.0001", 100)                                                                               \
-    X("0.00025", 250) X("0.0005", 500) X("0.001", 1000) X("0.0025", 2500) X("0.005", 5000)         \
-        X("0.01", 10000) X("0.025", 25000) X("0.05", 50000) X("0.1", 100000) X("0.25", 250000)     \
-            X("0.5", 500000) X("1.0", 1000000) X("2.0", 2000000) X("5.0", 5000000)                 \
-                X("10.0", 10000000) X("30.0", 30000000) X("60.0", 60000000)
+/* clang-format off */
+#define MC_METRIC_BOUND_MAP(X) \
+    X("5e-05", 50) X("0.0001", 100) X("0.00025", 250) X("0.0005", 500) \
+    X("0.001", 1000) X("0.0025", 2500) X("0.005", 5000) \
+    X("0.01", 10000) X("0.025", 25000) X("0.05", 50000) \
+    X("0.1", 100000) X("0.25", 250000) X("0.5", 500000) \
+    X("1.0", 1000000) X("2.0", 2000000) X("5.0", 5000000) \
+    X("10.0", 10000000) X("30.0", 30000000) X("60.0", 60000000)
+/* clang-format on */
 
 #define MC_HISTOGRAM_MAP(X)                                                                        \
     X(INGEST, "mindcore_ingestion_duration_seconds", "", "Time to store a message durably")        \

@@ -179,27 +179,28 @@ enum mc_status mc_metrics(struct mc_engine *engine, char **json, struct mc_error
     return mc_engine_result(&buf, json, err);
 }
 
-static double known_bytes(enum mc_status status, int64_t bytes)
+static double known_bytes(int64_t bytes)
 {
-    return !status && bytes >= 0 ? (double)bytes : (double)NAN;
+    return bytes >= 0 ? (double)bytes : (double)NAN;
 }
 
 /* The gauges that only a scraper needs: sizes, and whether health would say that all is well. */
 static void set_scraped(struct mc_engine *engine)
 {
     struct mc_snapshot s;
-    struct mc_store_room room;
+    struct mc_store_room room = {.bytes = -1, .disk_bytes = -1, .free_bytes = -1};
     struct mc_error error;
     char text[1];
     mc_snapshot_take(engine, &s);
-    enum mc_status status = engine->store->ops->room(engine->store, &room, &error);
+    if (!s.store_status) /* a server that is away is waited for once */
+        (void)!engine->store->ops->room(engine->store, &room, &error);
     struct mc_metrics *m = engine->metrics;
     bool healthy = mc_snapshot_issues(engine, &s, ignore_issue, NULL) == 0 &&
                    !mc_snapshot_ingest_issue(&s, text, sizeof(text));
     mc_metrics_set(m, MC_GAUGE_HEALTHY, healthy);
-    mc_metrics_set(m, MC_GAUGE_STORE_SIZE, known_bytes(status, room.bytes));
-    mc_metrics_set(m, MC_GAUGE_STORE_DISK, known_bytes(status, room.disk_bytes));
-    mc_metrics_set(m, MC_GAUGE_STORE_DISK_FREE, known_bytes(status, room.free_bytes));
+    mc_metrics_set(m, MC_GAUGE_STORE_SIZE, known_bytes(room.bytes));
+    mc_metrics_set(m, MC_GAUGE_STORE_DISK, known_bytes(room.disk_bytes));
+    mc_metrics_set(m, MC_GAUGE_STORE_DISK_FREE, known_bytes(room.free_bytes));
 }
 
 static enum mc_status write_exposition(struct mc_engine *engine, enum mc_metrics_format format,

@@ -12,7 +12,7 @@ import urllib.request
 
 import pytest
 
-from conftest import ROOT, SLOWNESS, Server, free_port, message, wait_until
+from conftest import ROOT, SANITIZER, SLOWNESS, Server, free_port, message, wait_until
 from model_server import ModelServer, Status
 from models import question
 from scraper import RULES, Prometheus, find_prometheus
@@ -294,6 +294,7 @@ def test_prometheus_asks_for_openmetrics(bench):
 
 # ---- The rules ----
 
+@pytest.mark.skipif(bool(SANITIZER), reason="does not run the program: once is enough")
 @pytest.mark.parametrize("command", [("check", "config", "prometheus.yml"), ("check", "rules", "alerts.yml"),
                                      ("test", "rules", "alerts_test.yml")])
 def test_promtool(command):

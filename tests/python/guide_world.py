@@ -14,7 +14,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import traceback
 import urllib.request
 from pathlib import Path
@@ -43,10 +42,7 @@ SETTLE_SECONDS = 120
 
 def settle(client):
     """Waits until nothing is left to enrich."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while client.get_enrichment_metrics()["queue_size"] > 0:
-        assert time.monotonic() < deadline, client.get_worker_health()
-        time.sleep(0.01)
+    assert client.drain(SETTLE_SECONDS), client.get_worker_health()
 
 
 def normal_load(client):

@@ -51,7 +51,8 @@ def test_support_bot(tmp_path):
         run("support_bot.py", "bob", folder=tmp_path, said="Where is my order ORD-48213?\n", **variables)
         other = "\n".join(item["content"] for item in services.requests[-1].body["messages"])
         assert services.errors == []
-    assert "my order ORD-48213 is late" in known and "is late" not in other
+    assert "my order ORD-48213 is late" in known and "a desk lamp, sent on Monday" in known
+    assert "is late" not in other and "desk lamp" not in other
 
 
 @pytest.fixture

@@ -115,16 +115,23 @@ static void test_formats(void)
 
 /* ---- A client ---- */
 
-static int connect_to(int port)
+/* buffer: what the kernel may keep for a client that does not read; 0: its own choice. */
+static int connect_with(int port, int buffer)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct timeval patience = {.tv_sec = 60};
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
+        (buffer && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer))) ||
         connect(fd, (struct sockaddr *)&to, sizeof(to)))
         bail_out("cannot connect to port %d", port);
     return fd;
+}
+
+static int connect_to(int port)
+{
+    return connect_with(port, 0);
 }
 
 static void send_text(int fd, const char *text)
@@ -232,6 +239,104 @@ static void test_crowd(int port)
         close(idle[i]);
 }
 
+/* ---- Patience ---- */
+
+#define LARGE (15U << 18) /* more than the kernel keeps, less than an answer may have */
+
+static void write_large(void *context, mc_str accept, struct mc_scrape_answer *answer)
+{
+    (void)context;
+    (void)accept;
+    while (answer->body.len < LARGE)
+        mc_buf_text(&answer->body, "0123456789abcdef");
+}
+
+static void write_too_much(void *context, mc_str accept, struct mc_scrape_answer *answer)
+{
+    (void)context;
+    (void)accept;
+    while (!answer->body.failed)
+        mc_buf_text(&answer->body, "0123456789abcdef");
+}
+
+static const struct mc_scrape_page large_pages[] = {
+    {"/large", write_large},
+    {"/too-much", write_too_much},
+    {NULL, NULL},
+};
+
+/* One that never asks, and one that never takes its answer, are left; one that is only slow is served. */
+static void test_patience(void)
+{
+    struct mc_error err;
+    struct mc_address address;
+    struct mc_scrape_listener *hasty = NULL, *patient = NULL;
+    struct mc_scrape_options options = {
+        .address = &address, .pages = large_pages, .timeout_us = 50 * MC_US_PER_MS};
+    is_status(mc_address_parse("127.0.0.1:0", "address", &address, &err), MC_OK, &err, "address");
+    is_status(mc_scrape_start(&options, &hasty, &err), MC_OK, &err, "fifty milliseconds");
+    options.timeout_us = 0;
+    is_status(mc_scrape_start(&options, &patient, &err), MC_OK, &err, "ten seconds");
+    struct mc_buf out;
+    mc_buf_init(&out, 2 * LARGE);
+    int fd = connect_to(mc_scrape_port(hasty));
+    send_text(fd, "GET /large HTTP/1.1\r\n");
+    receive_all(fd, &out);
+    is_int(out.len, 0, "half a request: left without a word");
+    out.len = LARGE;
+    for (int pause_ms = 200; pause_ms <= 6400 && out.len >= LARGE; pause_ms *= 2) {
+        mc_buf_reset(&out);
+        fd = connect_with(mc_scrape_port(hasty), 4096);
+        send_text(fd, GET("/large"));
+        scratch_pause_ms(pause_ms); /* the listener may be slower than its patience */
+        receive_all(fd, &out);
+    }
+    ok(out.len < LARGE, "an answer that is not taken: left after %zu bytes", out.len);
+    mc_buf_reset(&out);
+    fd = connect_to(mc_scrape_port(patient));
+    send_text(fd, GET("/large"));
+    scratch_pause_ms(50);
+    receive_all(fd, &out);
+    ok(out.len > LARGE, "a slow one gets it whole: %zu", out.len);
+    mc_buf_reset(&out);
+    fd = connect_to(mc_scrape_port(patient));
+    send_text(fd, GET("/too-much"));
+    receive_all(fd, &out);
+    is_int(out.len, 0, "more than an answer may have: none, and not a part of it");
+    mc_buf_fini(&out);
+    mc_scrape_stop(hasty);
+    mc_scrape_stop(patient);
+    mc_scrape_stop(NULL);
+}
+
+/* ---- Engines ---- */
+
+static void *listen_once(void *context)
+{
+    struct mc_error err;
+    return mc_metrics_listen(context, "127.0.0.1:0", &err) == MC_OK ? context : NULL;
+}
+
+static void test_race(void)
+{
+    struct scratch scratch;
+    scratch_make(&scratch);
+    struct mc_engine *engine = engine_open(&scratch, NULL);
+    pthread_t threads[8];
+    int won = 0;
+    for (size_t i = 0; i < mc_countof(threads); i++)
+        pthread_create(&threads[i], NULL, listen_once, engine);
+    for (size_t i = 0; i < mc_countof(threads); i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        won += result != NULL;
+    }
+    is_int(won, 1, "of eight at once one listens");
+    asked(mc_metrics_port(engine), GET("/metrics"), "HTTP/1.1 200 OK\r\n", "mindcore_");
+    mc_engine_close(engine);
+    scratch_remove(&scratch);
+}
+
 static void test_engines(void)
 {
     struct scratch first, second;
@@ -281,6 +386,8 @@ int main(void)
     test_heads();
     test_hosts();
     test_formats();
+    test_patience();
+    test_race();
     test_engines();
     return done_testing();
 }
