@@ -10,12 +10,13 @@ POST stores what was said and answers with what is known about it, ready for a p
 """
 
 import sys
-from typing import AsyncIterator
+from typing import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
 from mindcore import AsyncMindcoreClient, MindcoreError
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MEMORY = web.AppKey("memory", AsyncMindcoreClient)
 
 
@@ -35,7 +36,7 @@ async def read(request: web.Request) -> web.Response:
 
 
 @web.middleware
-async def explain_errors(request: web.Request, handler: web.RequestHandler) -> web.StreamResponse:
+async def explain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except MindcoreError as error:

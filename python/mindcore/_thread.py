@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Iterable, List, Mapping, Optional
 
 from . import Message, MindcoreClient
 
@@ -38,19 +38,15 @@ class Thread:
     session_id: str
     agent_id: Optional[str] = None
 
-    @property
-    def agent(self) -> Dict[str, str]:
-        """The agent as an argument of the client's methods; none where there is none."""
-        return {} if self.agent_id is None else {"agent_id": self.agent_id}
-
     def newest(self, limit: int) -> List[Message]:
         """The newest messages, the oldest of them first."""
-        return self.client.get_recent_messages(self.user_id, self.thread_id, limit=limit, **self.agent)[::-1]
+        return self.client.get_recent_messages(self.user_id, self.thread_id, limit=limit, agent_id=self.agent_id)[::-1]
 
     def add(self, turns: Iterable[Turn]) -> None:
         """Stores the turns, in their order. Raises the first refusal; the others are stored then."""
+        agent = {} if self.agent_id is None else {"agent_id": self.agent_id}
         result = self.client.ingest_batch(
-            {"user_id": self.user_id, "thread_id": self.thread_id, "session_id": self.session_id, **self.agent,
+            {"user_id": self.user_id, "thread_id": self.thread_id, "session_id": self.session_id, **agent,
              "role": turn.role, "text": turn.text, "metadata": dict(turn.metadata)}
             for turn in turns)
         if result.refused:
@@ -59,10 +55,10 @@ class Thread:
     def known(self, question: str, max_tokens: int) -> str:
         """What the memory knows about a question, from every thread of the user; empty where that is nothing."""
         return self.client.get_context(self.user_id, self.thread_id, question, max_tokens=max_tokens,
-                                       **self.agent).assembled_context
+                                       agent_id=self.agent_id).assembled_context
 
     def clear(self) -> None:
         """Deletes every message of the thread. An agent's thread holds what the agent may read."""
         while found := self.newest(READ_MAX):
             for message in found:
-                self.client.delete_message(message.message_id, **self.agent)
+                self.client.delete_message(message.message_id, agent_id=self.agent_id)

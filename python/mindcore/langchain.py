@@ -9,7 +9,7 @@ Needs the package langchain-core.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Type
+from typing import Dict, List, Optional, Sequence, Type
 
 try:
     from langchain_core.callbacks import CallbackManagerForRetrieverRun
@@ -90,9 +90,8 @@ class MindcoreRetriever(BaseRetriever):
     k: int = 4
 
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> List[Document]:
-        options: Dict[str, Any] = {"thread_id": self.thread_id, "agent_id": self.agent_id}
-        given = {name: value for name, value in options.items() if value is not None}
-        return [self._document(hit) for hit in self.client.search(self.user_id, query, limit=self.k, **given)]
+        hits = self.client.search(self.user_id, query, thread_id=self.thread_id, limit=self.k, agent_id=self.agent_id)
+        return [self._document(hit) for hit in hits]
 
     @staticmethod
     def _document(hit: SearchHit) -> Document:

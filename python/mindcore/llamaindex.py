@@ -107,7 +107,7 @@ class MindcoreMemory(BaseMemory):
         while same < min(len(stored), len(messages)) and _message(stored[same]) == messages[same]:
             same += 1
         for message in stored[same:]:
-            thread.client.delete_message(message.message_id, **thread.agent)
+            thread.client.delete_message(message.message_id, agent_id=thread.agent_id)
         self.put_messages(messages[same:])
 
     def reset(self) -> None:

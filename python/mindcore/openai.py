@@ -65,7 +65,8 @@ class ChatMemory:
         again. ValueError: `stream`; use add_context and store around it.
         """
         given = self._whole(messages, options)
-        completion = openai.chat.completions.create(messages=self.add_context(given), **options)
+        asked = self.add_context(given)
+        completion: ChatCompletion = openai.chat.completions.create(messages=asked, **options)
         self._store(given, completion)
         return completion
 
@@ -74,7 +75,7 @@ class ChatMemory:
         """The same with the SDK's asynchronous client; the memory is asked in a thread."""
         given = self._whole(messages, options)
         asked = await asyncio.to_thread(self.add_context, given)
-        completion = await openai.chat.completions.create(messages=asked, **options)
+        completion: ChatCompletion = await openai.chat.completions.create(messages=asked, **options)
         await asyncio.to_thread(self._store, given, completion)
         return completion
 

@@ -18,6 +18,7 @@ import traceback
 import urllib.request
 from pathlib import Path
 
+import conftest  # which finds the helpers of tests/e2e
 import guide
 from model_server import ModelServer
 from postgres import Postgres, find_postgres
