@@ -2,12 +2,15 @@
 
 import datetime
 import itertools
+import logging
+import math
 from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar, Union
 
 from . import _json, _mindcore as core, _options
-from .errors import ArgumentTypeError, InvalidArgumentError, MindcoreError
+from ._json import microseconds
+from .errors import ArgumentTypeError, InvalidArgumentError, MindcoreError, NotFoundError
 from ._mindcore import Message
-from ._values import AgentProfile, AssembledContext, IngestResult, RefusedMessage, SearchHit, UserPreferences
+from ._values import AgentProfile, AssembledContext, IngestResult, RefusedMessage, SearchHit, ThreadSummary, UserPreferences
 
 T = TypeVar("T")
 BATCH = 1000  # messages in one transaction
@@ -167,10 +170,38 @@ def preference_update(user_id: str, field: str, value: Any, action: str) -> Requ
                    _preferences(user_id))
 
 
+def seconds(value: Any, field: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ArgumentTypeError(f"{field}: a number of seconds is expected, not {type(value).__name__}", field)
+    if not 0 <= value < math.inf:
+        raise InvalidArgumentError(f"{field}: 0 or more seconds", field)
+    return float(value)
+
+
+def not_found(message: str, field: str) -> NotFoundError:
+    return NotFoundError(message, field)
+
+
+def warn_port(error: MindcoreError) -> None:
+    logging.getLogger("mindcore").warning("no metrics are served: %s", error)
+
+
 def _member(name: str) -> Callable[[str], Any]:
     def convert(text: str) -> Any:
         return _json.decode(text)[name]
     return convert
+
+
+def members(operation: int, name: str) -> Request[List[Dictionary]]:
+    return Request(operation, (), _member(name))
+
+
+def _summaries(text: str) -> List[ThreadSummary]:
+    return [ThreadSummary(values) for values in _json.decode(text)["summaries"]]
+
+
+def summaries(user_id: str, limit: int, agent_id: Optional[str]) -> Request[List[ThreadSummary]]:
+    return Request(core.SUMMARIES, (user_id, limit, agent_id), _summaries)
 
 
 def preference_signals(user_id: str) -> Request[List[Dictionary]]:

@@ -245,6 +245,37 @@ class IngestResult:
         return f"IngestResult(stored={len(self.messages)}, refused={self.refused!r})"
 
 
+class ThreadSummary:
+    """What was said in a thread, in short (docs/tiers.md)."""
+
+    __slots__ = ("user_id", "thread_id", "summary", "key_facts", "topics", "method", "message_count", "first_at",
+                 "last_at")
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.user_id: str = values["user_id"]
+        self.thread_id: str = values["thread_id"]
+        self.summary: str = values["summary"]
+        self.key_facts: List[Any] = list(values["key_facts"])
+        self.topics: List[str] = list(values["topics"])
+        self.method: str = values["method"]
+        self.message_count: int = values["messages"]
+        self.first_at = time_of(_json.time_parse(values["from"]))
+        self.last_at = time_of(_json.time_parse(values["to"]))
+
+    def to_dict(self) -> Dict[str, Any]:
+        """The summary as in an export."""
+        return {"user_id": self.user_id, "thread_id": self.thread_id, "summary": self.summary,
+                "key_facts": list(self.key_facts), "topics": list(self.topics), "method": self.method,
+                "messages": self.message_count, "from": _json.time_text(_json.microseconds(self.first_at, "from")),
+                "to": _json.time_text(_json.microseconds(self.last_at, "to"))}
+
+    def __repr__(self) -> str:
+        return f"ThreadSummary({self.thread_id!r}, {_short(self.summary)!r}, messages={self.message_count})"
+
+    def _repr_html_(self) -> str:
+        return _table(self.to_dict().items())
+
+
 class UserPreferences:
     """How a user wants to be served (docs/preferences.md)."""
 

@@ -45,6 +45,7 @@ class VocabularyManager:
                                     for topic, names in (topic_categories or {}).items()}},
         }
         everything = _json.decode(_mindcore.vocabulary(self._options_of(added)))
+        everything["synonyms"].update(added["synonyms"])
         self._added, self._all = added, everything
 
     @property

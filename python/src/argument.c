@@ -25,8 +25,9 @@ static PyObject *encode(PyObject *value, const char *name)
     PyObject *bytes = PyUnicode_AsUTF8String(value);
     if (!bytes && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
         PyErr_Clear();
-        mc_py_raise_invalid(name, "%s: has a surrogate, which is no character; decode the text "
-                                  "with errors=\"replace\"",
+        mc_py_raise_invalid(name,
+                            "%s: has a surrogate, which is no character; decode the text "
+                            "with errors=\"replace\"",
                             name);
     }
     return bytes;
@@ -87,8 +88,7 @@ static bool take_integer(PyObject *value, const char *name, int64_t least, int64
     int overflow = 0;
     long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
     if (overflow || number < least)
-        return mc_py_raise_invalid(name, "%s: too %s", name,
-                                   overflow > 0 ? "large" : "small");
+        return mc_py_raise_invalid(name, "%s: too %s", name, overflow > 0 ? "large" : "small");
     *target = number;
     return true;
 }

@@ -8,12 +8,12 @@
 #include "binding.h"
 
 enum mc_py_type {
-    MC_PY_TEXT,  /* str: mc_str */
-    MC_PY_TEXTS, /* a sequence of str, not a str: const mc_str * and, at count_offset, size_t */
-    MC_PY_SIZE,  /* int from 1: size_t */
-    MC_PY_NUMBER, /* finite float or int: double */
+    MC_PY_TEXT,    /* str: mc_str */
+    MC_PY_TEXTS,   /* a sequence of str, not a str: const mc_str * and, at count_offset, size_t */
+    MC_PY_SIZE,    /* int from 1: size_t */
+    MC_PY_NUMBER,  /* finite float or int: double */
     MC_PY_INTEGER, /* int: int64_t */
-    MC_PY_FLAG, /* bool */
+    MC_PY_FLAG,    /* bool */
 };
 
 struct mc_py_argument {

@@ -10,15 +10,14 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "operation.h"
 #include "message.h"
+#include "operation.h"
 #include "raise.h"
 
 struct mc_py_engine {
-    PyObject_HEAD
-    struct mc_engine *engine; /* NULL when closed */
-    unsigned forks;           /* mc_py_forks() when it was opened */
-    pthread_mutex_t mutex;    /* guards calls, closing */
+    PyObject_HEAD struct mc_engine *engine; /* NULL when closed */
+    unsigned forks;                         /* mc_py_forks() when it was opened */
+    pthread_mutex_t mutex;                  /* guards calls, closing */
     pthread_cond_t idle;
     size_t calls;
     bool closing;
@@ -109,8 +108,7 @@ static bool close_engine(struct mc_py_engine *self, double seconds)
 {
     struct mc_py_bridge *bridges = self->bridges;
     bool closed;
-    Py_BEGIN_ALLOW_THREADS
-    pthread_mutex_lock(&self->mutex);
+    Py_BEGIN_ALLOW_THREADS pthread_mutex_lock(&self->mutex);
     self->closing = true;
     for (struct mc_py_bridge *bridge = bridges; bridge; bridge = bridge->next)
         bridge->stop(bridge);
@@ -120,8 +118,8 @@ static bool close_engine(struct mc_py_engine *self, double seconds)
         self->engine = NULL;
     pthread_mutex_unlock(&self->mutex);
     mc_engine_close(engine);
-    Py_END_ALLOW_THREADS
-    while (closed && self->bridges) {
+    Py_END_ALLOW_THREADS while (closed && self->bridges)
+    {
         struct mc_py_bridge *bridge = self->bridges;
         self->bridges = bridge->next;
         bridge->release(bridge);
@@ -159,11 +157,12 @@ static bool set_options(struct mc_config *config, PyObject *options, struct mc_e
     return true;
 }
 
-static struct mc_config *load(const char *path, PyObject *options)
+struct mc_config *mc_py_config_load(const char *path, bool environment, PyObject *options)
 {
     struct mc_error err = {0};
     struct mc_config *config = NULL;
-    if (mc_config_new(&config, &err) != MC_OK || mc_config_load(config, path, &err) != MC_OK) {
+    if (mc_config_new(&config, &err) != MC_OK ||
+        (environment && mc_config_load(config, path, &err) != MC_OK)) {
         mc_py_raise(&err);
     } else if (set_options(config, options, &err)) {
         return config;
@@ -177,11 +176,8 @@ static struct mc_engine *open_engine(const struct mc_config *config)
     struct mc_error err = {0};
     struct mc_engine *engine = NULL;
     enum mc_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = mc_engine_open(config, &engine, &err);
-    Py_END_ALLOW_THREADS
-    if (status == MC_OK)
-        return engine;
+    Py_BEGIN_ALLOW_THREADS status = mc_engine_open(config, &engine, &err);
+    Py_END_ALLOW_THREADS if (status == MC_OK) return engine;
     mc_py_raise(&err);
     return NULL;
 }
@@ -193,7 +189,7 @@ static PyObject *engine_create(PyTypeObject *type, PyObject *args, PyObject *kwa
     PyObject *options = NULL;
     if (!PyArg_ParseTuple(args, "zO!", &path, &PyDict_Type, &options))
         return NULL;
-    struct mc_config *config = load(path, options);
+    struct mc_config *config = mc_py_config_load(path, true, options);
     if (!config)
         return NULL;
     struct mc_engine *engine = open_engine(config);
@@ -251,14 +247,12 @@ static PyObject *engine_call(PyObject *object, PyObject *args)
     PyObject *result = NULL;
     if (mc_py_call_take(&call, operation, PyTuple_GetItem(args, 1))) {
         struct mc_engine *engine;
-        Py_BEGIN_ALLOW_THREADS
-        engine = mc_py_engine_enter(self);
+        Py_BEGIN_ALLOW_THREADS engine = mc_py_engine_enter(self);
         if (engine) {
             mc_py_call_run(&call, engine);
             mc_py_engine_leave(self);
         }
-        Py_END_ALLOW_THREADS
-        result = engine ? mc_py_call_result(&call) : mc_py_raise_closed();
+        Py_END_ALLOW_THREADS result = engine ? mc_py_call_result(&call) : mc_py_raise_closed();
     }
     mc_py_call_fini(&call);
     return result;
@@ -297,8 +291,7 @@ static PyObject *engine_tokens(PyObject *object, PyObject *value)
         struct mc_engine *engine = mc_py_engine_enter(self);
         size_t count = 0;
         if (engine) {
-            Py_BEGIN_ALLOW_THREADS
-            count = mc_token_count(engine, text);
+            Py_BEGIN_ALLOW_THREADS count = mc_token_count(engine, text);
             mc_py_engine_leave(self);
             Py_END_ALLOW_THREADS
         }
@@ -356,21 +349,22 @@ static PyGetSetDef engine_fields[] = {
 
 static PyMethodDef engine_methods[] = {
     {"call", engine_call, METH_VARARGS,
-     "call(operation, arguments, /)\n--\n\nMakes one call; the operations are constants of this module."},
+     "call(operation, arguments, /)\n--\n\nMakes one call; the operations are constants of this "
+     "module."},
     {"close", engine_close, METH_VARARGS,
-     "close(seconds=-1, /)\n--\n\nWaits for calls under way, then closes; False when they took longer."},
-    {"decayed_importance", engine_decayed, METH_VARARGS, "decayed_importance(message, now_us, /)\n--\n\n"},
+     "close(seconds=-1, /)\n--\n\nWaits for calls under way, then closes; False when they took "
+     "longer."},
+    {"decayed_importance", engine_decayed, METH_VARARGS,
+     "decayed_importance(message, now_us, /)\n--\n\n"},
     {"token_count", engine_tokens, METH_O, "token_count(text, /)\n--\n\n"},
     {NULL, NULL, 0, NULL},
 };
 
+static char engine_doc[] = "Engine(config_path, options, /)\n--\n\nAn open memory.";
+
 static PyType_Slot engine_slots[] = {
-    {Py_tp_doc, "Engine(config_path, options, /)\n--\n\nAn open memory."},
-    {Py_tp_new, engine_create},
-    {Py_tp_dealloc, engine_dealloc},
-    {Py_tp_getset, engine_fields},
-    {Py_tp_methods, engine_methods},
-    {0, NULL},
+    {Py_tp_doc, engine_doc},       {Py_tp_new, engine_create},      {Py_tp_dealloc, engine_dealloc},
+    {Py_tp_getset, engine_fields}, {Py_tp_methods, engine_methods}, {0, NULL},
 };
 
 static PyType_Spec engine_spec = {

@@ -37,8 +37,7 @@ struct queue {
 };
 
 struct executor {
-    PyObject_HEAD
-    PyObject *engine;
+    PyObject_HEAD PyObject *engine;
     unsigned forks;
     int event;
     size_t thread_limit;
@@ -208,8 +207,7 @@ static bool start_thread(struct executor *self)
 static void stop(struct executor *self, bool drop)
 {
     struct queue dropped = {0};
-    Py_BEGIN_ALLOW_THREADS
-    pthread_mutex_lock(&self->mutex);
+    Py_BEGIN_ALLOW_THREADS pthread_mutex_lock(&self->mutex);
     self->stopping = true;
     if (drop) {
         dropped = self->waiting;
@@ -221,8 +219,7 @@ static void stop(struct executor *self, bool drop)
     pthread_mutex_unlock(&self->mutex);
     for (size_t i = 0; i < count; i++)
         pthread_join(self->threads[i], NULL);
-    Py_END_ALLOW_THREADS
-    free_queue(&dropped);
+    Py_END_ALLOW_THREADS free_queue(&dropped);
 }
 
 /* Methods */
@@ -396,7 +393,8 @@ static PyObject *executor_fileno(PyObject *object, PyObject *unused)
 
 static PyMethodDef executor_methods[] = {
     {"submit", executor_submit, METH_VARARGS,
-     "submit(operation, arguments, future, /)\n--\n\nQueues a call, whose outcome completions() gives."},
+     "submit(operation, arguments, future, /)\n--\n\nQueues a call, whose outcome completions() "
+     "gives."},
     {"cancel", executor_cancel, METH_O,
      "cancel(future, /)\n--\n\nTakes a call back; False when it has begun."},
     {"completions", executor_completions, METH_NOARGS,
@@ -408,8 +406,11 @@ static PyMethodDef executor_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static char executor_doc[] =
+    "Executor(engine, threads, /)\n--\n\nRuns calls in threads of its own.";
+
 static PyType_Slot executor_slots[] = {
-    {Py_tp_doc, "Executor(engine, threads, /)\n--\n\nRuns calls in threads of its own."},
+    {Py_tp_doc, executor_doc},
     {Py_tp_new, executor_create},
     {Py_tp_dealloc, executor_dealloc},
     {Py_tp_methods, executor_methods},

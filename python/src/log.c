@@ -84,8 +84,7 @@ static PyObject *log_next(PyObject *module, PyObject *args)
     struct record record;
     size_t lost_before = 0;
     bool found;
-    Py_BEGIN_ALLOW_THREADS
-    pthread_mutex_lock(&mutex);
+    Py_BEGIN_ALLOW_THREADS pthread_mutex_lock(&mutex);
     while (wait && count == 0 && !ended)
         pthread_cond_wait(&arrived, &mutex);
     found = count > 0;
@@ -97,19 +96,19 @@ static PyObject *log_next(PyObject *module, PyObject *args)
         lost = 0;
     }
     pthread_mutex_unlock(&mutex);
-    Py_END_ALLOW_THREADS
-    if (!found)
-        Py_RETURN_NONE;
+    Py_END_ALLOW_THREADS if (!found) Py_RETURN_NONE;
     return Py_BuildValue("(issn)", (int)record.level, record.module, record.message,
                          (Py_ssize_t)lost_before);
 }
 
 static PyMethodDef functions[] = {
     {"log_listen", log_listen, METH_VARARGS,
-     "log_listen(level, /)\n--\n\nKeeps what the library logs from this level on: 0 debug to 3 error."},
+     "log_listen(level, /)\n--\n\nKeeps what the library logs from this level on: 0 debug to 3 "
+     "error."},
     {"log_next", log_next, METH_VARARGS,
      "log_next(wait, /)\n--\n\n(level, module, message, how many were lost before it), or None."},
-    {"log_end", log_end, METH_NOARGS, "log_end()\n--\n\nListens no more; ends a log_next that waits."},
+    {"log_end", log_end, METH_NOARGS,
+     "log_end()\n--\n\nListens no more; ends a log_next that waits."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -13,8 +13,7 @@ struct mc_py_shared {
 };
 
 struct message {
-    PyObject_HEAD
-    struct mc_py_shared *shared;
+    PyObject_HEAD struct mc_py_shared *shared;
     const struct mc_message *message;
     PyObject *metadata; /* once it was read */
 };
@@ -357,7 +356,8 @@ static PyObject *message_from_dict(PyObject *class, PyObject *values)
 }
 
 static PyGetSetDef message_fields[] = {
-    {"message_id", get_text, NULL, "str: \"msg_\" and 32 hexadecimal digits unless the caller chose it.",
+    {"message_id", get_text, NULL,
+     "str: \"msg_\" and 32 hexadecimal digits unless the caller chose it.",
      (void *)offsetof(struct mc_message, message_id)},
     {"user_id", get_text, NULL, "str", (void *)offsetof(struct mc_message, user_id)},
     {"thread_id", get_text, NULL, "str", (void *)offsetof(struct mc_message, thread_id)},
@@ -384,7 +384,8 @@ static PyGetSetDef message_fields[] = {
 
 static PyMethodDef message_methods[] = {
     {"to_dict", message_dict, METH_NOARGS,
-     "to_dict()\n--\n\nThe message as the dict that HTTP gives as JSON; created_at is text (RFC 3339, UTC)."},
+     "to_dict()\n--\n\nThe message as the dict that HTTP gives as JSON; created_at is text (RFC "
+     "3339, UTC)."},
     {"to_json", message_json, METH_NOARGS, "to_json()\n--\n\nThe same as JSON text."},
     {"from_dict", message_from_dict, METH_O | METH_CLASS,
      "from_dict(values)\n--\n\nA Message of what to_dict gave. Nothing is stored."},
@@ -398,14 +399,18 @@ static PyMethodDef message_methods[] = {
 static PyObject *message_create(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     (void)type, (void)args, (void)kwargs;
-    PyErr_SetString(PyExc_TypeError, "a Message comes from a client; Message.from_dict makes a copy of "
-                                     "what to_dict gave");
+    PyErr_SetString(PyExc_TypeError,
+                    "a Message comes from a client; Message.from_dict makes a copy of "
+                    "what to_dict gave");
     return NULL;
 }
 
+static char message_doc[] =
+    "A stored message; immutable, may be read from any thread and after the client is closed.\n\n"
+    "Messages of one result share its memory, which lives as long as the last of them.";
+
 static PyType_Slot message_slots[] = {
-    {Py_tp_doc, "A stored message; immutable, may be read from any thread and after the client is closed.\n\n"
-                "Messages of one result share its memory, which lives as long as the last of them."},
+    {Py_tp_doc, message_doc},
     {Py_tp_new, message_create},
     {Py_tp_dealloc, message_dealloc},
     {Py_tp_getset, message_fields},

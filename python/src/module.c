@@ -71,10 +71,35 @@ static PyObject *options(PyObject *module, PyObject *unused)
     return list;
 }
 
+/* JSON of the built-in vocabulary with the options of the section `vocabulary` in a dict. */
+static PyObject *vocabulary(PyObject *module, PyObject *options_dict)
+{
+    (void)module;
+    if (!PyDict_Check(options_dict)) {
+        PyErr_SetString(PyExc_TypeError, "a dict is expected");
+        return NULL;
+    }
+    struct mc_config *config = mc_py_config_load(NULL, false, options_dict);
+    if (!config)
+        return NULL;
+    struct mc_error err = {0};
+    char *json = NULL;
+    enum mc_status status = mc_config_vocabulary(config, &json, &err);
+    mc_config_free(config);
+    if (status != MC_OK)
+        return mc_py_raise(&err);
+    PyObject *text = mc_py_text(mc_str_of(json));
+    mc_free(json);
+    return text;
+}
+
 static PyMethodDef functions[] = {
     {"statuses", statuses, METH_NOARGS,
      "statuses()\n--\n\n[(name, exception, HTTP status, text)] of every way to fail."},
-    {"options", options, METH_NOARGS, "options()\n--\n\nThe keys of all options of the configuration."},
+    {"vocabulary", vocabulary, METH_O,
+     "vocabulary(options, /)\n--\n\nThe vocabulary of the options vocabulary.*, as JSON."},
+    {"options", options, METH_NOARGS,
+     "options()\n--\n\nThe keys of all options of the configuration."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -83,8 +108,9 @@ static bool in_main_interpreter(void)
 {
     if (PyInterpreterState_GetID(PyInterpreterState_Get()) == 0)
         return true;
-    PyErr_SetString(PyExc_ImportError, "mindcore cannot be imported in a subinterpreter; use it in the "
-                                       "main one, or another process");
+    PyErr_SetString(PyExc_ImportError,
+                    "mindcore cannot be imported in a subinterpreter; use it in the "
+                    "main one, or another process");
     return false;
 }
 

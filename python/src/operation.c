@@ -35,10 +35,8 @@ static const struct mc_py_argument objects_arguments[] = {
 
 #define RECENT(name) offsetof(struct mc_py_call, input.recent.name)
 static const struct mc_py_argument recent_arguments[] = {
-    {MC_PY_TEXT, "user_id", RECENT(user_id), 0},
-    {MC_PY_TEXT, "thread_id", RECENT(thread_id), 0},
-    {MC_PY_SIZE, "limit", RECENT(limit), 0},
-    {MC_PY_TEXT, "before", RECENT(before), 0},
+    {MC_PY_TEXT, "user_id", RECENT(user_id), 0},   {MC_PY_TEXT, "thread_id", RECENT(thread_id), 0},
+    {MC_PY_SIZE, "limit", RECENT(limit), 0},       {MC_PY_TEXT, "before", RECENT(before), 0},
     {MC_PY_TEXT, "agent_id", RECENT(agent_id), 0},
 };
 
@@ -84,7 +82,7 @@ static const struct mc_py_argument context_arguments[] = {
 };
 
 #define PLAIN(name) offsetof(struct mc_py_call, input.plain.name)
-static const struct mc_py_argument nothing_arguments[] = {{0}};
+static const struct mc_py_argument nothing_arguments[0];
 static const struct mc_py_argument user_arguments[] = {{MC_PY_TEXT, "user_id", PLAIN(first), 0}};
 static const struct mc_py_argument agent_arguments[] = {{MC_PY_TEXT, "agent_id", PLAIN(first), 0}};
 static const struct mc_py_argument object_arguments[] = {{MC_PY_TEXT, "agent", PLAIN(first), 0}};
@@ -103,6 +101,11 @@ static const struct mc_py_argument message_arguments[] = {
 static const struct mc_py_argument export_arguments[] = {
     {MC_PY_TEXT, "user_id", PLAIN(first), 0},
     {MC_PY_TEXT, "thread_id or agent_id", PLAIN(second), 0},
+};
+static const struct mc_py_argument summaries_arguments[] = {
+    {MC_PY_TEXT, "user_id", PLAIN(first), 0},
+    {MC_PY_SIZE, "limit", PLAIN(size), 0},
+    {MC_PY_TEXT, "agent_id", PLAIN(second), 0},
 };
 static const struct mc_py_argument preference_arguments[] = {
     {MC_PY_TEXT, "user_id", PLAIN(first), 0},
@@ -271,6 +274,18 @@ static enum mc_status run_export(struct mc_py_call *call, struct mc_engine *engi
     return status;
 }
 
+static enum mc_status run_summaries(struct mc_py_call *call, struct mc_engine *engine)
+{
+    struct mc_py_plain *plain = &call->input.plain;
+    return mc_user_summaries(engine, plain->first, plain->second, plain->size, &call->text,
+                             &call->err);
+}
+
+static enum mc_status run_sources(struct mc_py_call *call, struct mc_engine *engine)
+{
+    return mc_source_list(engine, &call->text, &call->err);
+}
+
 static enum mc_status run_worker_health(struct mc_py_call *call, struct mc_engine *engine)
 {
     return mc_workers_health(engine, &call->text, &call->err);
@@ -365,18 +380,12 @@ static enum mc_status run_drain(struct mc_py_call *call, struct mc_engine *engin
     return status == MC_TIMEOUT ? MC_OK : status;
 }
 
-/* Present in builds whose library can serve its metrics itself. */
-__attribute__((weak)) enum mc_status mc_metrics_listen(struct mc_engine *engine, const char *address,
-                                                       struct mc_error *err);
-
 static enum mc_status run_serve_metrics(struct mc_py_call *call, struct mc_engine *engine)
 {
     mc_str address = call->input.plain.first;
-    if (mc_metrics_listen)
-        return mc_metrics_listen(engine, address.data, &call->err);
-    fail(&call->err, "", "this build cannot serve metrics");
-    call->err.status = MC_UNSUPPORTED;
-    return MC_UNSUPPORTED;
+    if (address.len == 0 || memchr(address.data, 0, address.len))
+        return fail(&call->err, "host", "host: empty, or has a NUL");
+    return mc_metrics_listen(engine, address.data, &call->err);
 }
 
 /* Results */
@@ -474,8 +483,8 @@ static PyObject *reasons_of(const struct mc_hit *hit)
     PyObject *result = PyList_New((Py_ssize_t)hit->why_count);
     for (size_t i = 0; result && i < hit->why_count; i++) {
         mc_str feature = hit->why[i].feature;
-        PyObject *item = Py_BuildValue("(s#d)", feature.data, (Py_ssize_t)feature.len,
-                                       hit->why[i].share);
+        PyObject *item =
+            Py_BuildValue("(s#d)", feature.data, (Py_ssize_t)feature.len, hit->why[i].share);
         if (item)
             PyList_SetItem(result, (Py_ssize_t)i, item);
         else
@@ -537,9 +546,7 @@ static const struct {
     PyObject *(*result)(struct mc_py_call *call);
 } operations[] = {
 #define ROW(name, run, result, table)                                                              \
-    [MC_PY_##name] = {table##_arguments,                                                           \
-                      table##_arguments == nothing_arguments ? 0 : COUNT_OF(table##_arguments),    \
-                      run_##run, result_##result},
+    [MC_PY_##name] = {table##_arguments, COUNT_OF(table##_arguments), run_##run, result_##result},
     MC_PY_OPERATION_MAP(ROW)
 #undef ROW
 };

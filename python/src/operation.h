@@ -32,6 +32,8 @@
     X(MIGRATE, migrate, json, migrate)                                                             \
     X(ERASE, erase, json, user)                                                                    \
     X(EXPORT, export, text, export)                                                                \
+    X(SUMMARIES, summaries, json, summaries)                                                       \
+    X(SOURCES, sources, json, nothing)                                                             \
     X(WORKER_HEALTH, worker_health, json, nothing)                                                 \
     X(ENRICHMENT_METRICS, enrichment_metrics, json, nothing)                                       \
     X(METRICS, metrics, json, nothing)                                                             \
@@ -90,7 +92,8 @@ struct mc_py_call {
     enum mc_status status;
     struct mc_error err;
     struct mc_message_list *messages;
-    struct mc_py_shared *shared; /* of a message that was ingested with others, instead of messages */
+    struct mc_py_shared
+        *shared; /* of a message that was ingested with others, instead of messages */
     const struct mc_message *message;
     struct mc_hit_list *hits;
     struct mc_context *context;

@@ -10,22 +10,24 @@ static PyObject *type_class;
 static PyObject *closed_class;
 static PyObject *forked_class;
 
+static bool take_class(PyObject *module, const char *name, PyObject **class)
+{
+    Py_XDECREF(*class);
+    *class = PyObject_GetAttrString(module, name);
+    return *class != NULL;
+}
+
 bool mc_py_errors_init(void)
 {
     PyObject *module = PyImport_ImportModule("mindcore.errors");
     if (!module)
         return false;
     bool good = true;
-    for (int i = MC_OK + 1; good && i < STATUS_COUNT; i++) {
-        Py_XSETREF(classes[i], PyObject_GetAttrString(module, mc_status_exception(i)));
-        good = classes[i] != NULL;
-    }
-    if (good) {
-        Py_XSETREF(type_class, PyObject_GetAttrString(module, "ArgumentTypeError"));
-        Py_XSETREF(closed_class, PyObject_GetAttrString(module, "ClientClosedError"));
-        Py_XSETREF(forked_class, PyObject_GetAttrString(module, "ForkedClientError"));
-        good = type_class && closed_class && forked_class;
-    }
+    for (int i = MC_OK + 1; good && i < STATUS_COUNT; i++)
+        good = take_class(module, mc_status_exception(i), &classes[i]);
+    good = good && take_class(module, "ArgumentTypeError", &type_class) &&
+           take_class(module, "ClientClosedError", &closed_class) &&
+           take_class(module, "ForkedClientError", &forked_class);
     Py_DECREF(module);
     return good;
 }

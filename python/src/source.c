@@ -24,15 +24,15 @@ struct exchange {
     uint64_t number;                        /* of the question */
     bool taken;                             /* by the Python thread */
     bool stopped;
-    PyObject *kept; /* the list that pieces point into; taken with the GIL by whoever answers next */
+    PyObject
+        *kept; /* the list that pieces point into; taken with the GIL by whoever answers next */
     mc_str *pieces; /* title, text, title, text */
     size_t piece_count;
     struct mc_error failure; /* MC_OK: none */
 };
 
 struct source {
-    PyObject_HEAD
-    PyObject *engine;
+    PyObject_HEAD PyObject *engine;
     struct exchange *exchange;
     PyObject *name;
 };
@@ -148,15 +148,12 @@ static bool register_source(struct mc_py_engine *object, struct exchange *exchan
     struct mc_error err = {0};
     enum mc_status status = MC_OK;
     struct mc_engine *engine;
-    Py_BEGIN_ALLOW_THREADS
-    engine = mc_py_engine_enter(object);
+    Py_BEGIN_ALLOW_THREADS engine = mc_py_engine_enter(object);
     if (engine) {
         status = mc_source_register(engine, options, &err);
         mc_py_engine_leave(object);
     }
-    Py_END_ALLOW_THREADS
-    if (!engine)
-        return mc_py_raise_closed() != NULL;
+    Py_END_ALLOW_THREADS if (!engine) return mc_py_raise_closed() != NULL;
     if (status != MC_OK)
         return mc_py_raise(&err) != NULL;
     exchange->references++;
@@ -214,8 +211,9 @@ static void source_dealloc(PyObject *object)
 static PyObject *question_value(const struct exchange *exchange)
 {
     const struct mc_source_query *query = exchange->question;
-    return Py_BuildValue("(KNNNNN)", (unsigned long long)exchange->number, mc_py_text(query->user_id),
-                         mc_py_text(query->thread_id), mc_py_text_or_none(query->agent_id),
+    return Py_BuildValue("(KNNNNN)", (unsigned long long)exchange->number,
+                         mc_py_text(query->user_id), mc_py_text(query->thread_id),
+                         mc_py_text_or_none(query->agent_id),
                          mc_py_texts(query->topics, query->topic_count), mc_py_text(query->text));
 }
 
@@ -227,13 +225,11 @@ static PyObject *source_next(PyObject *object, PyObject *unused)
 {
     (void)unused;
     struct exchange *exchange = exchange_of(object);
-    Py_BEGIN_ALLOW_THREADS
-    pthread_mutex_lock(&exchange->mutex);
+    Py_BEGIN_ALLOW_THREADS pthread_mutex_lock(&exchange->mutex);
     while (!exchange->stopped && (!exchange->question || exchange->taken))
         pthread_cond_wait(&exchange->asked, &exchange->mutex);
     pthread_mutex_unlock(&exchange->mutex);
-    Py_END_ALLOW_THREADS
-    pthread_mutex_lock(&exchange->mutex);
+    Py_END_ALLOW_THREADS pthread_mutex_lock(&exchange->mutex);
     PyObject *result = NULL;
     bool none = exchange->stopped || !exchange->question;
     if (!none) {
@@ -325,15 +321,13 @@ static PyObject *source_remove(PyObject *object, PyObject *unused)
     struct mc_error err = {0};
     enum mc_status status = MC_OK;
     struct mc_engine *engine;
-    Py_BEGIN_ALLOW_THREADS
-    stop(&self->exchange->bridge);
+    Py_BEGIN_ALLOW_THREADS stop(&self->exchange->bridge);
     engine = mc_py_engine_enter(engine_object);
     if (engine) {
         status = mc_source_remove(engine, mc_str_of(PyBytes_AsString(name)), &err);
         mc_py_engine_leave(engine_object);
     }
-    Py_END_ALLOW_THREADS
-    Py_DECREF(name);
+    Py_END_ALLOW_THREADS Py_DECREF(name);
     if (!engine)
         return mc_py_raise_closed();
     if (status != MC_OK)
@@ -345,16 +339,22 @@ static PyObject *source_remove(PyObject *object, PyObject *unused)
 
 static PyMethodDef source_methods[] = {
     {"next", source_next, METH_NOARGS,
-     "next()\n--\n\nWaits for a question: (number, user, thread, agent, topics, text); None at the end."},
+     "next()\n--\n\nWaits for a question: (number, user, thread, agent, topics, text); None at the "
+     "end."},
     {"answer", source_answer, METH_VARARGS,
-     "answer(number, texts, /)\n--\n\nAnswers with [title, text, title, text, ...]; False: too late."},
-    {"fail", source_fail, METH_VARARGS, "fail(number, message, /)\n--\n\nSays why there is no answer."},
+     "answer(number, texts, /)\n--\n\nAnswers with [title, text, title, text, ...]; False: too "
+     "late."},
+    {"fail", source_fail, METH_VARARGS,
+     "fail(number, message, /)\n--\n\nSays why there is no answer."},
     {"remove", source_remove, METH_NOARGS, "remove()\n--\n\nThe engine asks it no more."},
     {NULL, NULL, 0, NULL},
 };
 
+static char source_doc[] =
+    "Source(engine, (name, description, topics, timeout_ms, cache_ttl_ms), /)\n--\n\n";
+
 static PyType_Slot source_slots[] = {
-    {Py_tp_doc, "Source(engine, (name, description, topics, timeout_ms, cache_ttl_ms), /)\n--\n\n"},
+    {Py_tp_doc, source_doc},
     {Py_tp_new, source_create},
     {Py_tp_dealloc, source_dealloc},
     {Py_tp_methods, source_methods},
