@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from mindcore import MindcoreClient
+from mindcore import MindcoreClient, MultiAgentConfig
 from model_server import ModelServer, Status
 
 pytest.importorskip("langchain_core")
@@ -106,6 +106,25 @@ def test_langchain_retriever(client):
     assert asyncio.run(retriever.ainvoke("flight to Lisbon"))[0].page_content == said["t3"]
     assert MindcoreRetriever(client=client, user_id="ada", thread_id="t1").invoke("peanuts") == []
     assert MindcoreRetriever(client=client, user_id="bob").invoke("peanuts") == []
+
+
+def test_agents_have_histories_of_their_own(tmp_path):
+    from langchain_core.messages import HumanMessage
+    from mindcore.langchain import MindcoreChatMessageHistory, MindcoreRetriever
+    agents = MultiAgentConfig(enabled=True, require_agent_id=True)
+    with MindcoreClient(use_sqlite=True, sqlite_path=tmp_path / "agents.db", llm_provider="builtin",
+                        multi_agent_config=agents) as client:
+        client.register_agent("care", "Care")
+        client.register_agent("coach", "Coach")
+        care, coach = (MindcoreChatMessageHistory(client, user_id="ada", thread_id="t1", agent_id=agent)
+                       for agent in ("care", "coach"))
+        care.add_user_message("My lamp is broken.")
+        coach.add_user_message("My knee hurts.")
+        assert care.messages == [HumanMessage("My lamp is broken.")]
+        found = MindcoreRetriever(client=client, user_id="ada", agent_id="coach").invoke("lamp or knee")
+        assert [document.page_content for document in found] == ["My knee hurts."]
+        care.clear()
+        assert care.messages == [] and coach.messages == [HumanMessage("My knee hurts.")]
 
 
 # ---- LlamaIndex ----
