@@ -56,7 +56,8 @@ class MindcoreClient:
 
     Any thread may call any method at any time; the GIL is free while the library works. Several clients may be open
     in one process, also on one file. close() ends it, as does the end of a with block; a client that is never closed
-    is closed when the interpreter ends. After a fork the child must open its own: ForkedClientError tells.
+    is closed when the interpreter ends. A client is of one process: fork before the first one is opened, or use the
+    methods spawn or forkserver of multiprocessing; ForkedClientError tells.
 
     Args:
         config_path: a YAML file (docs/options.md); None: the one that MINDCORE_CONFIG names, if any.

@@ -169,4 +169,5 @@ class ClientClosedError(MindcoreError, RuntimeError):
 
 
 class ForkedClientError(MindcoreError, RuntimeError):
-    """The client was opened before a fork and is used in the child; open another one there."""
+    """The client was opened before a fork and is used in the child; or the child of a process that had a client open
+    opens one. Fork first, or start processes with multiprocessing's spawn or forkserver."""

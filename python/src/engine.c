@@ -1,8 +1,12 @@
 /*
  * DESIGN. The mutex guards the count of calls and the state; it is held for a few instructions only, never
  * while waiting for the GIL. Close stops the bridges first, so that a lookup which Python does not answer
- * ends, then waits for calls under way, then closes. A child of a fork has none of the engine's threads:
- * there every use is refused and nothing is freed.
+ * ends, then waits for calls under way, then closes.
+ *
+ * A child of a fork has none of the engine's threads: there every use is refused and nothing is freed. Nor
+ * may it open another one while it has inherited an open one: the mutexes of SQLite may be held by threads that
+ * are not there, and SQLite would take the locks on files that it remembers for its own, which the kernel gave
+ * to the parent alone. On the same file that loses data.
  */
 #include "engine.h"
 
@@ -26,10 +30,22 @@ struct mc_py_engine {
 
 static PyTypeObject *engine_type;
 static unsigned forks;
+static size_t open_count;     /* engines that are open, being opened or being closed; atomic */
+static bool inherited_engine; /* one of them was when this process was forked */
 
 static void count_fork(void)
 {
     forks++;
+    inherited_engine = inherited_engine || __atomic_load_n(&open_count, __ATOMIC_SEQ_CST) > 0;
+    __atomic_store_n(&open_count, 0, __ATOMIC_SEQ_CST);
+}
+
+static void close_counted(struct mc_engine *engine)
+{
+    if (!engine)
+        return;
+    mc_engine_close(engine);
+    __atomic_sub_fetch(&open_count, 1, __ATOMIC_SEQ_CST);
 }
 
 unsigned mc_py_forks(void)
@@ -68,6 +84,11 @@ bool mc_py_engine_allowed(const struct mc_py_engine *self)
     if (self->forks != forks)
         return mc_py_raise_forked() != NULL;
     return true;
+}
+
+bool mc_py_process_allowed(void)
+{
+    return !inherited_engine || mc_py_raise_inherited() != NULL;
 }
 
 void mc_py_engine_add_bridge(struct mc_py_engine *self, struct mc_py_bridge *bridge)
@@ -117,7 +138,7 @@ static bool close_engine(struct mc_py_engine *self, double seconds)
     if (closed)
         self->engine = NULL;
     pthread_mutex_unlock(&self->mutex);
-    mc_engine_close(engine);
+    close_counted(engine);
     Py_END_ALLOW_THREADS while (closed && self->bridges)
     {
         struct mc_py_bridge *bridge = self->bridges;
@@ -171,12 +192,15 @@ struct mc_config *mc_py_config_load(const char *path, bool environment, PyObject
     return NULL;
 }
 
-static struct mc_engine *open_engine(const struct mc_config *config)
+static struct mc_engine *open_counted(const struct mc_config *config)
 {
     struct mc_error err = {0};
     struct mc_engine *engine = NULL;
     enum mc_status status;
-    Py_BEGIN_ALLOW_THREADS status = mc_engine_open(config, &engine, &err);
+    Py_BEGIN_ALLOW_THREADS __atomic_add_fetch(&open_count, 1, __ATOMIC_SEQ_CST);
+    status = mc_engine_open(config, &engine, &err);
+    if (status != MC_OK)
+        __atomic_sub_fetch(&open_count, 1, __ATOMIC_SEQ_CST);
     Py_END_ALLOW_THREADS if (status == MC_OK) return engine;
     mc_py_raise(&err);
     return NULL;
@@ -189,14 +213,16 @@ static PyObject *engine_create(PyTypeObject *type, PyObject *args, PyObject *kwa
     PyObject *options = NULL;
     if (!PyArg_ParseTuple(args, "zO!", &path, &PyDict_Type, &options))
         return NULL;
+    if (!mc_py_process_allowed())
+        return NULL;
     struct mc_config *config = mc_py_config_load(path, true, options);
     if (!config)
         return NULL;
-    struct mc_engine *engine = open_engine(config);
+    struct mc_engine *engine = open_counted(config);
     mc_config_free(config);
     struct mc_py_engine *self = engine ? PyObject_New(struct mc_py_engine, engine_type) : NULL;
     if (!self) {
-        mc_engine_close(engine);
+        close_counted(engine);
         return NULL;
     }
     self->engine = engine;

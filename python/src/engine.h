@@ -21,6 +21,9 @@ void mc_py_engine_leave(struct mc_py_engine *engine);
 /* Whether this process may call it; else false with an exception. */
 bool mc_py_engine_allowed(const struct mc_py_engine *engine);
 
+/* Whether this process may open one, and use what the library has one of; else false with an exception. */
+bool mc_py_process_allowed(void);
+
 /* A configuration of the file (NULL: as mc_config_load) with a dict of options on top; NULL with an exception. */
 struct mc_config *mc_py_config_load(const char *path, bool environment, PyObject *options);
 

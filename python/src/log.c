@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "engine.h"
 #include "raise.h"
 
 #define RECORDS 1024
@@ -20,6 +21,7 @@ static size_t first;
 static size_t count;
 static size_t lost;
 static bool ended;
+static bool listening; /* guarded by the GIL */
 
 /* Called by the library, in any thread. */
 static void keep(void *context, enum mc_log_level level, const char *module, const char *message)
@@ -47,26 +49,29 @@ static void begin_again(void)
     count = 0;
     lost = 0;
     ended = false;
+    listening = false;
 }
 
 static PyObject *log_listen(PyObject *module, PyObject *args)
 {
     (void)module;
     int level;
-    if (!PyArg_ParseTuple(args, "i", &level))
+    if (!PyArg_ParseTuple(args, "i", &level) || !mc_py_process_allowed())
         return NULL;
     if (level < MC_LOG_DEBUG || level > MC_LOG_ERROR) {
         mc_py_raise_invalid("level", "level: 0 to 3");
         return NULL;
     }
     mc_log_set(keep, NULL, (enum mc_log_level)level);
+    listening = true;
     Py_RETURN_NONE;
 }
 
 static PyObject *log_end(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
-    mc_log_set(NULL, NULL, MC_LOG_ERROR);
+    if (listening) /* else another process does, and its thread may hold the lock for ever */
+        mc_log_set(NULL, NULL, MC_LOG_ERROR);
     pthread_mutex_lock(&mutex);
     ended = true;
     pthread_cond_broadcast(&arrived);

@@ -108,8 +108,18 @@ PyObject *mc_py_closed_new(void)
 PyObject *mc_py_raise_forked(void)
 {
     raise(forked_class,
-          "this client was opened before a fork and belongs to the parent process; open another "
-          "one in the child",
+          "this client was opened before a fork and belongs to the parent process; open clients "
+          "after the fork, in each process",
+          "");
+    return NULL;
+}
+
+PyObject *mc_py_raise_inherited(void)
+{
+    raise(forked_class,
+          "this process was forked while its parent had a client open, whose locks it cannot share; "
+          "fork before the first client is opened, or start the process with the methods spawn or "
+          "forkserver of multiprocessing",
           "");
     return NULL;
 }

@@ -20,5 +20,6 @@ bool mc_py_raise_type(const char *field, const char *expected, PyObject *got);
 PyObject *mc_py_raise_closed(void);
 PyObject *mc_py_closed_new(void);
 PyObject *mc_py_raise_forked(void);
+PyObject *mc_py_raise_inherited(void); /* by a process that was forked with a client open */
 
 #endif
