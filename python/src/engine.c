@@ -308,6 +308,10 @@ static PyObject *engine_tokens(PyObject *object, PyObject *value)
     static const struct mc_py_argument table[] = {{MC_PY_TEXT, "text", 0, 0}};
     mc_str text = {0};
     struct mc_py_kept kept = {0};
+    if (value == Py_None) {
+        mc_py_raise_type("text", "a str", value);
+        return NULL;
+    }
     PyObject *values = PyTuple_Pack(1, value);
     bool good = values && mc_py_arguments_take(table, 1, values, &text, &kept) &&
                 mc_py_engine_allowed(self);

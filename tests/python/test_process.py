@@ -64,15 +64,14 @@ def test_close_while_threads_call(tmp_path):
                 begun.set()
         except mindcore.ClientClosedError:
             outcomes.append("closed")
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
+    callers = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    closers = [threading.Thread(target=client.close) for _ in range(2)]
+    for thread in callers:
         thread.start()
     assert begun.wait(60 * SLOWNESS)
-    closers = [threading.Thread(target=client.close) for _ in range(2)]
-    for thread in closers + threads:
-        if thread in closers:
-            thread.start()
-    for thread in closers + threads:
+    for thread in closers:
+        thread.start()
+    for thread in closers + callers:
         thread.join()
     assert outcomes == ["closed"] * 4
     with MindcoreClient(use_sqlite=True, sqlite_path=tmp_path / "a.db", persistent_cache=False) as again:
@@ -122,12 +121,13 @@ def test_asyncio_cancellation(tmp_path):
     """A cancelled call that has not begun is not made, others go on; the loop is not held up by any of them."""
     async def main():
         async with AsyncMindcoreClient(use_sqlite=True, sqlite_path=tmp_path / "a.db", threads=1) as client:
-            @client.source("slow", topics=["order"], timeout=5.0)
-            async def slow(query):
+            asked, release = asyncio.Event(), asyncio.Event()
+
+            async def slow(_):
                 asked.set()
                 await release.wait()
                 return "an answer"
-            asked, release = asyncio.Event(), asyncio.Event()
+            await client.register_source("slow", slow, ["order"], timeout=60.0)
             first = asyncio.ensure_future(client.get_context("ann", "t1", "Where is my order?"))
             await asked.wait()  # the only thread is in it
             waiting = [asyncio.ensure_future(client.ingest("ann", "t1", "s1", "user", f"message {i}")) for i in range(50)]
