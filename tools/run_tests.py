@@ -7,7 +7,7 @@ lint. Every test case counts: TAP lines, pytest cases, single checks; a build th
 
     tools/run_tests.py                      everything
     tools/run_tests.py --plain              the plain build only, without fuzzing
-    tools/run_tests.py --suite unit         one of: unit contract checks examples e2e lint fuzz
+    tools/run_tests.py --suite unit         one of: unit contract checks examples e2e python lint fuzz
     tools/run_tests.py --suite asan         everything of one build: plain asan tsan
 """
 
@@ -28,7 +28,7 @@ import xml.etree.ElementTree
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = "/usr/bin/python3"
 C_SUITES = ["unit", "contract", "checks", "examples"]
-SUITES = C_SUITES + ["e2e", "lint", "fuzz"]
+SUITES = C_SUITES + ["e2e", "python", "lint", "fuzz"]
 FUZZ_SECONDS = 10
 LOG_LINES = 80  # of a failing test on the screen; the whole log is named beside them
 
@@ -218,25 +218,15 @@ def run_c_tests(report, target, suites, jobs):
         report.check(f"{target.name} tests", False, time.monotonic() - start, tail(output))
 
 
-def run_e2e(report, target, only):
+def run_pytest(report, name, target, interpreter, tests, environment, options):
     start = time.monotonic()
-    folder = os.path.join(ROOT, "tests", "e2e")
-    if not any(name.startswith("test_") for name in os.listdir(folder)):
-        return
-    results = os.path.join(target.folder, "e2e.xml")
+    results = os.path.join(target.folder, f"{name}.xml")
     if os.path.exists(results):
         os.unlink(results)
-    environment = {**SANITIZER_ENVIRONMENT, "MINDCORE_BUILD": target.folder, "MINDCORE_SANITIZER":
-                   "" if target is PLAIN else target.name, "PYTHONDONTWRITEBYTECODE": "1"}
-    command = (without_randomization() if target is TSAN else []) + [
-        PYTHON, "-m", "pytest", "-q", "--maxfail=20", "-p", "no:cacheprovider", "--tb=short",
-        f"--junitxml={results}", folder]
-    if target is not PLAIN:
-        command += ["-m", "not plain_only"]
-    if only:
-        command += ["-k", only]
-    status, output = run(command, 1500, environment)
-    log = os.path.join(target.folder, "e2e.log")
+    status, output = run(interpreter + ["-m", "pytest", "-q", "--maxfail=20", "-p", "no:cacheprovider", "--tb=short",
+                                        f"--junitxml={results}", tests, *options], 1500,
+                         {**environment, "PYTHONDONTWRITEBYTECODE": "1"})
+    log = os.path.join(target.folder, f"{name}.log")
     with open(log, "w", encoding="utf-8") as file:
         file.write(output)
     try:
@@ -244,12 +234,37 @@ def run_e2e(report, target, only):
         tests, failures, errors, skipped = (int(suite.get(key, "0")) for key in
                                             ("tests", "failures", "errors", "skipped"))
     except (OSError, StopIteration, xml.etree.ElementTree.ParseError):
-        report.check(f"{target.name} e2e", False, time.monotonic() - start, tail(output, log))
+        report.check(f"{target.name} {name}", False, time.monotonic() - start, tail(output, log))
         return
     failed = failures + errors or int(status not in (0, 5))
-    report.add(f"{target.name} e2e", max(0, tests - skipped - failures - errors), failed,
+    report.add(f"{target.name} {name}", max(0, tests - skipped - failures - errors), failed,
                time.monotonic() - start, f"{skipped} skipped" if skipped else "",
                tail(output, log) if failed else "")
+
+
+def run_e2e(report, target, only):
+    folder = os.path.join(ROOT, "tests", "e2e")
+    if not any(name.startswith("test_") for name in os.listdir(folder)):
+        return
+    environment = {**SANITIZER_ENVIRONMENT, "MINDCORE_BUILD": target.folder,
+                   "MINDCORE_SANITIZER": "" if target is PLAIN else target.name}
+    options = [] if target is PLAIN else ["-m", "not plain_only"]
+    if only:
+        options += ["-k", only]
+    interpreter = (without_randomization() if target is TSAN else []) + [PYTHON]
+    run_pytest(report, "e2e", target, interpreter, folder, environment, options)
+
+
+def run_python(report):
+    """Builds the package's wheel, installs it, and runs its tests with Debian's Python."""
+    start = time.monotonic()
+    status, output = run(["make", "python"], 900)
+    interpreter = os.path.join(PLAIN.folder, "python-venv", "bin", "python")
+    if status == 0:
+        status, output = run([interpreter, "-m", "pip", "install", "--quiet", "pytest"], 300)
+    report.check("python build", status == 0, time.monotonic() - start, tail(output))
+    if status == 0:
+        run_pytest(report, "python", PLAIN, [interpreter], "tests/python/test_client.py", {}, [])
 
 
 def tracked(*patterns):
@@ -434,6 +449,8 @@ def main():
         elif "e2e" in suites:
             waiting.append(target)
     in_parallel(options.jobs, lambda target: run_e2e(report, target, options.only), waiting)
+    if "python" in suites and PLAIN in builds:
+        run_python(report)
     if fuzz_built:
         run_fuzz(report, options.jobs)
 

@@ -2,15 +2,15 @@
 
 import datetime
 import time
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Type, TypeVar, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, TypeVar, Union
 
-from . import _lifetime, _logging, _mindcore as core, _options, _requests as requests
+from . import _json, _lifetime, _logging, _mindcore as core, _options, _requests as requests
 from ._mindcore import Message
 from ._options import DEFAULT_PATH, DEFAULT_TRUE, AgentVisibility, MultiAgentConfig, Path
 from ._requests import Dictionary, Request, Texts
 from ._sources import Lookup, SourceThread, Wait, source_arguments
 from ._values import (AgentProfile, AssembledContext, IngestResult, SearchHit, ThreadSummary, UserPreferences)
-from .errors import ArgumentTypeError, ClientClosedError, ConflictError, InvalidArgumentError, MindcoreError, StorageError
+from .errors import ArgumentTypeError, ConflictError, InvalidArgumentError, StorageError
 from .vocabulary import VocabularyManager
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ class MindcoreClient:
 
     def _run(self, request: Request[T]) -> T:
         value = self._engine.call(request.operation, request.arguments)
-        return value if request.convert is None else request.convert(value)  # type: ignore[no-any-return]
+        return value if request.convert is None else request.convert(value)
 
     def __enter__(self: Self) -> Self:
         return self
@@ -210,7 +210,7 @@ class MindcoreClient:
         """Importance of a message now: halves every option retention.half_life_days [14], never below 0.05 nor above
         what is stored."""
         at = datetime.datetime.now(datetime.timezone.utc) if now is None else now
-        return self._engine.decayed_importance(message, requests.microseconds(at, "now"))
+        return self._engine.decayed_importance(message, _json.microseconds(at, "now"))
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text: by the local model where there is one, else estimated."""

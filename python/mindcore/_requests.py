@@ -4,10 +4,9 @@ import datetime
 import itertools
 import logging
 import math
-from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from . import _json, _mindcore as core, _options
-from ._json import microseconds
 from .errors import ArgumentTypeError, InvalidArgumentError, MindcoreError, NotFoundError
 from ._mindcore import Message
 from ._values import AgentProfile, AssembledContext, IngestResult, RefusedMessage, SearchHit, ThreadSummary, UserPreferences
@@ -102,7 +101,7 @@ class Batch:
             if texts:
                 yield Request(core.INGEST_JSON, (texts,))
 
-    def take(self, outcomes: Sequence[Any]) -> None:
+    def take(self, outcomes: List[Any]) -> None:
         for index, outcome in zip(self._sent, outcomes):
             if isinstance(outcome, MindcoreError):
                 self._refused.append(RefusedMessage(index, outcome))

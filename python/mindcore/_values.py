@@ -1,7 +1,7 @@
 """The values that calls return, beside Message, which the extension makes (it calls functions of this module)."""
 
 import html
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from . import _json
 from ._json import time_of
@@ -209,13 +209,17 @@ class SearchHit:
         return f"<p>score {self.score:.4f}</p>{self.message._repr_html_()}"
 
 
-class RefusedMessage(NamedTuple):
-    """A message of a batch that was not stored."""
+class RefusedMessage:
+    """A message of a batch that was not stored: its position in what was given, from 0, and why."""
 
-    index: int
-    """Its position in what was given, from 0."""
-    error: MindcoreError
-    """Why."""
+    __slots__ = ("index", "error")
+
+    def __init__(self, index: int, error: MindcoreError) -> None:
+        self.index = index
+        self.error = error
+
+    def __repr__(self) -> str:
+        return f"RefusedMessage({self.index}, {self.error!r})"
 
 
 class IngestResult:

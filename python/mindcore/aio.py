@@ -1,12 +1,11 @@
 """AsyncMindcoreClient: the memory, for programs on asyncio."""
 
 import asyncio
-import inspect
-import threading
-from typing import Any, Awaitable, Callable, Dict, Iterable, List, Mapping, Optional, Type, TypeVar, Union
 import datetime
+import threading
+from typing import Any, Awaitable, Callable, Dict, Iterable, List, Mapping, Optional, TypeVar, Union
 
-from . import _mindcore as core, _options, _requests as requests
+from . import _json, _mindcore as core, _options, _requests as requests
 from ._client import DRAIN_SLICE, MindcoreClient, Opened
 from ._mindcore import Message
 from ._options import DEFAULT_PATH, DEFAULT_TRUE, AgentVisibility, MultiAgentConfig, Path
@@ -100,7 +99,9 @@ class AsyncMindcoreClient:
         loop = asyncio.get_running_loop()
         if self._closed:
             raise ClientClosedError("the client is closed")
-        opened = self._opened or await loop.run_in_executor(None, self._open)
+        opened = self._opened
+        if opened is None:
+            opened = await loop.run_in_executor(None, self._open)
         if loop not in self._ports:
             for other in [other for other in self._ports if other.is_closed()]:
                 del self._ports[other]
@@ -110,7 +111,7 @@ class AsyncMindcoreClient:
     async def _run(self, request: Request[T]) -> T:
         port = self._ports.get(asyncio.get_running_loop()) or await self._open_port()
         value = await port.call(request.operation, request.arguments)
-        return value if request.convert is None else request.convert(value)  # type: ignore[no-any-return]
+        return value if request.convert is None else request.convert(value)
 
     async def __aenter__(self: Self) -> Self:
         await self._open_port()
@@ -225,7 +226,7 @@ class AsyncMindcoreClient:
     async def get_decayed_importance(self, message: Message, now: Optional[datetime.datetime] = None) -> float:
         await self._open_port()
         at = datetime.datetime.now(datetime.timezone.utc) if now is None else now
-        return self._engine.decayed_importance(message, requests.microseconds(at, "now"))
+        return self._engine.decayed_importance(message, _json.microseconds(at, "now"))
 
     @_documented
     async def count_tokens(self, text: str) -> int:

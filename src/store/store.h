@@ -172,6 +172,7 @@ struct mc_store_stats {
     int64_t by_tier[MC_TIER_COUNT];
     int64_t by_state[MC_ENRICHMENT_COUNT];
     int schema_version;
+    int partitions; /* of each table that is partitioned, 0: none is */
 };
 
 /* What it occupies, and the file system that it is on; -1: not known, as that of a server. */
@@ -225,8 +226,10 @@ struct mc_tier_step {
 };
 
 struct mc_store;
+struct mc_copy_ops;
 struct mc_store_ops {
-    const char *name; /* "sqlite", "postgresql" */
+    const char *name;               /* "sqlite", "postgresql" */
+    const struct mc_copy_ops *copy; /* reading and writing everything (store/copy.h); may be NULL */
     void (*close)(struct mc_store *store);
 
     /* All in one transaction, with a first-stage job for each message created. Concurrent callers share a commit. */

@@ -15,6 +15,7 @@ struct mc_postgres_options {
     int max_overflow;             /* connections above pool_size, closed when they come back */
     int64_t pool_timeout_us;      /* 0: 30 s */
     bool pgbouncer;               /* no session state: see docs/postgresql.md */
+    bool existing;                /* an empty database is MC_NOT_FOUND and stays as it is */
     int64_t statement_timeout_us; /* 0: 60 s */
     int64_t lock_timeout_us;      /* 0: 15 s */
     int64_t max_age_us;           /* of a connection, 0: 30 min */
@@ -33,5 +34,15 @@ bool mc_postgres_built(void);
  */
 MC_MUST_CHECK enum mc_status mc_postgres_store_open(const struct mc_postgres_options *options,
                                                     struct mc_store **store, struct mc_error *err);
+
+#define MC_POSTGRES_PARTITIONS_MIN 2
+#define MC_POSTGRES_PARTITIONS_MAX 256
+
+/*
+ * Makes the tables of an empty database, partitioned by hash of their shard. Any store opens it afterwards.
+ * MC_CONFLICT: it is not empty any more. Else as for opening.
+ */
+MC_MUST_CHECK enum mc_status mc_postgres_partition(const struct mc_postgres_options *options,
+                                                   int partitions, struct mc_error *err);
 
 #endif

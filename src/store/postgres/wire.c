@@ -11,8 +11,10 @@ enum {
     TYPE_INT8 = 20,
     TYPE_TEXT = 25,
     TYPE_FLOAT8 = 701,
+    TYPE_BYTEA_ARRAY = 1001,
     TYPE_TEXT_ARRAY = 1009,
     TYPE_INT8_ARRAY = 1016,
+    TYPE_FLOAT8_ARRAY = 1022,
     TYPE_TIMESTAMPTZ = 1184,
     TYPE_TIMESTAMPTZ_ARRAY = 1185
 };
@@ -22,7 +24,7 @@ enum {
 #define TIME_MIN_US (INT64_C(-210866803200) * 1000000)
 #define TIME_MAX_US (INT64_C(9223371331200000000))
 
-static int64_t to_server_time(int64_t time_us)
+int64_t mc_pg_wire_time(int64_t time_us)
 {
     if (time_us < TIME_MIN_US)
         return INT64_MIN;
@@ -48,16 +50,16 @@ static void put_array_head(struct mc_buf *out, Oid element, size_t count)
     }
 }
 
-static void put_array(struct mc_buf *out, const struct mc_pg_arg *arg)
+void mc_pg_wire_array(struct mc_buf *out, const struct mc_pg_arg *arg)
 {
     const struct mc_pg_list *list = &arg->value.list;
     if (list->count > INT_MAX / 64) {
         out->failed = true;
         return;
     }
-    if (arg->type == 'S') {
+    if (arg->type == 'S' || arg->type == 'X') {
         const mc_str *items = list->items;
-        put_array_head(out, TYPE_TEXT, list->count);
+        put_array_head(out, arg->type == 'S' ? TYPE_TEXT : TYPE_BYTEA, list->count);
         for (size_t i = 0; i < list->count; i++) {
             put_u32(out, (uint32_t)items[i].len);
             if (items[i].len > 0)
@@ -65,12 +67,21 @@ static void put_array(struct mc_buf *out, const struct mc_pg_arg *arg)
         }
         return;
     }
-    const int64_t *items = list->items;
-    put_array_head(out, arg->type == 'T' ? TYPE_TIMESTAMPTZ : TYPE_INT8, list->count);
+    const char *items = list->items;
+    put_array_head(out,
+                   arg->type == 'T'   ? TYPE_TIMESTAMPTZ
+                   : arg->type == 'D' ? TYPE_FLOAT8
+                                      : TYPE_INT8,
+                   list->count);
     for (size_t i = 0; i < list->count; i++) {
-        int64_t value = arg->type == 'T' ? to_server_time(items[i]) : items[i];
-        uint64_t big = htobe64((uint64_t)value);
-        put_u32(out, sizeof(big));
+        int64_t value; /* or the bits of a double */
+        memcpy(&value, items + i * sizeof(value), sizeof(value));
+        value = arg->type == 'T' ? mc_pg_wire_time(value) : value;
+        struct {
+            uint32_t size;
+            uint32_t high, low;
+        } big = {htobe32(sizeof(value)), htobe32((uint32_t)((uint64_t)value >> 32)),
+                 htobe32((uint32_t)value)};
         mc_buf_append(out, (mc_str){(const char *)&big, sizeof(big)});
     }
 }
@@ -90,6 +101,10 @@ static Oid type_of(char type)
         return TYPE_TIMESTAMPTZ;
     case 'I':
         return TYPE_INT8_ARRAY;
+    case 'D':
+        return TYPE_FLOAT8_ARRAY;
+    case 'X':
+        return TYPE_BYTEA_ARRAY;
     case 'T':
         return TYPE_TIMESTAMPTZ_ARRAY;
     case 'S':
@@ -103,7 +118,7 @@ static void set_number(struct mc_pg_wire *wire, int at, const struct mc_pg_arg *
 {
     uint64_t bits = (uint64_t)arg->value.integer;
     if (arg->type == 't')
-        bits = (uint64_t)to_server_time(arg->value.integer);
+        bits = (uint64_t)mc_pg_wire_time(arg->value.integer);
     else if (arg->type == 'd')
         memcpy(&bits, &arg->value.number, sizeof(bits));
     wire->numbers[at] = htobe64(bits);
@@ -113,6 +128,11 @@ static void set_number(struct mc_pg_wire *wire, int at, const struct mc_pg_arg *
         memcpy(&wire->numbers[at], arg->value.integer ? "\1" : "\0", 1);
         wire->lengths[at] = 1;
     }
+}
+
+static bool is_array(char type)
+{
+    return type == 'I' || type == 'D' || type == 'S' || type == 'X' || type == 'T';
 }
 
 bool mc_pg_wire_make(struct mc_pg_wire *wire, const struct mc_pg_arg *args, struct mc_buf *scratch)
@@ -135,9 +155,9 @@ bool mc_pg_wire_make(struct mc_pg_wire *wire, const struct mc_pg_arg *args, stru
                 return false;
             wire->values[at] = arg->value.text.data;
             wire->lengths[at] = (int)arg->value.text.len;
-        } else if (arg->type == 'I' || arg->type == 'S' || arg->type == 'T') {
+        } else if (is_array(arg->type)) {
             starts[at] = scratch->len;
-            put_array(scratch, arg);
+            mc_pg_wire_array(scratch, arg);
             wire->lengths[at] = (int)(scratch->len - starts[at]);
         } else {
             set_number(wire, at, arg);
@@ -145,7 +165,7 @@ bool mc_pg_wire_make(struct mc_pg_wire *wire, const struct mc_pg_arg *args, stru
     }
     /* Only now the buffer does not move any more. */
     for (int i = 0; i < wire->count; i++)
-        if (args[i].type == 'I' || args[i].type == 'S' || args[i].type == 'T')
+        if (is_array(args[i].type))
             wire->values[i] = args[i].null ? NULL : scratch->data + starts[i];
     return !scratch->failed;
 }
