@@ -1,4 +1,4 @@
-"""What the adapters to frameworks share: a thread of the memory as a chat history, a list that grows."""
+"""What the adapters share: a thread of the memory as a chat history, a list that grows."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import asyncio
 from typing import Any, List, Optional
 
 try:
-    from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock
+    from llama_index.core.base.llms.types import ChatMessage, MessageRole
     from llama_index.core.memory import BaseMemory, BaseMemoryBlock
     from pydantic import ConfigDict, Field
 except ImportError as error:

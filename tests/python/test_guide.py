@@ -6,7 +6,6 @@ guide_world.py; here it is compared with what the text around the blocks says.
 import ast
 import collections
 import json
-import os
 import re
 import shutil
 import sqlite3
