@@ -116,10 +116,11 @@ PyObject *mc_py_raise_forked(void)
 
 PyObject *mc_py_raise_inherited(void)
 {
-    raise(forked_class,
-          "this process was forked while its parent had a client open, whose locks it cannot share; "
-          "fork before the first client is opened, or start the process with the methods spawn or "
-          "forkserver of multiprocessing",
-          "");
+    raise(
+        forked_class,
+        "this process was forked while its parent had a client open, whose locks it cannot share; "
+        "fork before the first client is opened, or start the process with the methods spawn or "
+        "forkserver of multiprocessing",
+        "");
     return NULL;
 }
