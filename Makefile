@@ -38,13 +38,14 @@ llama: ## build the pinned llama.cpp for local models, once, in ~/.cache/mindcor
 python: ## the Python package: its wheel in build/wheel, installed into build/python-venv (LLAMA=no: no local models)
 	@tools/install-deps build python
 	@mkdir -p $(BUILD)
+	@rm -rf $(BUILD)/wheel
 	@test -x $(BUILD)/python-venv/bin/python || $(PYTHON) -m venv $(BUILD)/python-venv
 	@PKG_CONFIG_PATH=$(PYTHON_LLAMA) $(BUILD)/python-venv/bin/pip wheel --quiet --no-deps --wheel-dir $(BUILD)/wheel .
 	@$(BUILD)/python-venv/bin/pip install --quiet --force-reinstall --no-deps $(BUILD)/wheel/mindcore-*.whl
 	@echo "$(BUILD)/python-venv/bin/python has the package"
 
 test: ## every test, plain and under sanitizers (SUITE=unit|e2e|lint|fuzz|..., PLAIN=1 for a quick run)
-	@tools/install-deps build test
+	@tools/install-deps build test python
 	@LLAMA=$(LLAMA) $(PYTHON) tools/run_tests.py --jobs $(JOBS) $(if $(SUITE),--suite $(SUITE)) $(if $(PLAIN),--plain) $(ARGS)
 
 bench: ## run every benchmark of bench/ and write bench/RESULTS.md

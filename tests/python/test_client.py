@@ -199,6 +199,7 @@ def everything_once(client):
             wrong()
 
 
+@pytest.mark.plain_only
 def test_no_leak(client):
     """Neither Python's memory nor the process's grows over 30,000 calls, good and bad."""
     say(client)
