@@ -49,7 +49,7 @@ test: ## every test, plain and under sanitizers (SUITE=unit|e2e|lint|fuzz|..., P
 	@LLAMA=$(LLAMA) $(PYTHON) tools/run_tests.py --jobs $(JOBS) $(if $(SUITE),--suite $(SUITE)) $(if $(PLAIN),--plain) $(ARGS)
 
 bench: ## run every benchmark of bench/ and write bench/RESULTS.md
-	@tools/install-deps build bench
+	@tools/install-deps build bench python
 	@LLAMA=$(LLAMA) $(PYTHON) tools/run_bench.py --build $(BUILD) $(ARGS)
 
 install: ## install program, library, headers, man pages (PREFIX=, DESTDIR=)
