@@ -3,9 +3,9 @@
 
     tools/run_bench.py [--build build] [--output FILE] [NAME ...]
 
-Each bench_<name>, and bench/python/bench_python.py, prints what it measured, as ratios to a raw loop in the same run where there is one, and
-exits with 0 when every figure reached its target, 1 when one did not. With names, only those are run
-and no file is written unless --output names one. Everything together takes a few minutes.
+Each bench_<name> (and bench/python/bench_python.py) prints what it measured, as ratios to a raw loop in the same
+run where there is one, and exits with 0 when every figure reached its target, 1 when one did not. With names,
+only those are run and no file is written unless --output names one. Everything together takes a few minutes.
 """
 
 import argparse
