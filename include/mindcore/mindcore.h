@@ -5,6 +5,7 @@
 #include <mindcore/config.h>
 #include <mindcore/context.h>
 #include <mindcore/engine.h>
+#include <mindcore/key.h>
 #include <mindcore/memory.h>
 #include <mindcore/message.h>
 #include <mindcore/operate.h>

@@ -22,6 +22,7 @@ static void on_foreign_change(void *context)
     struct mc_engine *engine = context;
     engine->cache->ops->doubt(engine->cache);
     atomic_store(&engine->agents_stale, true);
+    atomic_store(&engine->keys_stale, true);
     struct mc_enricher *enricher = atomic_load(&engine->enricher);
     if (enricher)
         mc_enricher_wake_all(enricher);
@@ -281,6 +282,8 @@ static enum mc_status open_parts(struct mc_engine *engine, const struct mc_model
     if (!status)
         status = mc_agents_open(engine->store, &engine->settings.agents, &engine->agents, err);
     if (!status)
+        status = mc_keys_open(engine->store, engine->settings.agents.enabled, &engine->keys, err);
+    if (!status)
         status = mc_preferences_open(engine->store, &engine->settings.preferences,
                                      &engine->preferences, err);
     if (!status)
@@ -338,6 +341,7 @@ void mc_engine_close(struct mc_engine *engine)
     mc_schedule_stop(engine->schedule);
     mc_enricher_stop(enricher);
     mc_preferences_close(engine->preferences);
+    mc_keys_close(engine->keys);
     mc_agents_close(engine->agents);
     mc_models_close(engine->models); /* writes the ledger */
     if (engine->store)

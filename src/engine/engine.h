@@ -16,6 +16,7 @@
 #include "engine/settings.h"
 #include "enrich/enricher.h"
 #include "memory/agents.h"
+#include "memory/keys.h"
 #include "memory/preferences.h"
 
 /* Calls to store messages that failed, since the last one that did not. */
@@ -45,6 +46,9 @@ struct mc_engine {
     struct mc_retrieval retrieval;  /* borrows from the above */
     int64_t opened_us;              /* monotonic */
     atomic_bool agents_stale;       /* another process may have registered agents */
+    struct mc_keys *keys;           /* of the HTTP interface */
+    atomic_bool keys_stale;         /* another process may have made or revoked keys */
+    _Atomic int64_t keys_read_us;   /* monotonic: when they were read again */
     atomic_ullong cache_errors;     /* of the cache, as far as they are counted in the metrics */
     _Atomic int64_t cache_error_us; /* monotonic: when new ones were last seen, 0: never */
     char *cache_trouble; /* why the cache is not on disk as configured; NULL when it is */

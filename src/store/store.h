@@ -199,6 +199,14 @@ struct mc_agent_row {
     int64_t created_at_us;
 };
 typedef bool (*mc_agent_fn)(void *context, const struct mc_agent_row *agent);
+/* A key of the HTTP interface (memory/keys.h). */
+struct mc_key_row {
+    mc_str key_id;
+    mc_str hash;       /* of the key, which is kept nowhere; hexadecimal */
+    mc_str definition; /* JSON object: what it may do */
+    int64_t created_at_us;
+};
+typedef bool (*mc_key_fn)(void *context, const struct mc_key_row *key);
 typedef bool (*mc_count_fn)(void *context, mc_str name, int64_t count);
 typedef bool (*mc_record_fn)(void *context, struct mc_record *record);
 typedef bool (*mc_name_fn)(void *context, mc_str name);
@@ -311,6 +319,13 @@ struct mc_store_ops {
     enum mc_status (*remove_agent)(struct mc_store *store, mc_str agent_id, struct mc_error *err);
     enum mc_status (*agents)(struct mc_store *store, mc_agent_fn each, void *context,
                              struct mc_error *err);
+    /* MC_CONFLICT when there is one of that id. */
+    enum mc_status (*put_key)(struct mc_store *store, const struct mc_key_row *key,
+                              struct mc_error *err);
+    enum mc_status (*remove_key)(struct mc_store *store, mc_str key_id, struct mc_error *err);
+    /* In order of creation. */
+    enum mc_status (*keys)(struct mc_store *store, mc_key_fn each, void *context,
+                           struct mc_error *err);
     /* Messages by agent ("" for none), then by visibility name. */
     enum mc_status (*agent_counts)(struct mc_store *store, mc_count_fn by_agent,
                                    mc_count_fn by_visibility, void *context, struct mc_error *err);

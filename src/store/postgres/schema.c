@@ -207,8 +207,18 @@ static const char *const version_1[] = {
     " AS role, created_at, text, metadata, importance, terms FROM messages",
     NULL};
 
+/* Keys of the HTTP interface. */
+static const char *const version_2[] = {"CREATE TABLE keys("
+                                        " shard smallint NOT NULL," /* of the key_id */
+                                        " key_id " NAME ","
+                                        " hash text NOT NULL,"
+                                        " definition text NOT NULL,"
+                                        " created_at timestamptz NOT NULL,"
+                                        " PRIMARY KEY(shard, key_id))",
+                                        NULL};
+
 /* In order: the nth brings a database of version n to version n + 1. Never change one that was released. */
-static const char *const *const migrations[] = {version_1};
+static const char *const *const migrations[] = {version_1, version_2};
 
 int mc_pg_schema_version(void)
 {

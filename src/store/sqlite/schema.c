@@ -162,9 +162,16 @@ static const char version_2[] =
     " cost_usd REAL NOT NULL,"
     " PRIMARY KEY(day, operation, provider, model)) WITHOUT ROWID;";
 
+/* Keys of the HTTP interface. */
+static const char version_3[] = "CREATE TABLE keys("
+                                " key_id TEXT PRIMARY KEY,"
+                                " hash TEXT NOT NULL,"
+                                " definition TEXT NOT NULL,"
+                                " created_at INTEGER NOT NULL) WITHOUT ROWID;";
+
 /* In order: the nth brings a file of version n to version n + 1. Never change one that was
  * released. */
-static const char *const migrations[] = {version_1, version_2};
+static const char *const migrations[] = {version_1, version_2, version_3};
 
 int mc_schema_version(void)
 {
