@@ -149,11 +149,11 @@ static bool check_key(struct mc_http_connection *c, const struct headers *h)
                           ? "the API key is not valid"
                           : "an API key is needed: send it as Authorization: Bearer KEY");
     if (!open) {
-        char host[MC_HTTP_ADDRESS_SIZE];
-        struct mc_http_address peer = {.socket = c->peer};
+        char host[MC_ADDRESS_SIZE];
+        struct mc_address peer = {.socket = c->peer};
         mc_str client = key;
         if (!mc_http_guard_has_keys(c->server->guard)) {
-            mc_http_address_text(&peer, host);
+            mc_address_text(&peer, host);
             client = mc_str_of(host);
         }
         if (!mc_http_guard_rate(c->server->guard, client, mc_time_monotonic_us()))

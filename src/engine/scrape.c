@@ -1,0 +1,87 @@
+/* mc_metrics_listen: the engine's pages for scrapers. */
+#include "scrape/listener.h"
+
+#include <mindcore/operate.h>
+
+#include <stdio.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "engine/engine.h"
+
+#define ADDRESS_FIELD "address"
+#define ANY_HOST "0.0.0.0"
+
+/* Hands over a text of the engine, or why there is none. */
+static void put(enum mc_status status, char *text, const char *type, const struct mc_error *err,
+                struct mc_scrape_answer *answer)
+{
+    if (status) {
+        answer->status = 500;
+        mc_buf_printf(&answer->body, "%s\n", err->message);
+        return;
+    }
+    answer->content_type = type;
+    mc_buf_text(&answer->body, text);
+    mc_free(text);
+}
+
+static void write_metrics(void *context, mc_str accept, struct mc_scrape_answer *answer)
+{
+    (void)accept;
+    char *text = NULL;
+    struct mc_error error;
+    enum mc_status status = mc_metrics_prometheus(context, &text, &error);
+    put(status, text, "text/plain; version=0.0.4; charset=utf-8", &error, answer);
+}
+
+static void write_health(void *context, mc_str accept, struct mc_scrape_answer *answer)
+{
+    (void)accept;
+    bool healthy = false;
+    char *json = NULL;
+    struct mc_error error;
+    enum mc_status status = mc_engine_health(context, &healthy, &json, &error);
+    if (!status && !healthy)
+        answer->status = 503;
+    put(status, json, "application/json", &error, answer);
+}
+
+static const struct mc_scrape_page pages[] = {
+    {"/metrics", write_metrics},
+    {"/health", write_health},
+    {NULL, NULL},
+};
+
+enum mc_status mc_metrics_listen(struct mc_engine *engine, const char *address,
+                                 struct mc_error *err)
+{
+    char text[MC_ADDRESS_SIZE + sizeof(ANY_HOST) + sizeof("[]:65535")];
+    if (!address || !*address || strlen(address) >= sizeof(text) - strlen(ANY_HOST))
+        return mc_fail_field(err, MC_INVALID, ADDRESS_FIELD,
+                             "give the address to listen on, as in 127.0.0.1:9090 or :9090");
+    snprintf(text, sizeof(text), "%s%s", address[0] == ':' ? ANY_HOST : "", address);
+    struct mc_address parsed;
+    enum mc_status status = mc_address_parse(text, ADDRESS_FIELD, &parsed, err);
+    if (status)
+        return status;
+    mc_mutex_lock(&engine->scrape_mutex);
+    if (engine->scrape)
+        status = mc_fail(
+            err, MC_CONFLICT,
+            "this engine shows its metrics on port %d already; it does so until it is closed",
+            mc_scrape_port(engine->scrape));
+    else
+        status = mc_scrape_start(&parsed, pages, engine, &engine->scrape, err);
+    mc_mutex_unlock(&engine->scrape_mutex);
+    return status;
+}
+
+int mc_metrics_port(struct mc_engine *engine)
+{
+    mc_mutex_lock(&engine->scrape_mutex);
+    int port = engine->scrape ? mc_scrape_port(engine->scrape) : 0;
+    mc_mutex_unlock(&engine->scrape_mutex);
+    return port;
+}
