@@ -191,11 +191,20 @@
     X("server.metrics_listen", "MINDCORE_SERVER_METRICS_LISTEN", ADDRESS, "", "host:port", "",     \
       "Address of a second server with nothing but /metrics.")                                     \
     X("server.api_keys", "MINDCORE_SERVER_API_KEYS", SECRETS, "[]", "", "",                        \
-      "Keys of which a request must carry one; none lets everyone in.")                            \
+      "Keys of which a request must carry one and that may do everything; beside them those that " \
+      "mindcore keys creates.")                                                                    \
     X("server.rate_limit", "MINDCORE_SERVER_RATE_LIMIT", NUMBER, "0", "0..1000000", "requests/s",  \
       "Requests a second for each key or address; 0 for no limit.")                                \
     X("server.max_body", "MINDCORE_SERVER_MAX_BODY", BYTES, "1MiB", "1KiB..1GiB", "bytes",         \
       "Size of a request that is not a stream.")                                                   \
+    X("server.max_memory", "MINDCORE_SERVER_MAX_MEMORY", BYTES, "256MiB", "1MiB..1TiB", "bytes",   \
+      "Size of all requests and answers that are being carried; a request beyond it is answered "  \
+      "with 503.")                                                                                 \
+    X("server.tls_cert", "MINDCORE_SERVER_TLS_CERT", PATH, "", "", "",                             \
+      "Certificate of the server and those that sign it, PEM; with server.tls_key it serves "      \
+      "HTTPS only.")                                                                               \
+    X("server.tls_key", "MINDCORE_SERVER_TLS_KEY", PATH, "", "", "",                               \
+      "Private key of server.tls_cert, PEM.")                                                      \
     X("server.idle_timeout", "MINDCORE_SERVER_IDLE_TIMEOUT", DURATION, "60", "100ms..1h", "s",     \
       "How long a connection may stay open without a request.")                                    \
     X("server.request_timeout", "MINDCORE_SERVER_REQUEST_TIMEOUT", DURATION, "30", "100ms..1h",    \
@@ -218,6 +227,9 @@
     X("logging.level", "MINDCORE_LOGGING_LEVEL", CHOICE, "info", "debug|info|warning|error", "",   \
       "What is written to the log: this level and those behind it.")                               \
     X("logging.format", "MINDCORE_LOGGING_FORMAT", CHOICE, "logfmt", "logfmt|json", "",            \
-      "How a line of the log is written.")
+      "How a line of the log is written.")                                                         \
+    X("logging.audit", "MINDCORE_LOGGING_AUDIT", PATH, "", "", "",                                 \
+      "File to which a line is added for each administrative act: erasures, deletions, exports, "  \
+      "keys, agents, maintenance.")
 
 #endif

@@ -139,8 +139,8 @@ static enum mc_status read_member(mc_str key, const struct mc_json *node, struct
         return MC_OK;
     }
     if (mc_str_equal(key, MC_STR("scopes"))) {
-        enum mc_status status = mc_input_string_list(node, "scopes", mc_countof(scopes), arena,
-                                                     &names, &count, err);
+        enum mc_status status =
+            mc_input_string_list(node, "scopes", mc_countof(scopes), arena, &names, &count, err);
         return status ? status : read_scopes(names, count, &d->grant.scopes, err);
     }
     if (mc_str_equal(key, MC_STR("user_ids")))
@@ -177,9 +177,8 @@ static enum mc_status read_definition(const struct mc_json *object, struct mc_ar
     mc_str key;
     const struct mc_json *node;
     while (mc_json_next(object, &cursor, &key, &node)) {
-        enum mc_status status = mc_json_type(node) == MC_JSON_NULL
-                                    ? MC_OK
-                                    : read_member(key, node, arena, &made, err);
+        enum mc_status status =
+            mc_json_type(node) == MC_JSON_NULL ? MC_OK : read_member(key, node, arena, &made, err);
         if (status)
             return status;
     }
@@ -204,10 +203,11 @@ static void write_scopes(struct mc_json_writer *w, unsigned set)
 
 static void write_ids(struct mc_json_writer *w, const char *field, const mc_str *ids, size_t count)
 {
-    if (count == 0)
-        return;
     mc_json_key(w, field);
-    mc_input_write_list(w, ids, count);
+    if (count > 0)
+        mc_input_write_list(w, ids, count);
+    else
+        mc_json_put_null(w);
 }
 
 /* The members of an object that read_definition reads. */
@@ -218,12 +218,16 @@ static void write_definition(struct mc_json_writer *w, const struct mc_grant *gr
     write_scopes(w, grant->scopes);
     write_ids(w, "user_ids", grant->user_ids, grant->user_id_count);
     write_ids(w, "agent_ids", grant->agent_ids, grant->agent_id_count);
+    mc_json_key(w, "rate_limit");
     if (grant->rate_limit > 0)
-        mc_json_member_number(w, "rate_limit", grant->rate_limit);
-    if (expires_at_us == INT64_MAX)
-        return;
+        mc_json_put_number(w, grant->rate_limit);
+    else
+        mc_json_put_null(w);
     mc_json_key(w, "expires_at");
-    mc_json_put_time(w, expires_at_us);
+    if (expires_at_us < INT64_MAX)
+        mc_json_put_time(w, expires_at_us);
+    else
+        mc_json_put_null(w);
 }
 
 /* ---- The table ---- */

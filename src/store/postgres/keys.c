@@ -5,14 +5,14 @@
 static enum mc_status key_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
     const struct mc_key_row *key = context;
-    enum mc_status status = mc_pg_query(
-        conn,
-        "INSERT INTO keys(shard, key_id, hash, definition, created_at)"
-        " VALUES($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-        MC_PG_ARGS(mc_pg_int(mc_pg_shard(key->key_id)), mc_pg_str(key->key_id),
-                   mc_pg_str(key->hash), mc_pg_str(key->definition),
-                   mc_pg_time(key->created_at_us)),
-        err);
+    enum mc_status status =
+        mc_pg_query(conn,
+                    "INSERT INTO keys(shard, key_id, hash, definition, created_at)"
+                    " VALUES($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+                    MC_PG_ARGS(mc_pg_int(mc_pg_shard(key->key_id)), mc_pg_str(key->key_id),
+                               mc_pg_str(key->hash), mc_pg_str(key->definition),
+                               mc_pg_time(key->created_at_us)),
+                    err);
     if (status == MC_OK && mc_pg_changes(conn, 0) == 0)
         return mc_fail_field(err, MC_CONFLICT, "key_id", "there is a key '%.*s' already",
                              MC_STR_ARG(key->key_id));
