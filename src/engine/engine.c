@@ -320,7 +320,6 @@ enum mc_status mc_engine_open_by(const struct mc_config *config,
     if (options)
         made->opening = *options;
     mc_mutex_init(&made->ingest_failures.mutex);
-    mc_mutex_init(&made->scrape_mutex);
     enum mc_status status = mc_settings_read(config, &made->settings, err);
     if (!status)
         status = open_parts(made, openers, err);
@@ -339,7 +338,7 @@ void mc_engine_close(struct mc_engine *engine)
     if (!engine)
         return;
     struct mc_enricher *enricher = atomic_load(&engine->enricher);
-    mc_scrape_stop(engine->scrape);
+    mc_scrape_stop(atomic_load(&engine->scrape));
     mc_schedule_stop(engine->schedule);
     mc_enricher_stop(enricher);
     mc_preferences_close(engine->preferences);
@@ -357,7 +356,6 @@ void mc_engine_close(struct mc_engine *engine)
     mc_metrics_free(engine->metrics);
     mc_settings_fini(&engine->settings);
     mc_mutex_fini(&engine->ingest_failures.mutex);
-    mc_mutex_fini(&engine->scrape_mutex);
     mc_free(engine->cache_trouble);
     free(engine);
 }

@@ -54,8 +54,7 @@ struct mc_engine {
     _Atomic int64_t cache_error_us; /* monotonic: when new ones were last seen, 0: never */
     char *cache_trouble; /* why the cache is not on disk as configured; NULL when it is */
     struct mc_ingest_failures ingest_failures;
-    mc_mutex scrape_mutex;             /* guards scrape */
-    struct mc_scrape_listener *scrape; /* of mc_metrics_listen; NULL until it is called */
+    _Atomic(struct mc_scrape_listener *) scrape; /* of mc_metrics_listen; NULL until it is called */
 };
 
 /* mc_engine_open_with, for tests that bring models of their own; openers NULL: the real ones. */

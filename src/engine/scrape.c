@@ -29,11 +29,11 @@ static void put(enum mc_status status, char *text, const char *type, const struc
 
 static void write_metrics(void *context, mc_str accept, struct mc_scrape_answer *answer)
 {
-    (void)accept;
     char *text = NULL;
+    const char *type = NULL;
     struct mc_error error;
-    enum mc_status status = mc_metrics_prometheus(context, &text, &error);
-    put(status, text, "text/plain; version=0.0.4; charset=utf-8", &error, answer);
+    enum mc_status status = mc_metrics_exposition(context, accept, &text, &type, &error);
+    put(status, text, type, &error, answer);
 }
 
 static void write_health(void *context, mc_str accept, struct mc_scrape_answer *answer)
@@ -54,6 +54,13 @@ static const struct mc_scrape_page pages[] = {
     {NULL, NULL},
 };
 
+static enum mc_status fail_listening(const struct mc_engine *engine, struct mc_error *err)
+{
+    return mc_fail(err, MC_CONFLICT,
+                   "this engine shows its metrics on port %d already, until it is closed",
+                   mc_metrics_port(engine));
+}
+
 enum mc_status mc_metrics_listen(struct mc_engine *engine, const char *address,
                                  struct mc_error *err)
 {
@@ -66,22 +73,21 @@ enum mc_status mc_metrics_listen(struct mc_engine *engine, const char *address,
     enum mc_status status = mc_address_parse(text, ADDRESS_FIELD, &parsed, err);
     if (status)
         return status;
-    mc_mutex_lock(&engine->scrape_mutex);
-    if (engine->scrape)
-        status = mc_fail(
-            err, MC_CONFLICT,
-            "this engine shows its metrics on port %d already; it does so until it is closed",
-            mc_scrape_port(engine->scrape));
-    else
-        status = mc_scrape_start(&parsed, pages, engine, &engine->scrape, err);
-    mc_mutex_unlock(&engine->scrape_mutex);
+    if (mc_metrics_port(engine))
+        return fail_listening(engine, err);
+    struct mc_scrape_listener *listener = NULL, *none = NULL;
+    const struct mc_scrape_options options = {
+        .address = &parsed, .pages = pages, .context = engine};
+    status = mc_scrape_start(&options, &listener, err);
+    if (!status && !atomic_compare_exchange_strong(&engine->scrape, &none, listener)) {
+        mc_scrape_stop(listener); /* another thread was faster */
+        return fail_listening(engine, err);
+    }
     return status;
 }
 
-int mc_metrics_port(struct mc_engine *engine)
+int mc_metrics_port(const struct mc_engine *engine)
 {
-    mc_mutex_lock(&engine->scrape_mutex);
-    int port = engine->scrape ? mc_scrape_port(engine->scrape) : 0;
-    mc_mutex_unlock(&engine->scrape_mutex);
-    return port;
+    const struct mc_scrape_listener *listener = atomic_load(&engine->scrape);
+    return listener ? mc_scrape_port(listener) : 0;
 }

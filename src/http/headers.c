@@ -263,6 +263,8 @@ bool mc_http_check_headers(struct mc_http_connection *c, bool *bulk)
     struct mc_error err;
     (void)MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, on_header, &h);
     set_id(c, h.request_id);
+    const char *accept = MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND, "Accept");
+    c->req.accept = accept ? mc_str_of(accept) : MC_STR_NONE;
     if (c->target_error.status == MC_TOO_LARGE)
         return refuse(c, 414, c->target_error.message);
     if (!check_framing(c, &h) || !check_origin(c, &h))

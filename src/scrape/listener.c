@@ -38,6 +38,7 @@ struct mc_scrape_listener {
     struct mc_address address;
     const struct mc_scrape_page *pages;
     void *context;
+    int64_t timeout_us;
     int fd;
     int stop_fd;
     pthread_t thread;
@@ -133,9 +134,9 @@ static void answer(struct mc_scrape_listener *listener, struct client *client,
         page->write(listener->context, head->accept, &made);
     else
         write_refusal(listener, status, &made);
-    write_answer(client, &made, status || !mc_str_equal(head->method, MC_STR("HEAD")));
+    write_answer(client, &made, !mc_str_equal(head->method, MC_STR("HEAD")));
     client->state = WRITING;
-    client->until_us = mc_time_monotonic_us() + MC_SCRAPE_TIMEOUT_US;
+    client->until_us = mc_time_monotonic_us() + listener->timeout_us;
     if (made.body.failed || client->out.failed)
         end_client(client); /* no memory: an answer cut short would be worse than none */
     mc_buf_fini(&made.body);
@@ -240,7 +241,7 @@ static void accept_clients(struct mc_scrape_listener *listener)
             return;
         }
         *client = (struct client){
-            .state = READING, .fd = fd, .until_us = mc_time_monotonic_us() + MC_SCRAPE_TIMEOUT_US};
+            .state = READING, .fd = fd, .until_us = mc_time_monotonic_us() + listener->timeout_us};
         mc_buf_init(&client->in, MC_SCRAPE_HEAD_MAX);
         mc_buf_init(&client->out, MC_SCRAPE_ANSWER_MAX);
     }
@@ -308,16 +309,16 @@ static void free_listener(struct mc_scrape_listener *listener)
     free(listener);
 }
 
-enum mc_status mc_scrape_start(const struct mc_address *address, const struct mc_scrape_page *pages,
-                               void *context, struct mc_scrape_listener **listener,
-                               struct mc_error *err)
+enum mc_status mc_scrape_start(const struct mc_scrape_options *options,
+                               struct mc_scrape_listener **listener, struct mc_error *err)
 {
     struct mc_scrape_listener *made = calloc(1, sizeof(*made));
     if (!made)
         return mc_fail_memory(err);
-    made->address = *address;
-    made->pages = pages;
-    made->context = context;
+    made->address = *options->address;
+    made->pages = options->pages;
+    made->context = options->context;
+    made->timeout_us = options->timeout_us ? options->timeout_us : MC_SCRAPE_TIMEOUT_US;
     made->fd = -1;
     made->stop_fd = eventfd(0, EFD_CLOEXEC);
     enum mc_status status = made->stop_fd < 0

@@ -4,7 +4,7 @@
  * src/http.
  *
  * Bounds: MC_SCRAPE_CLIENTS connections (the one that has been asking longest makes room for a new one), a
- * head of MC_SCRAPE_HEAD_MAX bytes, MC_SCRAPE_TIMEOUT_US to send a request and as long to take its answer.
+ * head of MC_SCRAPE_HEAD_MAX bytes, timeout_us to send a request and as long to take its answer.
  */
 #ifndef MC_SCRAPE_LISTENER_H
 #define MC_SCRAPE_LISTENER_H
@@ -31,12 +31,15 @@ struct mc_scrape_page {
     void (*write)(void *context, mc_str accept, struct mc_scrape_answer *answer);
 };
 
-/*
- * Listens and starts the thread. pages end with a NULL path and live as long as the listener. MC_IO: the
- * address is in use or not ours.
- */
-MC_MUST_CHECK enum mc_status mc_scrape_start(const struct mc_address *address,
-                                             const struct mc_scrape_page *pages, void *context,
+struct mc_scrape_options {
+    const struct mc_address *address;
+    const struct mc_scrape_page *pages; /* the last one's path is NULL; they outlive the listener */
+    void *context;                      /* of the pages */
+    int64_t timeout_us;                 /* 0: MC_SCRAPE_TIMEOUT_US */
+};
+
+/* Listens and starts the thread. MC_IO: the address is in use or not ours. */
+MC_MUST_CHECK enum mc_status mc_scrape_start(const struct mc_scrape_options *options,
                                              struct mc_scrape_listener **listener,
                                              struct mc_error *err);
 int mc_scrape_port(const struct mc_scrape_listener *listener);

@@ -264,6 +264,7 @@ enum mc_status mc_pg_users(struct mc_store *store, mc_name_fn each, void *contex
                            struct mc_error *err);
 enum mc_status mc_pg_stats(struct mc_store *store, struct mc_store_stats *stats,
                            struct mc_error *err);
+enum mc_status mc_pg_room(struct mc_store *store, struct mc_store_room *room, struct mc_error *err);
 enum mc_status mc_pg_ping(struct mc_store *store, struct mc_error *err);
 enum mc_status mc_pg_check(struct mc_store *store, mc_name_fn problem, void *context,
                            struct mc_error *err);

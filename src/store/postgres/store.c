@@ -66,6 +66,7 @@ static const struct mc_store_ops ops = {
     .export_user = mc_pg_export,
     .users = mc_pg_users,
     .stats = mc_pg_stats,
+    .room = mc_pg_room,
     .ping = mc_pg_ping,
     .check = mc_pg_check,
     .backup = mc_pg_backup,

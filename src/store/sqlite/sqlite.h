@@ -217,6 +217,8 @@ enum mc_status mc_sqlite_users(struct mc_store *store, mc_name_fn each, void *co
                                struct mc_error *err);
 enum mc_status mc_sqlite_stats(struct mc_store *store, struct mc_store_stats *stats,
                                struct mc_error *err);
+enum mc_status mc_sqlite_room(struct mc_store *store, struct mc_store_room *room,
+                              struct mc_error *err);
 enum mc_status mc_sqlite_ping(struct mc_store *store, struct mc_error *err);
 enum mc_status mc_sqlite_check(struct mc_store *store, mc_name_fn problem, void *context,
                                struct mc_error *err);

@@ -104,6 +104,7 @@ static const struct mc_store_ops ops = {
     .export_user = mc_sqlite_export,
     .users = mc_sqlite_users,
     .stats = mc_sqlite_stats,
+    .room = mc_sqlite_room,
     .ping = mc_sqlite_ping,
     .check = mc_sqlite_check,
     .backup = mc_sqlite_backup,
