@@ -8,7 +8,7 @@
 #include "engine/engine.h"
 
 /* Another process that writes all the time must not make us read the keys all the time. */
-#define REFRESH_US MC_US_PER_SECOND
+#define REFRESH_US (MC_US_PER_SECOND / 10)
 
 /* The keys as they were read last serve when they cannot be read now. */
 static void refresh(struct mc_engine *engine)

@@ -1,6 +1,7 @@
 #include "http/guard.h"
 
 #include <arpa/inet.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,7 +28,8 @@ struct mc_http_guard {
     bool wildcard;
     char **hosts;
     size_t host_count;
-    bool closed; /* others can reach the server: it is never without keys */
+    atomic_bool
+        closed; /* others can reach the server, or it once had keys: it is never open again */
     unsigned char (*keys)[MC_HASH_BYTES]; /* hashes of server.api_keys */
     size_t key_count;
     double rate;
@@ -40,9 +42,14 @@ static void hash_key(mc_str key, unsigned char hash[MC_HASH_BYTES])
     mc_hash_of(&key, 1, hash);
 }
 
-bool mc_http_guard_has_keys(const struct mc_http_guard *guard, struct mc_engine *engine)
+bool mc_http_guard_has_keys(struct mc_http_guard *guard, struct mc_engine *engine)
 {
-    return guard->closed || guard->key_count > 0 || mc_key_count(engine) > 0;
+    if (atomic_load_explicit(&guard->closed, memory_order_relaxed))
+        return true;
+    bool closed = guard->key_count > 0 || mc_key_count(engine) > 0;
+    if (closed)
+        atomic_store(&guard->closed, true);
+    return closed;
 }
 
 enum mc_status mc_http_guard_admit(const struct mc_http_guard *guard, struct mc_engine *engine,
@@ -205,7 +212,7 @@ enum mc_status mc_http_guard_new(const struct mc_http_options *options,
         return mc_fail_memory(err);
     mc_mutex_init(&made->mutex);
     made->wildcard = address->wildcard;
-    made->closed = !address->loopback;
+    atomic_init(&made->closed, !address->loopback);
     made->rate = options->rate_limit;
     enum mc_status status = copy_keys(made, options, err);
     if (status == MC_OK)

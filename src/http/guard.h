@@ -19,10 +19,10 @@ MC_MUST_CHECK enum mc_status mc_http_guard_new(const struct mc_http_options *opt
 void mc_http_guard_free(struct mc_http_guard *guard); /* accepts NULL */
 
 /*
- * Whether requests need a key: there are some, in the configuration or in the database, or others can
- * reach the server.
+ * Whether requests need a key: there are some, in the configuration or in the database, or there were
+ * since the server started, or others can reach it.
  */
-bool mc_http_guard_has_keys(const struct mc_http_guard *guard, struct mc_engine *engine);
+bool mc_http_guard_has_keys(struct mc_http_guard *guard, struct mc_engine *engine);
 /*
  * MC_UNAUTHENTICATED: the key (which may be absent) is none of the configuration, and none of the
  * database. *grant, which is freed with mc_grant_free, is set for one of the database; the others may do
