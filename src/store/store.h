@@ -233,8 +233,10 @@ struct mc_tier_step {
 };
 
 struct mc_store;
+struct mc_copy_ops;
 struct mc_store_ops {
-    const char *name; /* "sqlite", "postgresql" */
+    const char *name;               /* "sqlite", "postgresql" */
+    const struct mc_copy_ops *copy; /* reading and writing everything (store/copy.h); may be NULL */
     void (*close)(struct mc_store *store);
 
     /* All in one transaction, with a first-stage job for each message created. Concurrent callers share a commit. */

@@ -182,6 +182,7 @@ int mc_pg_compare(mc_str a, mc_str b);
 
 /* ---- The functions of the table; contracts in store/store.h ---- */
 
+extern const struct mc_copy_ops mc_pg_copy;
 void mc_pg_group_init(struct mc_pg_group *group, int max_leaders);
 void mc_pg_group_fini(struct mc_pg_group *group);
 enum mc_status mc_pg_put(struct mc_store *store, struct mc_put *items, size_t count,

@@ -120,6 +120,8 @@ MC_MUST_CHECK enum mc_status mc_sqlite_count_signals(struct mc_conn *conn, mc_st
 
 /* ---- The functions of the table, by file; contracts in store/store.h ---- */
 
+/* copy.c */
+extern const struct mc_copy_ops mc_sqlite_copy;
 /* put.c */
 enum mc_status mc_sqlite_put(struct mc_store *store, struct mc_put *items, size_t count,
                              struct mc_error *err);

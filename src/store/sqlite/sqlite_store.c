@@ -64,6 +64,7 @@ static void close_store_ptr(struct mc_sqlite **s)
 
 static const struct mc_store_ops ops = {
     .name = "sqlite",
+    .copy = &mc_sqlite_copy,
     .close = close_store,
     .put = mc_sqlite_put,
     .get = mc_sqlite_get,
