@@ -274,6 +274,8 @@ static enum mc_status add_completion(struct mc_pg_conn *conn, const struct held 
                                mc_pg_str(metadata), mc_pg_text(c->terms),
                                mc_pg_double(c->importance), mc_pg_int(c->state),
                                mc_pg_bytes(c->content_hash)));
+    if (!mc_str_given(held->terms))
+        mc_pg_add_vector_wait(conn, held->row);
     return add_reindex(conn, held, c->terms.data ? c->terms : MC_STR(""), err);
 }
 
