@@ -364,7 +364,7 @@ struct mc_store_ops {
                                    struct mc_error *err);
     /*
      * A user's vectors that were put since `have`, in any order; all of them when vectors were removed since
-     * (*whole). *now: the state that they make. Nothing is read when nothing has changed.
+     * (*whole, which is set before the first of them). *now: the state that they make. Nothing is read when nothing has changed.
      */
     enum mc_status (*vectors)(struct mc_store *store, mc_str user_id,
                               const struct mc_vector_state *have, mc_vector_fn each, void *context,

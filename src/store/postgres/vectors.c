@@ -372,7 +372,7 @@ struct having {
     const struct mc_vector_state *have;
     mc_vector_fn each;
     void *context;
-    bool whole;
+    bool *whole;
     struct mc_vector_state now;
 };
 
@@ -410,7 +410,7 @@ static enum mc_status having_work(struct mc_pg_conn *conn, void *context, struct
                                           mc_pg_cell_int(conn->results[0], 0, 1),
                                           mc_pg_cell_int(conn->results[0], 0, 2)};
     bool same = h->now.user_no == h->have->user_no && h->now.removed == h->have->removed;
-    h->whole = !same;
+    *h->whole = !same;
     if (h->now.user_no == 0 || (same && h->now.version == h->have->version))
         return MC_OK;
     mc_pg_add(conn,
@@ -428,11 +428,11 @@ enum mc_status mc_pg_vectors(struct mc_store *store, mc_str user_id,
                              const struct mc_vector_state *have, mc_vector_fn each, void *context,
                              bool *whole, struct mc_vector_state *now, struct mc_error *err)
 {
-    struct having h = {.user_id = user_id, .have = have, .each = each, .context = context};
+    struct having h = {
+        .user_id = user_id, .have = have, .each = each, .context = context, .whole = whole};
     enum mc_status status = mc_pg_read(mc_pg_of(store), MC_PG_SNAPSHOT, having_work, &h, err);
     if (status != MC_OK)
         return status;
-    *whole = h.whole;
     *now = h.now;
     return MC_OK;
 }
