@@ -129,8 +129,8 @@
     X("embeddings.provider", "MINDCORE_EMBEDDINGS_PROVIDER", CHOICE, "none",                       \
       "none|llama_cpp|openai", "",                                                                 \
       "Which model compares messages by meaning; none compares them by words alone.")              \
-    X("embeddings.llama_cpp.model_path", "MINDCORE_EMBEDDINGS_MODEL_PATH", PATH, "", "", "",       \
-      "File of the local embedding model in GGUF format.")                                         \
+    X("embeddings.llama_cpp.model_path", "MINDCORE_EMBEDDINGS_LLAMA_CPP_MODEL_PATH", PATH, "", "", \
+      "", "File of the local embedding model in GGUF format.")                                     \
     X("embeddings.llama_cpp.n_ctx", "MINDCORE_EMBEDDINGS_LLAMA_CPP_N_CTX", INTEGER, "512",         \
       "32..32768", "tokens",                                                                       \
       "Tokens that are evaluated at once; of a longer message the beginning counts.")              \

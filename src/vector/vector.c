@@ -9,6 +9,9 @@
 
 #define PACKED_MAX 32767.0F
 #define CODE_MAX 127.0F
+/* A code is packed * 127 / 32768, rounded. */
+#define CODE_SHIFT 15
+#define CODE_HALF (1 << (CODE_SHIFT - 1))
 /* Rows whose dot products are made at once: what stays in the first cache. */
 #define BLOCK 256
 /* So many times the limit are scored again, so that rounding to 8 bits loses none of the best. */
@@ -105,7 +108,7 @@ void mc_vectors_set(struct mc_vectors *v, size_t index, const int16_t *packed, f
 {
     int8_t *codes = v->codes + index * v->stride;
     for (size_t i = 0; i < v->dimension; i++)
-        codes[i] = (int8_t)lrintf((float)packed[i] * (CODE_MAX / PACKED_MAX));
+        codes[i] = (int8_t)((packed[i] * 127 + CODE_HALF) >> CODE_SHIFT);
     memset(codes + v->dimension, 0, v->stride - v->dimension);
     memcpy(v->packed + index * v->dimension, packed, v->dimension * sizeof(*packed));
     v->scales[index] = scale;
@@ -176,7 +179,7 @@ static int8_t *code_query(const struct mc_vectors *v, const float *query, float 
     memset(codes, 0, v->stride);
     for (size_t i = 0; most > 0 && i < v->dimension; i++)
         codes[i] = (int8_t)lrintf(query[i] * (CODE_MAX / most));
-    *scale = most / CODE_MAX * (PACKED_MAX / CODE_MAX);
+    *scale = most / CODE_MAX * ((float)(1 << CODE_SHIFT) / CODE_MAX);
     return codes;
 }
 
