@@ -246,13 +246,19 @@ static enum mc_status find(struct mc_meaning *m, const struct mc_meaning_query *
     if (!result->items)
         return mc_fail_memory(err);
     enum mc_status status = MC_OK;
+    bool compared = false;
     for (const struct mc_vector_set *set = entry->sets; set && status == MC_OK; set = set->next) {
         bool strange = false;
         size_t model = model_of(m, set, &strange);
         if (model < MC_MEANING_MODELS && embedded->values[model] &&
-            embedded->dimension[model] == set->vectors.dimension)
+            embedded->dimension[model] == set->vectors.dimension) {
             status = compare(set, embedded->values[model], query, arena, result, err);
+            compared = true;
+        }
     }
+    if (status == MC_OK && !compared)
+        status = mc_fail(err, MC_CONFIG,
+                         "the embeddings model gives vectors of another length than the user's");
     if (status != MC_OK)
         return status;
     qsort(result->items, result->count, sizeof(*result->items), by_share);

@@ -6,7 +6,6 @@
 
 #include "base/compiler.h"
 #include "base/error.h"
-#include "base/time.h"
 
 struct mc_embeddings {
     struct mc_embeddings_options options;
@@ -85,9 +84,8 @@ enum mc_status mc_embeddings_start(struct mc_embeddings *e, struct mc_error *err
         .model = settings->name,
         .dimension = settings->dimension,
         .batch = settings->batch,
-        /* A request with its retries may take longer than a lease of enrichment. */
-        .lease_us =
-            e->pool.lease_us > 600 * MC_US_PER_SECOND ? e->pool.lease_us : 600 * MC_US_PER_SECOND,
+        /* When a batch takes longer, another process may do it again: no harm. */
+        .lease_us = e->pool.lease_us,
         .max_attempts = e->pool.max_attempts,
         .retry_min_us = e->pool.retry_min_us,
         .retry_max_us = e->pool.retry_max_us,

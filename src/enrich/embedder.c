@@ -236,6 +236,9 @@ static void put_off(struct mc_embedder *e, struct batch *b, size_t i)
         return;
     }
     wait_us = back_off_us(&e->options, b->jobs.items[i].attempts);
+    /* A cap, which lasts until midnight: there is no hurry. */
+    if (call->no_attempt && call->retry_at_us == 0)
+        wait_us = SLEEP_US;
     if (call->retry_at_us > now_us + wait_us)
         wait_us = call->retry_at_us - now_us;
     put->retry_at_us = mc_time_now_us() + wait_us;

@@ -24,7 +24,7 @@ struct mc_embedder_options {
     const char *model;  /* its name in the store */
     int64_t dimension;  /* that it must have, 0: as it answers */
     size_t batch;       /* messages at once, 1..256 */
-    int64_t lease_us;   /* longer than a batch takes */
+    int64_t lease_us;   /* before another process takes over what this one holds */
     int max_attempts;   /* at least 1 */
     int64_t retry_min_us, retry_max_us;
 };
