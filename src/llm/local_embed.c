@@ -186,7 +186,9 @@ static enum mc_status take(struct round *r, size_t index, size_t from, struct mc
 static void settle(struct mc_llm_call *call, enum mc_status status, const struct mc_error *err)
 {
     call->status = status;
-    call->error = status == MC_OK ? (struct mc_error){0} : *err;
+    call->error = *err;
+    if (status == MC_OK)
+        call->error = (struct mc_error){0};
     call->no_attempt = false;
 }
 
