@@ -243,3 +243,16 @@ embeddings:
     same = search(server, TEXTS[3])
     assert same["meaning"] == "used" and texts_of(same)[0] == TEXTS[3], same
     assert prometheus(server, 'mindcore_llm_calls_total{provider="llama_cpp",operation="embed"}') > 0
+
+
+def test_command_line(served, cli):
+    server, models = served
+    options = ["--db", server.db, "-o", "embeddings.provider=openai", "-o", f"embeddings.openai.base_url={models.url}",
+               "-o", "embeddings.openai.model=small", "-o", f"embeddings.query_timeout={GENEROUS}"]
+    assert f"{len(TEXTS)} vectors" in cli("models", *options, status=0).out
+    assert "ok   embeddings: " in cli("doctor", *options, status=0).out
+    found = cli("search", "dog", "--user", "u1", "--explain", "--json", *options, status=0).json
+    assert found["meaning"] == "used" and texts_of(found)[0] == TEXTS[0], found
+    models.always(Status(401))
+    refused = cli("models", "--check", *options)
+    assert refused.status != 0 and "does not accept" in refused.out + refused.err or "wants a key" in refused.out, refused

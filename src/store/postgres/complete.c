@@ -274,8 +274,6 @@ static enum mc_status add_completion(struct mc_pg_conn *conn, const struct held 
                                mc_pg_str(metadata), mc_pg_text(c->terms),
                                mc_pg_double(c->importance), mc_pg_int(c->state),
                                mc_pg_bytes(c->content_hash)));
-    if (!mc_str_given(held->terms))
-        mc_pg_add_vector_wait(conn, held->row);
     return add_reindex(conn, held, c->terms.data ? c->terms : MC_STR(""), err);
 }
 
@@ -291,6 +289,18 @@ static void add_twins(struct mc_pg_conn *conn, struct complete *c)
         if (held && held->found && held->item == i && mc_str_given(c->items[i].content_hash))
             add_twin(conn, c->items[i].content_hash, held->row);
     }
+}
+
+/* What was completed for the first time waits for its vector. */
+static enum mc_status add_vector_waits(struct mc_pg_conn *conn, struct batch *b,
+                                       struct mc_error *err)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < b->held_count; i++) {
+        if (b->held[i].found && !mc_str_given(b->held[i].terms))
+            b->rows[count++] = b->held[i].row;
+    }
+    return mc_pg_add_vector_waits(conn, b->rows, count, err);
 }
 
 static enum mc_status complete_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
@@ -314,7 +324,9 @@ static enum mc_status complete_work(struct mc_pg_conn *conn, void *context, stru
         if (b->held[i].found)
             mc_pg_add_signals_to(conn, item->user_id, item->signals, item->signal_count);
     }
-    status = mc_pg_run(conn, err);
+    status = add_vector_waits(conn, b, err);
+    if (status == MC_OK)
+        status = mc_pg_run(conn, err);
     if (status != MC_OK)
         return status;
     share_versions(conn, b, 0);

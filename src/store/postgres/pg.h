@@ -168,8 +168,12 @@ MC_MUST_CHECK bool mc_pg_terms(mc_str terms, mc_str thread_id, int64_t **numbers
 
 /* ---- Vectors (vectors.c) ---- */
 
-/* Adds a statement by which a message completed for the first time waits for its vector, where there is a current model. */
-void mc_pg_add_vector_wait(struct mc_pg_conn *conn, int64_t row);
+/*
+ * Adds statements by which messages that were completed for the first time wait for their vectors, where there
+ * is a current model. They have results: add them behind those that are read.
+ */
+MC_MUST_CHECK enum mc_status mc_pg_add_vector_waits(struct mc_pg_conn *conn, const int64_t *rows,
+                                                    size_t count, struct mc_error *err);
 /* Adds statements that remove the vectors of a user's messages, and their waiting for one; inside a transaction. */
 void mc_pg_add_vector_drop(struct mc_pg_conn *conn, int64_t user_no, const int64_t *rows,
                            size_t count);

@@ -14,14 +14,16 @@
 
 /* ---- Inside other transactions ---- */
 
-void mc_pg_add_vector_wait(struct mc_pg_conn *conn, int64_t row)
+enum mc_status mc_pg_add_vector_waits(struct mc_pg_conn *conn, const int64_t *rows, size_t count,
+                                      struct mc_error *err)
 {
-    mc_pg_add_quiet(conn,
-                    "INSERT INTO vector_jobs(shard, id, due_at, attempts)"
-                    " SELECT " MC_PG_QUEUE
-                    ", id, now(), 0 FROM messages WHERE shard = $1 AND id = $2"
-                    " AND NOT trivial AND EXISTS(" CURRENT ") ON CONFLICT DO NOTHING",
-                    MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(row)), mc_pg_int(row)));
+    size_t statements;
+    return mc_pg_add_by_shard(conn,
+                              "INSERT INTO vector_jobs(shard, id, due_at, attempts)"
+                              " SELECT " MC_PG_QUEUE ", id, now(), 0 FROM messages"
+                              " WHERE shard = $1 AND id = ANY($2) AND NOT trivial"
+                              " AND EXISTS(" CURRENT ") ORDER BY id ON CONFLICT DO NOTHING",
+                              rows, count, NULL, &statements, err);
 }
 
 void mc_pg_add_vector_drop(struct mc_pg_conn *conn, int64_t user_no, const int64_t *rows,
