@@ -74,9 +74,8 @@ static struct mc_vector_set *set_of(struct mc_vector_entry *entry, int64_t model
 
 static struct mc_vector_place *find_place(struct mc_vector_set *set, size_t count, int64_t row)
 {
-    /* The rows of a user mostly come in order: a vector made again is rare. */
-    if (count > 0 && set->places[count - 1].row < row)
-        return NULL;
+    if (row > set->highest)
+        return NULL; /* new, as most are */
     for (size_t i = 0; i < count; i++) {
         if (set->places[i].row == row)
             return &set->places[i];
@@ -98,6 +97,7 @@ static bool add_place(struct mc_vector_set *set, const struct mc_vector_row *row
     set->places[count] = (struct mc_vector_place){.row = row->row,
                                                   .created_at_us = row->created_at_us,
                                                   .thread = mc_str_hash(row->thread_id)};
+    set->highest = row->row > set->highest ? row->row : set->highest;
     return true;
 }
 

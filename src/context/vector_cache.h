@@ -21,6 +21,7 @@ struct mc_vector_set {
         uint64_t thread; /* mc_str_hash of its id */
     } * places;          /* one a vector */
     size_t place_capacity;
+    int64_t highest; /* row */
 };
 
 struct mc_vector_entry {

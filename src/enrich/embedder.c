@@ -34,6 +34,7 @@ struct mc_embedder {
     /* The thread's own. */
     int64_t model;   /* number in the store, 0: not known yet */
     bool filled;     /* nothing older is left to let in */
+    bool answered;   /* the last batch had a vector */
     int64_t rest_us; /* monotonic: nothing can be done before */
     int64_t due_us;  /* monotonic: a message that was put off is tried again then */
 };
@@ -61,7 +62,7 @@ static enum mc_status accept(const void *context, mc_str answer, struct mc_error
 {
     const struct mc_embedder *e = context;
     size_t dimension = answer.len / sizeof(float);
-    int64_t expected = atomic_load(&((struct mc_embedder *)(uintptr_t)e)->dimension);
+    int64_t expected = atomic_load(&e->dimension);
     if (expected == 0)
         expected = e->options.dimension;
     if ((expected > 0 && (int64_t)dimension != expected) || dimension > MC_VECTOR_DIMENSION_MAX)
@@ -173,7 +174,7 @@ struct batch {
     struct mc_llm_call *calls;
     struct mc_vector_put *puts;
     size_t made, failed, given_up;
-    bool answered; /* the model made a vector of one at least */
+    bool answered; /* the model made a vector of one at least, in this batch or the one before */
 };
 
 static bool prepare(struct mc_embedder *e, struct batch *b, struct mc_arena *arena)
@@ -261,6 +262,9 @@ static void settle(struct mc_embedder *e, struct batch *b, struct mc_arena *aren
         b->made += call->status == MC_OK;
         b->answered = b->answered || call->status == MC_OK;
     }
+    bool answered = b->answered;
+    b->answered = answered || e->answered;
+    e->answered = answered;
     for (size_t i = 0; i < b->jobs.count; i++) {
         if (b->calls[i].status == MC_OK)
             continue;
