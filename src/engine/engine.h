@@ -11,6 +11,7 @@
 #include "base/thread.h"
 #include "context/context.h"
 #include "context/lookup.h"
+#include "engine/embeddings.h"
 #include "engine/models.h"
 #include "engine/schedule.h"
 #include "engine/settings.h"
@@ -39,6 +40,8 @@ struct mc_engine {
     struct mc_open_options opening;
     struct mc_models *models; /* NULL when none is configured */
     struct mc_llm *llm;       /* their chain, borrowed; NULL like them */
+    /* NULL when none are configured; from the start of the workers on. */
+    _Atomic(struct mc_embeddings *) embeddings;
     struct mc_agents *agents;
     struct mc_preferences *preferences;
     struct mc_lookups *lookups; /* of external sources */

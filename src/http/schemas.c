@@ -115,8 +115,8 @@ static const struct {
                               OBJECT("\"line\",\"error\"", "\"line\":" INTEGER ",\"error\":" STRING
                                                            ",\"field\":" STRING)))},
     {"HitList",
-     OBJECT("\"hits\"",
-            "\"hits\":" LIST(OBJECT(
+     OBJECT("\"hits\",\"meaning\"",
+            "\"meaning\":" STRING ",\"hits\":" LIST(OBJECT(
                 "\"message\",\"score\"",
                 "\"message\":" REF("Message") ",\"score\":" NUMBER ",\"why\":" LIST(OBJECT(
                     "\"feature\",\"share\"", "\"feature\":" STRING ",\"share\":" NUMBER)))))},
