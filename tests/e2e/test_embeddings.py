@@ -138,6 +138,9 @@ def test_dead(served):
     health = server.http.get("/health").json
     assert health["checks"]["embeddings"]["ok"] is False, health
     assert health["status"] != "red", "words still find"
+    assert prometheus(server, 'mindcore_meaning_queries_total{result="failed"}') >= 1
+    assert prometheus(server, 'mindcore_vectors_total{result="failed"}') >= 1
+    wait_until(lambda: prometheus(server, "mindcore_embeddings_circuit_open") == 1, 30, "an open circuit")
     context = server.http.post("/v1/context", {"user_id": "u1", "thread_id": "t2", "query": "What of the road?"})
     assert context.json["metadata"]["meaning"] == "failed" and context.json["metadata"]["meaning_failed"]
     models.start()
@@ -151,11 +154,12 @@ def test_slow(make_server, make_models):
     server = make_server(config=config(models, query_timeout="50ms"))
     ingest(server, messages())
     wait_complete(server, len(TEXTS))
-    models.latency = 5
+    models.latency = 1000
     found = search(server, "sofa")
     assert found["meaning"] == "late" and texts_of(found)[0] == TEXTS[0], found
+    assert prometheus(server, 'mindcore_meaning_queries_total{result="late"}') == 1
     ingest(server, messages(["Another message that says something."], first=20))
-    server.drain(4 if not SANITIZER else 60)  # enrichment waits for no vector
+    server.drain()  # enrichment waits for no vector
 
 
 @pytest.mark.parametrize("fault", [
@@ -191,6 +195,17 @@ def test_a_text_that_is_too_long(served):
     assert len(texts_of(search(server, "dog"))) >= 2, "its beginning counts"
 
 
+def test_a_text_that_is_refused(served):
+    """It is given up, and holds up no other."""
+    server, models = served
+    models.always(Status(400, message="this input is not allowed"),
+                  when=lambda asked: any("hound" in text for text in asked.texts))
+    ingest(server, messages(["A hound ran into the road.", "A cat sat there."], first=20))
+    wait_complete(server, len(TEXTS) + 1)
+    assert prometheus(server, 'mindcore_vectors_total{result="given_up"}') == 1
+    assert prometheus(server, 'mindcore_vectors_stored{model="current"}') == len(TEXTS) + 1
+
+
 def test_another_model(served):
     """Old vectors serve by their own model until they are replaced."""
     server, models = served
@@ -205,6 +220,8 @@ def test_another_model(served):
     wait_until(lambda: embeddings(server)["vectors"] == len(TEXTS) - 1, 60, "all but one")
     state = embeddings(server)
     assert (state["old_vectors"], state["dimension"], state["waiting"]) == (1, 16, 1), state
+    assert prometheus(server, 'mindcore_vectors_stored{model="old"}') == 1
+    assert prometheus(server, "mindcore_vectors_waiting") == 1
     assert texts_of(search(server, "trip"))[0] == TEXTS[5], "by the old model"
     models.heal()
     wait_complete(server, len(TEXTS))
