@@ -160,6 +160,7 @@ static void gives_up(void)
     struct mc_error err = {0};
     ok(mc_embedder_progress(store, "fake", &state, &err) == MC_OK && state.waiting == 0,
        "what fails while others succeed is given up");
+    is_int(mc_metrics_count(metrics, MC_COUNT_VECTORS_GIVEN_UP), 1, "and counted");
     end(embedder);
     store->ops->close(store);
 }
