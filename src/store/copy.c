@@ -164,7 +164,7 @@ static bool matches(const struct tally *tally, const struct mc_copy_mark *mark)
 
 /* ---- What is there before ---- */
 
-static bool appends(int table)
+static bool appends(enum mc_copy_table table)
 {
     return mc_copy_forms[table].way == MC_COPY_APPEND;
 }
