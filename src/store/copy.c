@@ -82,7 +82,7 @@ static enum mc_status count_all(const struct snapshot *snapshot, int64_t rows[MC
 {
     enum mc_status status = MC_OK;
     for (int i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)
-        status = snapshot->ops->count(snapshot->dump, (enum mc_copy_table)i, &rows[i], err);
+        status = snapshot->ops->count(snapshot->dump, i, &rows[i], err);
     return status;
 }
 
@@ -182,7 +182,7 @@ static enum mc_status check_source(struct copy *c, struct mc_error *err)
         return mc_fail_memory(err);
     if (mc_str_equal(mc_buf_str(&c->identity), mc_buf_str(&target)))
         return mc_fail(err, MC_INVALID, "source and target are the same database; name another");
-    for (int i = 0; i < MC_COPY_TABLES; i++)
+    for (enum mc_copy_table i = 0; i < MC_COPY_TABLES; i++)
         c->total += (uint64_t)c->source_rows[i] * 3; /* copied, and both compared */
     if (c->total == 0)
         return mc_fail(err, MC_NOT_FOUND, "the source holds nothing; check its name");
@@ -192,7 +192,7 @@ static enum mc_status check_source(struct copy *c, struct mc_error *err)
 /* A target that no copy has begun must be empty. */
 static enum mc_status check_empty(const struct copy *c, struct mc_error *err)
 {
-    for (int i = 0; i < MC_COPY_TABLES; i++)
+    for (enum mc_copy_table i = 0; i < MC_COPY_TABLES; i++)
         if (c->target_rows[i] > 0)
             return mc_fail(err, MC_CONFLICT,
                            "the target is not empty: %" PRId64 " %s are there, and nothing was "
@@ -210,14 +210,14 @@ static enum mc_status check_untouched(struct copy *c, const struct snapshot *tar
                        "the target holds a copy of another source ('%.*s'), and nothing was "
                        "changed; name a new database",
                        MC_STR_ARG(mc_buf_str(&c->marks.source)));
-    for (int i = 0; i < MC_COPY_TABLES; i++) {
+    for (enum mc_copy_table i = 0; i < MC_COPY_TABLES; i++) {
         const struct mc_copy_mark *mark = &c->marks.items[i];
         struct tally tally = {.rows = c->target_rows[i], .sum = mark->sum};
         enum mc_status status = MC_OK;
         if (!appends(i) && !c->marks.items[MC_COPY_MESSAGES].complete)
             continue; /* the run was interrupted: these are written anew */
         if (!appends(i))
-            status = tally_table(c, target, (enum mc_copy_table)i, INT64_MAX, &tally, err);
+            status = tally_table(c, target, i, INT64_MAX, &tally, err);
         if (status != MC_OK)
             return status;
         if (!matches(&tally, mark))
@@ -239,8 +239,7 @@ static enum mc_status check_older(struct copy *c, const struct snapshot *source,
         struct tally tally;
         if (!appends(i) || mark->last == 0)
             continue;
-        enum mc_status status =
-            tally_table(c, source, (enum mc_copy_table)i, mark->last, &tally, err);
+        enum mc_status status = tally_table(c, source, i, mark->last, &tally, err);
         if (status != MC_OK)
             return status;
         *same = matches(&tally, mark);
@@ -265,7 +264,7 @@ static enum mc_status begin_anew(struct copy *c, struct mc_error *err)
         *mark = (struct mc_copy_mark){0};
         if (c->target_rows[i] > 0 || appends(i))
             status = load(c,
-                          (struct mc_copy_load){.table = (enum mc_copy_table)i,
+                          (struct mc_copy_load){.table = i,
                                                 .begin = !c->marks.begun,
                                                 .clear = c->target_rows[i] > 0,
                                                 .mark = appends(i) ? mark : NULL},
@@ -356,7 +355,7 @@ static enum mc_status copy_all(struct copy *c, struct mc_error *err)
     if (status == MC_OK && c->result->resumed)
         c->done = (uint64_t)c->marks.items[MC_COPY_MESSAGES].rows;
     for (int i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)
-        status = copy_table(c, &source, (enum mc_copy_table)i, err);
+        status = copy_table(c, &source, i, err);
     return status;
 }
 
@@ -394,7 +393,7 @@ static enum mc_status compare_all(struct copy *c, struct mc_error *err)
     if (status == MC_OK)
         status = snapshot_open(c->to, &target, err);
     for (int i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)
-        status = compare_table(c, &source, &target, (enum mc_copy_table)i, err);
+        status = compare_table(c, &source, &target, i, err);
     return status;
 }
 
