@@ -81,7 +81,7 @@ static enum mc_status count_all(const struct snapshot *snapshot, int64_t rows[MC
                                 struct mc_error *err)
 {
     enum mc_status status = MC_OK;
-    for (int i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)
+    for (enum mc_copy_table i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)
         status = snapshot->ops->count(snapshot->dump, i, &rows[i], err);
     return status;
 }
@@ -234,7 +234,7 @@ static enum mc_status check_older(struct copy *c, const struct snapshot *source,
                                   struct mc_error *err)
 {
     *same = true;
-    for (int i = 0; i < MC_COPY_TABLES && *same; i++) {
+    for (enum mc_copy_table i = 0; i < MC_COPY_TABLES && *same; i++) {
         const struct mc_copy_mark *mark = &c->marks.items[i];
         struct tally tally;
         if (!appends(i) || mark->last == 0)
@@ -259,7 +259,7 @@ static enum mc_status load(struct copy *c, struct mc_copy_load load, struct mc_e
 static enum mc_status begin_anew(struct copy *c, struct mc_error *err)
 {
     enum mc_status status = MC_OK;
-    for (int i = MC_COPY_TABLES - 1; status == MC_OK && i >= 0; i--) {
+    for (enum mc_copy_table i = MC_COPY_TABLES; status == MC_OK && i-- > 0;) {
         struct mc_copy_mark *mark = &c->marks.items[i];
         *mark = (struct mc_copy_mark){0};
         if (c->target_rows[i] > 0 || appends(i))
@@ -354,7 +354,7 @@ static enum mc_status copy_all(struct copy *c, struct mc_error *err)
     status = c->result->resumed ? note_complete(c, false, err) : begin_anew(c, err);
     if (status == MC_OK && c->result->resumed)
         c->done = (uint64_t)c->marks.items[MC_COPY_MESSAGES].rows;
-    for (int i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)
+    for (enum mc_copy_table i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)
         status = copy_table(c, &source, i, err);
     return status;
 }
@@ -392,7 +392,7 @@ static enum mc_status compare_all(struct copy *c, struct mc_error *err)
     enum mc_status status = snapshot_open(c->from, &source, err);
     if (status == MC_OK)
         status = snapshot_open(c->to, &target, err);
-    for (int i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)
+    for (enum mc_copy_table i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)
         status = compare_table(c, &source, &target, i, err);
     return status;
 }

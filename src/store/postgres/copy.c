@@ -330,7 +330,7 @@ static enum mc_status put_mark(struct mc_pg_conn *conn, const struct mc_copy_loa
 
 static void take_mark(const PGresult *result, size_t row, struct mc_copy_marks *marks)
 {
-    for (int i = 0; i < MC_COPY_TABLES; i++)
+    for (enum mc_copy_table i = 0; i < MC_COPY_TABLES; i++)
         if (mc_str_equal(mc_pg_cell(result, row, 0), mc_str_of(mc_copy_forms[i].name)))
             marks->items[i] =
                 (struct mc_copy_mark){.last = mc_pg_cell_int(result, row, 2),
