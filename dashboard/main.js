@@ -1,0 +1,109 @@
+// The dashboard: asks the server again and again while somebody looks, and shows what it says.
+import { $, fill, h, show } from './dom.js';
+import { get, prepareKeyDialog, text } from './client.js';
+import { clock } from './format.js';
+import { Samples, readErrors, readHistograms } from './samples.js';
+import { prepareOverview, showHealth, showMetrics, showStatus } from './overview.js';
+import { DEAD_SHOWN, prepareQueue, showFailures, showProblems, showQueue } from './queue.js';
+import { prepareModels, showModels, showUsage } from './models.js';
+import { prepareBrowser, showAgentField, showUsers } from './browser.js';
+
+const PARTS = ['overview', 'queue', 'models', 'memory'];
+const samples = new Samples();
+const known = {}; // the last answers that more than one part shows
+
+async function figures() {
+  const [metrics, exposition] = await Promise.all([get('/v1/metrics'), text('/metrics')]);
+  samples.add(metrics, readHistograms(exposition), Date.now() / 1000);
+  showMetrics(metrics, samples);
+  showFailures(readErrors(exposition));
+}
+
+async function queue() {
+  showQueue(await get('/v1/queue', { dead_limit: DEAD_SHOWN }));
+}
+
+async function state() {
+  const [health, workers, models] = await Promise.all([get('/health'), get('/v1/workers/health'), get('/v1/models')]);
+  Object.assign(known, { health });
+  showHealth(health);
+  showModels(models);
+  showProblems(health, workers, models);
+}
+
+/** What is asked, how often, and for which part (none: for all). */
+const TASKS = [
+  { work: figures, every: 2000 },
+  { work: queue, every: 2000 },
+  { work: state, every: 5000 },
+  { work: async () => showStatus(await get('/v1/status')), every: 15000, part: 'overview' },
+  { work: async () => showUsage(await get('/v1/usage')), every: 60000, part: 'models' },
+  { work: showUsers, every: Infinity, part: 'memory' },
+  { work: showAgentField, every: Infinity, part: 'memory' },
+];
+const LOOK_MS = 250;
+const CALM_MS = 10000; // after a failure
+for (const task of TASKS) Object.assign(task, { due: 0, running: false, error: null });
+
+const part = () => (PARTS.includes(location.hash.slice(1)) ? location.hash.slice(1) : PARTS[0]);
+
+async function run(task) {
+  task.running = true;
+  try {
+    await task.work();
+    task.error = null;
+    task.due = performance.now() + task.every;
+    show('updated', `Updated ${clock(new Date())}`);
+  } catch (error) {
+    task.error = error;
+    task.due = performance.now() + (error.status === 401 ? Infinity : CALM_MS);
+  }
+  task.running = false;
+  tellTrouble();
+}
+
+/** Asks what is due, while the page is looked at. */
+function look() {
+  if (document.hidden) return;
+  const now = performance.now();
+  for (const task of TASKS) {
+    if (!task.running && task.due <= now && (!task.part || task.part === part())) run(task);
+  }
+}
+
+function refreshAll() {
+  for (const task of TASKS) task.due = 0;
+  look();
+}
+
+/** One line at the top: what cannot be asked, else why the server is not healthy. */
+function tellTrouble() {
+  const errors = [...new Set(TASKS.filter((task) => task.error).map(({ error }) =>
+    (error.status ? error.message : 'The server does not answer; trying again.')))];
+  const reasons = known.health && !known.health.healthy ? known.health.reasons : [];
+  const lines = errors.length ? errors : reasons;
+  $('banner').hidden = lines.length === 0;
+  fill($('banner'), lines.map((line) => h('div', { dir: 'auto' }, line)));
+  if (errors.length && !TASKS.some((task) => task.error === null && task.due)) {
+    $('health').dataset.state = 'failed';
+    $('health').textContent = 'no answer';
+  }
+}
+
+function showPart() {
+  for (const name of PARTS) $(name).hidden = name !== part();
+  for (const link of document.querySelectorAll('nav a')) {
+    link.setAttribute('aria-current', link.hash === `#${part()}` ? 'page' : 'false');
+  }
+  look();
+}
+
+prepareKeyDialog(refreshAll);
+prepareOverview();
+prepareQueue(queue);
+prepareModels();
+prepareBrowser();
+addEventListener('hashchange', showPart);
+document.addEventListener('visibilitychange', look);
+showPart();
+setInterval(look, LOOK_MS);

@@ -1,0 +1,83 @@
+// What is going on now: figures, charts, health, tiers.
+import { $, bar, facts, failure, fill, h, show, table } from './dom.js';
+import { addChart, setChart } from './charts.js';
+import { post } from './client.js';
+import { bytes, count, duration, milliseconds, percent, rate } from './format.js';
+
+const TIERS = ['short', 'mid', 'long', 'archive'];
+
+export function prepareOverview() {
+  addChart('chart-throughput', [{ label: 'ingested', color: 1 }, { label: 'enriched', color: 2 }], rate);
+  addChart('chart-queue', [{ label: 'waiting or in work', color: 3 }, { label: 'dead', color: 5 }], count);
+  addChart('chart-latency', [{ label: 'ingest', color: 1 }, { label: 'enrichment', color: 2 }, { label: 'context', color: 4 },
+    { label: 'search', color: 3 }], (value) => milliseconds(value).replace(' ms', ''));
+  addChart('chart-reads', [{ label: 'contexts', color: 4 }, { label: 'searches', color: 3 }], rate);
+  $('migrate').addEventListener('click', dryRun);
+}
+
+export function showMetrics(metrics, samples) {
+  const point = samples.latest();
+  show('ingest_rate', `${rate(point.ingested)} /s`);
+  show('ingest_note', `${count(metrics.messages_ingested)} since the start`);
+  show('enrich_rate', `${rate(point.enriched)} /s`);
+  show('enrich_note', `${count(metrics.messages_enriched)} since the start`);
+  show('queue_depth', count(metrics.queue_depth));
+  show('queue_note', metrics.queue_depth ? `the oldest waits ${duration(metrics.oldest_job_age_seconds)}` : 'nothing waits');
+  show('workers', `${count(metrics.active_workers)} of ${count(metrics.worker_pool_size)}`);
+  show('workers_note', `${count(metrics.busy_workers)} busy`);
+  const reads = metrics.cache_hits + metrics.cache_misses;
+  show('cache_hit_rate', reads ? percent(metrics.cache_hit_rate) : '–');
+  show('cache_note', reads ? `${count(metrics.cache_hits)} of ${count(reads)} reads` : 'nothing was read yet');
+  show('errors', count(metrics.errors));
+  show('errors_note', `${count(metrics.dead_jobs)} dead jobs`);
+  showLatency(metrics.latency_ms);
+  setChart('chart-throughput', samples.columns(['ingested', 'enriched']));
+  setChart('chart-queue', samples.columns(['depth', 'dead']));
+  setChart('chart-latency', samples.columns(['ingest', 'enrichment', 'context', 'search']));
+  setChart('chart-reads', samples.columns(['contexts', 'searches']));
+}
+
+function showLatency(latency) {
+  const cell = (value) => (value > 0 ? milliseconds(value) : '–');
+  const rows = table([['Operation', (row) => row[0]], ['p50', (row) => cell(row[1].p50), 'number'],
+    ['p95', (row) => cell(row[1].p95), 'number'], ['p99', (row) => cell(row[1].p99), 'number']], Object.entries(latency));
+  $('latency').replaceWith(rows);
+  rows.id = 'latency';
+}
+
+export function showStatus(status) {
+  show('messages', count(status.messages));
+  show('messages_note', `${count(status.users)} users, ${count(status.threads)} threads`);
+  const tiers = status.messages_by_tier;
+  fill($('tiers'), bar(TIERS.map((name, i) => ({ label: name, value: tiers[name], text: count(tiers[name]), color: i + 1 }))));
+  fill($('about'), facts([
+    ['Version', status.version],
+    ['Store', `${status.backend}, schema ${status.schema_version}`],
+    ['Size', bytes(status.size_bytes)],
+    ['Models', status.provider],
+    ['Cache', `${status.cache.backend}, ${count(status.cache.threads)} threads, ${bytes(status.cache.size_bytes)}`],
+    ['Running for', duration(status.uptime_seconds)],
+  ]));
+}
+
+export function showHealth(health) {
+  const pill = $('health');
+  pill.dataset.state = health.healthy ? 'ok' : 'failed';
+  pill.textContent = health.healthy ? 'healthy' : 'in trouble';
+  fill($('checks'), Object.entries(health.checks).map(([name, check]) =>
+    h('li', { data: { state: check.ok ? 'ok' : 'failed' } }, h('b', {}, name), h('span', {}, check.detail))));
+}
+
+async function dryRun() {
+  const button = $('migrate');
+  button.disabled = true;
+  try {
+    const due = await post('/v1/tiers/migrate', { dry_run: true });
+    $('migration').textContent = `Due now: ${count(due.messages_migrated)} messages to move, ` +
+      `${count(due.threads_summarized)} threads to summarise, ${count(due.messages_deleted)} messages to delete. Nothing was changed.`;
+  } catch (error) {
+    fill($('migration'), failure(error));
+  } finally {
+    button.disabled = false;
+  }
+}
