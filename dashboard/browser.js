@@ -1,7 +1,7 @@
 // The memory of one user: users, threads, messages.
 import { $, empty, failure, fill, h } from './dom.js';
 import { get, userPath } from './client.js';
-import { count, time } from './format.js';
+import { count, day } from './format.js';
 import { messageCard } from './messages.js';
 import { clearExplain, prepareExplain } from './explain.js';
 
@@ -45,7 +45,7 @@ function entries(place, list, next, chosen, label, choose, more) {
   place.querySelector('.more')?.remove();
   place.append(...list.map((entry) => h('li', {},
     h('button', { type: 'button', data: { id: label(entry) }, 'aria-pressed': String(label(entry) === chosen), onclick: () => choose(label(entry)) },
-      h('span', { class: 'name' }, label(entry)), h('small', {}, `${count(entry.messages)} · ${time(entry.last_message_at)}`)))));
+      h('span', { class: 'name' }, label(entry)), h('small', {}, `${count(entry.messages)} · ${day(entry.last_message_at)}`)))));
   if (next) place.append(h('li', { class: 'more' }, h('button', { type: 'button', onclick: () => more(next) }, 'More')));
 }
 

@@ -49,7 +49,7 @@ export function bar(parts, total) {
     return element;
   };
   return h('div', { class: 'bar' },
-    h('div', { class: 'track' }, parts.map(segment)),
+    h('div', { class: 'track' }, parts.filter((part) => part.value > 0).map(segment)),
     h('ul', { class: 'legend' }, parts.map((part) =>
       h('li', {}, h('i', { class: `color-${part.color}` }), part.label, ' ', h('b', {}, part.text)))));
 }

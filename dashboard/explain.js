@@ -1,13 +1,14 @@
 // Why a message was found, and why a context holds what it does.
-import { $, bar, empty, failure, fill, h, note } from './dom.js';
+import { $, bar, chip, empty, facts, failure, fill, h, note } from './dom.js';
 import { get, post, userPath } from './client.js';
-import { count, milliseconds, percent, words } from './format.js';
+import { count, milliseconds, words } from './format.js';
 import { featureColor, messageCard } from './messages.js';
 
 const HITS = 30;
+const FOLDED_OVER = 5;
 
 const shares = (why) => bar(why.map(({ feature, share }) =>
-  ({ label: words(feature), value: share, text: percent(share), color: featureColor(feature) })), 1);
+  ({ label: words(feature), value: share, text: `${Math.round(100 * share)}%`, color: featureColor(feature) })), 1);
 
 /** Runs a form's request for the chosen user; place shows what came of it. */
 async function ask(event, selection, place, work) {
@@ -62,34 +63,44 @@ async function assemble(form, { user, thread, agent }) {
 function summary(metadata) {
   const sources = Object.entries(metadata.sources).filter(([, value]) => typeof value === 'number' && value > 0);
   return h('article', { class: 'card' },
-    h('dl', { class: 'facts' },
-      [['Tokens', `${count(metadata.tokens)} of ${count(metadata.max_tokens)}`],
-        ['Messages', `${count(metadata.messages)} of ${count(metadata.max_messages)}`],
-        ['Confidence', String(metadata.confidence)],
-        ['Chosen', metadata.method + (metadata.fallback ? `: ${metadata.fallback}` : '')],
-        ['Took', milliseconds(metadata.elapsed_ms)]].map(([name, value]) => [h('dt', {}, name), h('dd', { dir: 'auto' }, value)])),
+    h('dl', { class: 'facts' }, facts([
+      ['Tokens', `${count(metadata.tokens)} of ${count(metadata.max_tokens)}`],
+      ['Messages', `${count(metadata.messages)} of ${count(metadata.max_messages)}`],
+      ['Confidence', String(metadata.confidence)],
+      ['Chosen', metadata.method + (metadata.fallback ? `: ${metadata.fallback}` : '')],
+      ['Took', milliseconds(metadata.elapsed_ms)],
+    ])),
     sources.length > 0 && bar(sources.map(([name, value]) =>
       ({ label: words(name), value, text: count(value), color: featureColor(name) }))));
 }
 
-/** Items by section, in the order of the context; each tells its text when it is opened. */
+/** Items by section, the ranked ones first; long lists of what is merely recent are folded. */
 function items(list, agent) {
   if (!list.length) return note('Nothing of the memory is in it.');
-  return h('ul', { class: 'items' }, list.map((item) => {
-    const id = item.message_id ?? item.id ?? '';
-    const place = h('div', {});
-    const details = h('details', { data: { item: id } },
-      h('summary', {}, h('span', { class: 'chip section' }, words(item.section)), h('code', {}, id || item.source || ''),
-        item.score > 0 && h('span', { class: 'label' }, `score ${item.score.toFixed(3)}`), shares(item.why ?? [])),
-      place);
-    details.addEventListener('toggle', async () => {
-      if (!details.open || place.firstChild || !item.message_id) return;
-      try {
-        fill(place, messageCard(await get(`/v1/messages/${encodeURIComponent(id)}`, { agent_id: agent })));
-      } catch (error) {
-        fill(place, failure(error));
-      }
-    });
-    return h('li', {}, details);
-  }));
+  const sections = [...new Set(list.map((item) => item.section))].sort((a, b) => (a === 'recent') - (b === 'recent'));
+  return sections.map((section) => {
+    const members = list.filter((item) => item.section === section);
+    return h('details', { class: 'items', open: section !== 'recent' || members.length <= FOLDED_OVER },
+      h('summary', {}, chip(words(section), 'section'), count(members.length)),
+      h('ul', {}, members.map((item) => h('li', {}, itemDetails(item, agent)))));
+  });
+}
+
+/** An item of a context, which shows its message when it is opened. */
+function itemDetails(item, agent) {
+  const id = item.message_id ?? '';
+  const name = id ? h('code', {}, id) : h('bdi', {}, `${item.source}: ${item.title}`);
+  const place = h('div', {});
+  const details = h('details', { data: { item: id } },
+    h('summary', {}, name, item.score > 0 && h('span', { class: 'label' }, `score ${item.score.toFixed(3)}`), shares(item.why ?? [])),
+    place);
+  details.addEventListener('toggle', async () => {
+    if (!details.open || place.firstChild || !id) return;
+    try {
+      fill(place, messageCard(await get(`/v1/messages/${encodeURIComponent(id)}`, { agent_id: agent })));
+    } catch (error) {
+      fill(place, failure(error));
+    }
+  });
+  return details;
 }

@@ -37,7 +37,10 @@ export function bytes(value) {
 
 export const percent = (share) => `${(100 * share).toFixed(share > 0.9995 || share === 0 ? 0 : 1)}%`;
 
-export const dollars = (value) => `$${value.toFixed(value > 0 && value < 0.01 ? 6 : value < 1 ? 4 : 2)}`;
+export const dollars = (value) => `$${value.toFixed(value === 0 || value >= 1 ? 2 : value < 0.01 ? 6 : 4)}`;
+
+/** For the axis of a chart: no more digits than tell its ticks apart. */
+export const tick = (value) => (value >= 1000 ? whole.format(value) : String(Number(value.toPrecision(3))));
 
 const two = (value) => String(value).padStart(2, '0');
 
@@ -49,6 +52,8 @@ export function time(text) {
   if (Number.isNaN(date.getTime())) return text;
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
+
+export const day = (text) => time(text).slice(0, 10);
 
 /** "ask_question" as people read it. */
 export const words = (name) => name.replaceAll('_', ' ');

@@ -3,7 +3,7 @@ import { $, fill, h, show } from './dom.js';
 import { get, prepareKeyDialog, text } from './client.js';
 import { clock } from './format.js';
 import { Samples, readErrors, readHistograms } from './samples.js';
-import { prepareOverview, showHealth, showMetrics, showStatus } from './overview.js';
+import { prepareOverview, showHealth, showMetrics, showSilence, showStatus } from './overview.js';
 import { DEAD_SHOWN, prepareQueue, showFailures, showProblems, showQueue } from './queue.js';
 import { prepareModels, showModels, showUsage } from './models.js';
 import { prepareBrowser, showAgentField, showUsers } from './browser.js';
@@ -14,8 +14,9 @@ const known = {}; // the last answers that more than one part shows
 
 async function figures() {
   const [metrics, exposition] = await Promise.all([get('/v1/metrics'), text('/metrics')]);
-  samples.add(metrics, readHistograms(exposition), Date.now() / 1000);
-  showMetrics(metrics, samples);
+  const histograms = readHistograms(exposition);
+  samples.add(metrics, histograms, Date.now() / 1000);
+  showMetrics(metrics, histograms, samples);
   showFailures(readErrors(exposition));
 }
 
@@ -42,7 +43,7 @@ const TASKS = [
   { work: showAgentField, every: Infinity, part: 'memory' },
 ];
 const LOOK_MS = 250;
-const CALM_MS = 10000; // after a failure
+const CALM_MS = 4000; // after a failure
 for (const task of TASKS) Object.assign(task, { due: 0, running: false, error: null });
 
 const part = () => (PARTS.includes(location.hash.slice(1)) ? location.hash.slice(1) : PARTS[0]);
@@ -56,6 +57,7 @@ async function run(task) {
     show('updated', `Updated ${clock(new Date())}`);
   } catch (error) {
     task.error = error;
+    if (!error.status) showSilence();
     task.due = performance.now() + (error.status === 401 ? Infinity : CALM_MS);
   }
   task.running = false;
@@ -84,10 +86,6 @@ function tellTrouble() {
   const lines = errors.length ? errors : reasons;
   $('banner').hidden = lines.length === 0;
   fill($('banner'), lines.map((line) => h('div', { dir: 'auto' }, line)));
-  if (errors.length && !TASKS.some((task) => task.error === null && task.due)) {
-    $('health').dataset.state = 'failed';
-    $('health').textContent = 'no answer';
-  }
 }
 
 function showPart() {

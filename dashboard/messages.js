@@ -2,24 +2,21 @@
 import { chip, h } from './dom.js';
 import { percent, time, words } from './format.js';
 
-const NO_COLOR = 9;
-const FEATURES = ['words', 'phrase', 'recency', 'importance', 'session', 'thread', 'topic', 'neighbours'];
+/** A feature of a score, a section or source of a context has the same colour everywhere. */
+const COLORS = {
+  words: 1, relevant: 1, neighbours: 2, neighbour: 2, next_to_relevant: 2, session: 3, important: 3, background: 3, topics: 4, last_session: 4,
+  chosen_by_model: 4, answer: 5, preferences: 5, time: 6, recent: 6, newest_of_thread: 6, number: 7, summaries: 7, speaker: 8, external: 8,
+};
+export const featureColor = (name) => COLORS[name] ?? 8;
 
-/** A feature of a score has the same colour everywhere. */
-export function featureColor(name) {
-  const known = FEATURES.indexOf(name);
-  if (known >= 0) return known + 1;
-  let sum = 0;
-  for (const letter of name) sum = (sum * 31 + letter.codePointAt(0)) % 997;
-  return (sum % (NO_COLOR - 1)) + 1;
-}
+const sentimentText = ({ overall, score }) => (score ? `${overall} ${score > 0 ? '+' : ''}${score}` : overall);
 
 function found(metadata) {
   const sentiment = metadata.sentiment;
   return [
     ['Topics', (metadata.topics ?? []).map((topic) => chip(words(topic), 'topic'))],
     ['Intent', metadata.intent && chip(words(metadata.intent), 'intent')],
-    ['Sentiment', sentiment && chip(`${sentiment.overall} ${sentiment.score > 0 ? '+' : ''}${sentiment.score}`, sentiment.overall)],
+    ['Sentiment', sentiment && chip(sentimentText(sentiment), sentiment.overall)],
     ['Entities', (metadata.entities ?? []).map((entity) => h('span', { class: 'chip entity' }, h('small', {}, words(entity.type)), ' ',
       h('bdi', {}, entity.value)))],
     ['Key phrases', (metadata.key_phrases ?? []).map((phrase) => chip(phrase))],
@@ -30,7 +27,7 @@ function found(metadata) {
 function importance(value) {
   const meter = h('span', { class: 'meter', title: `importance ${value}` }, h('i'));
   meter.firstChild.style.width = percent(value);
-  return h('span', { class: 'importance' }, 'importance ', meter, ' ', h('b', {}, String(value)));
+  return h('span', { class: 'importance' }, 'Importance', meter, h('b', {}, String(value)));
 }
 
 /** How the metadata came about: "builtin", "llm gpt-4o-mini", "trivial: thanks". */
@@ -49,6 +46,7 @@ export function messageCard(message, more) {
       h('b', { class: 'role' }, message.role),
       message.agent_id && h('code', {}, message.agent_id),
       h('time', { datetime: message.created_at }, time(message.created_at)),
+      h('code', {}, message.message_id),
       h('span', { class: 'grow' }),
       h('span', { class: 'method' }, method(message)),
       h('span', { class: 'tier' }, message.tier)),
@@ -57,6 +55,5 @@ export function messageCard(message, more) {
       importance(metadata.importance),
       found(metadata).map(([name, value]) => h('span', { class: 'group', title: name }, h('span', { class: 'label' }, name), value))),
     trouble && h('p', { class: 'failure', dir: 'auto' }, trouble),
-    more,
-    h('footer', {}, h('code', {}, message.message_id)));
+    more);
 }

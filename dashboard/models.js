@@ -8,7 +8,7 @@ const METHODS = [['llm', 'by a model', 4], ['builtin', 'by rules', 1], ['trivial
 const DAY_SECONDS = 86400;
 
 export function prepareModels() {
-  addChart('chart-usage', [{ label: 'calls', color: 4 }], count, true);
+  addChart('chart-usage', [{ label: 'calls', color: 4 }], count, { least: 5, bars: true });
 }
 
 export function showModels(list) {

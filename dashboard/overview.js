@@ -2,20 +2,22 @@
 import { $, bar, facts, failure, fill, h, show, table } from './dom.js';
 import { addChart, setChart } from './charts.js';
 import { post } from './client.js';
+import { NOTHING, observed, quantile } from './samples.js';
 import { bytes, count, duration, milliseconds, percent, rate } from './format.js';
 
-const TIERS = ['short', 'mid', 'long', 'archive'];
+const TIERS = { short: 1, mid: 6, long: 4, archive: 7 };
+const STATES = { enriched: 2, pending: 3, failed: 5 };
 
 export function prepareOverview() {
-  addChart('chart-throughput', [{ label: 'ingested', color: 1 }, { label: 'enriched', color: 2 }], rate);
-  addChart('chart-queue', [{ label: 'waiting or in work', color: 3 }, { label: 'dead', color: 5 }], count);
+  addChart('chart-throughput', [{ label: 'ingested', color: 1 }, { label: 'enriched', color: 2 }], rate, { least: 1 });
+  addChart('chart-queue', [{ label: 'waiting or in work', color: 3 }, { label: 'dead', color: 5 }], count, { least: 5 });
   addChart('chart-latency', [{ label: 'ingest', color: 1 }, { label: 'enrichment', color: 2 }, { label: 'context', color: 4 },
-    { label: 'search', color: 3 }], (value) => milliseconds(value).replace(' ms', ''));
-  addChart('chart-reads', [{ label: 'contexts', color: 4 }, { label: 'searches', color: 3 }], rate);
+    { label: 'search', color: 3 }], milliseconds, { logarithmic: true });
+  addChart('chart-reads', [{ label: 'contexts', color: 4 }, { label: 'searches', color: 3 }], rate, { least: 1 });
   $('migrate').addEventListener('click', dryRun);
 }
 
-export function showMetrics(metrics, samples) {
+export function showMetrics(metrics, histograms, samples) {
   const point = samples.latest();
   show('ingest_rate', `${rate(point.ingested)} /s`);
   show('ingest_note', `${count(metrics.messages_ingested)} since the start`);
@@ -30,26 +32,31 @@ export function showMetrics(metrics, samples) {
   show('cache_note', reads ? `${count(metrics.cache_hits)} of ${count(reads)} reads` : 'nothing was read yet');
   show('errors', count(metrics.errors));
   show('errors_note', `${count(metrics.dead_jobs)} dead jobs`);
-  showLatency(metrics.latency_ms);
+  showLatency(metrics.latency_ms, histograms.model);
   setChart('chart-throughput', samples.columns(['ingested', 'enriched']));
   setChart('chart-queue', samples.columns(['depth', 'dead']));
   setChart('chart-latency', samples.columns(['ingest', 'enrichment', 'context', 'search']));
   setChart('chart-reads', samples.columns(['contexts', 'searches']));
 }
 
-function showLatency(latency) {
+/** As /v1/metrics tells it, and what a model takes, which only the histograms tell. */
+function showLatency(latency, model) {
+  const rows = Object.entries(latency);
+  if (observed(model)) rows.splice(2, 0, ['enrichment by a model', Object.fromEntries([50, 95, 99].map((nth) => [`p${nth}`, quantile(NOTHING, model, nth / 100)]))]);
   const cell = (value) => (value > 0 ? milliseconds(value) : '–');
-  const rows = table([['Operation', (row) => row[0]], ['p50', (row) => cell(row[1].p50), 'number'],
-    ['p95', (row) => cell(row[1].p95), 'number'], ['p99', (row) => cell(row[1].p99), 'number']], Object.entries(latency));
-  $('latency').replaceWith(rows);
-  rows.id = 'latency';
+  const made = table([['Operation', ([name]) => name], ...['p50', 'p95', 'p99'].map((nth) => [nth, ([, row]) => cell(row[nth]), 'number'])], rows);
+  made.id = 'latency';
+  $('latency').replaceWith(made);
 }
+
+const counts = (values, colors) => bar(Object.entries(colors).map(([name, color]) =>
+  ({ label: name, value: values[name], text: count(values[name]), color })));
 
 export function showStatus(status) {
   show('messages', count(status.messages));
   show('messages_note', `${count(status.users)} users, ${count(status.threads)} threads`);
-  const tiers = status.messages_by_tier;
-  fill($('tiers'), bar(TIERS.map((name, i) => ({ label: name, value: tiers[name], text: count(tiers[name]), color: i + 1 }))));
+  fill($('tiers'), counts(status.messages_by_tier, TIERS));
+  fill($('states'), counts(status.messages_by_state, STATES));
   fill($('about'), facts([
     ['Version', status.version],
     ['Store', `${status.backend}, schema ${status.schema_version}`],
@@ -60,10 +67,15 @@ export function showStatus(status) {
   ]));
 }
 
+function tellState(state, text) {
+  $('health').dataset.state = state;
+  $('health').textContent = text;
+}
+
+export const showSilence = () => tellState('failed', 'no answer');
+
 export function showHealth(health) {
-  const pill = $('health');
-  pill.dataset.state = health.healthy ? 'ok' : 'failed';
-  pill.textContent = health.healthy ? 'healthy' : 'in trouble';
+  tellState(health.healthy ? 'ok' : 'failed', health.healthy ? 'healthy' : 'in trouble');
   fill($('checks'), Object.entries(health.checks).map(([name, check]) =>
     h('li', { data: { state: check.ok ? 'ok' : 'failed' } }, h('b', {}, name), h('span', {}, check.detail))));
 }

@@ -3,23 +3,32 @@
 const KEPT = 450; // readings: fifteen minutes at one every two seconds
 const LATENCY_SPAN = 10; // readings over which a percentile is taken
 
+/** Our name of a histogram, and the beginning of its buckets' lines. */
 const HISTOGRAMS = {
-  ingest: 'mindcore_ingestion_duration_seconds',
-  enrichment: 'mindcore_enrichment_duration_seconds',
-  context: 'mindcore_context_retrieval_duration_seconds',
-  search: 'mindcore_search_duration_seconds',
+  ingest: 'mindcore_ingestion_duration_seconds_bucket{',
+  enrichment: 'mindcore_enrichment_duration_seconds_bucket{',
+  model: 'mindcore_enrichment_duration_seconds_bucket{method="llm",',
+  context: 'mindcore_context_retrieval_duration_seconds_bucket{',
+  search: 'mindcore_search_duration_seconds_bucket{',
 };
 
-/** name -> {bound in ms: observations up to it}, over all labels, from Prometheus text. */
+/** A histogram: {bound in ms: observations up to it}. */
+export const NOTHING = new Map();
+export const observed = (histogram) => (histogram.get(Infinity) ?? 0) > 0;
+
+/** All of them from Prometheus text; what a line begins with decides, so labels are summed. */
 export function readHistograms(text) {
-  const found = Object.fromEntries(Object.keys(HISTOGRAMS).map((name) => [name, new Map()]));
-  for (const [name, metric] of Object.entries(HISTOGRAMS)) {
-    for (const match of text.matchAll(new RegExp(`^${metric}_bucket\\{(?:[^}]*,)?le="([^"]+)"\\} (\\d+)`, 'gm'))) {
+  const lines = text.split('\n');
+  return Object.fromEntries(Object.entries(HISTOGRAMS).map(([name, start]) => {
+    const histogram = new Map();
+    for (const line of lines) {
+      const match = line.startsWith(start) && /le="([^"]+)"\} (\d+)/.exec(line);
+      if (!match) continue;
       const bound = match[1] === '+Inf' ? Infinity : 1000 * Number(match[1]);
-      found[name].set(bound, (found[name].get(bound) ?? 0) + Number(match[2]));
+      histogram.set(bound, (histogram.get(bound) ?? 0) + Number(match[2]));
     }
-  }
-  return found;
+    return [name, histogram];
+  }));
 }
 
 /** label value -> count of mindcore_errors_total. */
