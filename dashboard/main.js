@@ -24,29 +24,44 @@ async function queue() {
   showQueue(await get('/v1/queue', { dead_limit: DEAD_SHOWN }));
 }
 
-async function state() {
-  const [health, workers, models] = await Promise.all([get('/health'), get('/v1/workers/health'), get('/v1/models')]);
-  Object.assign(known, { health });
-  showHealth(health);
-  showModels(models);
-  showProblems(health, workers, models);
+async function health() {
+  known.health = await get('/health');
+  showHealth(known.health);
+  showProblems(known);
+}
+
+async function workers() {
+  known.workers = await get('/v1/workers/health');
+  showProblems(known);
+}
+
+async function models() {
+  known.models = await get('/v1/models');
+  showModels(known.models);
+  showProblems(known);
 }
 
 /** What is asked, how often, and for which part (none: for all). */
 const TASKS = [
   { work: figures, every: 2000 },
   { work: queue, every: 2000 },
-  { work: state, every: 5000 },
+  { work: health, every: 5000 },
+  { work: workers, every: 5000 },
+  { work: models, every: 5000 },
   { work: async () => showStatus(await get('/v1/status')), every: 15000, part: 'overview' },
   { work: async () => showUsage(await get('/v1/usage')), every: 60000, part: 'models' },
   { work: showUsers, every: Infinity, part: 'memory' },
   { work: showAgentField, every: Infinity, part: 'memory' },
 ];
 const LOOK_MS = 250;
-const CALM_MS = 4000; // after a failure
+const CALM_MS = 2000; // after a failure
 for (const task of TASKS) Object.assign(task, { due: 0, running: false, error: null });
 
 const part = () => (PARTS.includes(location.hash.slice(1)) ? location.hash.slice(1) : PARTS[0]);
+
+function refresh(work) {
+  TASKS.find((task) => task.work === work).due = 0;
+}
 
 async function run(task) {
   task.running = true;
@@ -54,10 +69,14 @@ async function run(task) {
     await task.work();
     task.error = null;
     task.due = performance.now() + task.every;
+    if (!known.health) refresh(health); // it was silent
     show('updated', `Updated ${clock(new Date())}`);
   } catch (error) {
     task.error = error;
-    if (!error.status) showSilence();
+    if (!error.status) {
+      known.health = null;
+      showSilence();
+    }
     task.due = performance.now() + (error.status === 401 ? Infinity : CALM_MS);
   }
   task.running = false;
@@ -82,7 +101,7 @@ function refreshAll() {
 function tellTrouble() {
   const errors = [...new Set(TASKS.filter((task) => task.error).map(({ error }) =>
     (error.status ? error.message : 'The server does not answer; trying again.')))];
-  const reasons = known.health && !known.health.healthy ? known.health.reasons : [];
+  const reasons = known.health?.healthy === false ? known.health.reasons : [];
   const lines = errors.length ? errors : reasons;
   $('banner').hidden = lines.length === 0;
   fill($('banner'), lines.map((line) => h('div', { dir: 'auto' }, line)));

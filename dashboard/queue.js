@@ -56,7 +56,7 @@ function deadTable(jobs) {
 }
 
 /** What is wrong now, and the last errors that the server remembers. */
-export function showProblems(health, workers, models) {
+export function showProblems({ health, workers, models }) {
   const enrichment = workers?.workers.enrichment;
   const reasons = [...new Set([...(health?.reasons ?? []), ...(enrichment?.issues ?? [])])];
   const items = reasons.map((text) => h('li', {}, h('b', {}, 'now'), h('span', { dir: 'auto' }, text)));
