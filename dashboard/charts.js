@@ -10,11 +10,9 @@ const charts = [];
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-function axis(more) {
-  const line = color('--line');
-  return {
-    stroke: color('--muted'), font: '11px system-ui, sans-serif', grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, ...more,
-  };
+function axis({ grid, ...more }) {
+  const line = { stroke: color('--line'), width: 1 };
+  return { stroke: color('--muted'), font: '11px system-ui, sans-serif', grid: { ...line, ...grid }, ticks: line, ...more };
 }
 
 /** The first line stands on a soft area, so that a second one over it can be told from it. */
@@ -32,6 +30,8 @@ function series(chart) {
 
 /** Whole powers of ten around what is shown. */
 const decades = (_, low, high) => (high > 0 ? uPlot.rangeLog(Math.max(low, 0.001), Math.max(high, 0.01), 10, true) : [0.01, 100]);
+
+const powersOfTen = (_, splits) => splits.map((value) => (Number.isInteger(Math.log10(value)) ? value : null));
 
 /** Without a pointer over the chart its legend tells the newest values. */
 function tellNewest(plot) {
@@ -56,7 +56,7 @@ function draw(chart) {
     scales: { x: { range: chart.bars ? aroundBars : wide }, y: chart.logarithmic ? { distr: 3, range: decades } : { range: (_, low, high) => [0, Math.max(high * 1.1, chart.least)] } },
     series: [{ value: (_, value) => (value ? tell(value) : '–') }, ...series(chart)],
     axes: [axis({ values: (_, ticks) => ticks.map(tell), space: 80, size: 32 }),
-      axis({ size: 46, space: 26, values: (_, ticks) => ticks.map((value) => (value === null ? '' : tick(value))) })],
+      axis({ size: 46, space: 26, grid: chart.logarithmic ? { filter: powersOfTen } : {}, values: (_, ticks) => ticks.map((value) => (value === null ? '' : tick(value))) })],
     hooks: { setCursor: [tellNewest], ready: [tellNewest] },
   }, chart.data, place);
 }

@@ -2,8 +2,10 @@
 import { $ } from './dom.js';
 
 const KEY = 'mindcore.key';
-const PATIENCE_MS = 20000;
+const READ_MS = 20000;
+const WORK_MS = 120000; // what asks a model or counts everything may take its time
 
+/** What came instead of an answer; status 0: nothing did. */
 export class Refused extends Error {
   constructor(status, message) {
     super(message);
@@ -55,13 +57,19 @@ async function problem(response) {
   return new Refused(response.status, text);
 }
 
-async function send(path, options) {
+async function exchange(path, options, patience) {
+  try {
+    return await fetch(path, { ...options, credentials: 'same-origin', redirect: 'error', signal: AbortSignal.timeout(patience) });
+  } catch {
+    throw new Refused(0, 'The server does not answer; trying again.');
+  }
+}
+
+async function send(path, options, patience) {
   const key = sessionStorage.getItem(KEY);
   const headers = { ...options.headers };
   if (key) headers.Authorization = `Bearer ${key}`;
-  const response = await fetch(path, {
-    ...options, headers, credentials: 'same-origin', redirect: 'error', signal: AbortSignal.timeout(PATIENCE_MS),
-  });
+  const response = await exchange(path, { ...options, headers }, patience);
   if (response.status === 401) {
     askForKey(key ? 'The server does not know this key.' : 'This server asks for a key.');
   }
@@ -75,9 +83,9 @@ const withQuery = (path, query) => {
   return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 };
 
-export const get = async (path, query) => (await send(withQuery(path, query), {})).json();
-export const text = async (path) => (await send(path, {})).text();
+export const get = async (path, query) => (await send(withQuery(path, query), {}, READ_MS)).json();
+export const text = async (path) => (await send(path, {}, READ_MS)).text();
 export const post = async (path, body) =>
-  (await send(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })).json();
+  (await send(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }, WORK_MS)).json();
 
 export const userPath = (user, rest) => `/v1/users/${encodeURIComponent(user)}/${rest}`;

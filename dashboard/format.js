@@ -4,6 +4,9 @@ const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 
 export const count = (value) => whole.format(value);
 
+/** "1 user", "2 users". */
+export const many = (value, thing) => `${count(value)} ${thing}${value === 1 ? '' : 's'}`;
+
 /** Of a second: 0, 0.25, 12.5, 1,250. */
 export function rate(value) {
   if (value === null || value === undefined) return '–';

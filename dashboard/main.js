@@ -55,9 +55,12 @@ const TASKS = [
 ];
 const LOOK_MS = 250;
 const CALM_MS = 2000; // after a failure
+const REFUSALS = [401, 403, 404]; // asking again without another key is of no use
 for (const task of TASKS) Object.assign(task, { due: 0, running: false, error: null });
 
 const part = () => (PARTS.includes(location.hash.slice(1)) ? location.hash.slice(1) : PARTS[0]);
+
+const isShown = (task) => !task.part || task.part === part();
 
 function refresh(work) {
   TASKS.find((task) => task.work === work).due = 0;
@@ -73,11 +76,11 @@ async function run(task) {
     show('updated', `Updated ${clock(new Date())}`);
   } catch (error) {
     task.error = error;
-    if (!error.status) {
+    task.due = performance.now() + (REFUSALS.includes(error.status) ? Infinity : CALM_MS);
+    if (error.status === 0) {
       known.health = null;
       showSilence();
     }
-    task.due = performance.now() + (error.status === 401 ? Infinity : CALM_MS);
   }
   task.running = false;
   tellTrouble();
@@ -88,19 +91,18 @@ function look() {
   if (document.hidden) return;
   const now = performance.now();
   for (const task of TASKS) {
-    if (!task.running && task.due <= now && (!task.part || task.part === part())) run(task);
+    if (!task.running && task.due <= now && isShown(task)) run(task);
   }
 }
 
 function refreshAll() {
-  for (const task of TASKS) task.due = 0;
+  for (const task of TASKS) Object.assign(task, { due: 0, error: null });
   look();
 }
 
 /** One line at the top: what cannot be asked, else why the server is not healthy. */
 function tellTrouble() {
-  const errors = [...new Set(TASKS.filter((task) => task.error).map(({ error }) =>
-    (error.status ? error.message : 'The server does not answer; trying again.')))];
+  const errors = [...new Set(TASKS.filter((task) => task.error && isShown(task)).map(({ error }) => error.message))];
   const reasons = known.health?.healthy === false ? known.health.reasons : [];
   const lines = errors.length ? errors : reasons;
   $('banner').hidden = lines.length === 0;
@@ -112,6 +114,7 @@ function showPart() {
   for (const link of document.querySelectorAll('nav a')) {
     link.setAttribute('aria-current', link.hash === `#${part()}` ? 'page' : 'false');
   }
+  tellTrouble();
   look();
 }
 

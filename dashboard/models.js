@@ -1,7 +1,7 @@
 // Models: what can enrich, what it was asked, and what that cost.
 import { $, bar, empty, facts, fill, h, show, table } from './dom.js';
 import { addChart, setChart } from './charts.js';
-import { count, dollars, duration, milliseconds, time } from './format.js';
+import { count, dollars, duration, many, milliseconds, time } from './format.js';
 
 const METHODS = [['llm', 'by a model', 4], ['builtin', 'by rules', 1], ['trivial', 'trivial, at no cost', 2],
   ['waiting', 'waiting for a model', 3]];
@@ -14,7 +14,7 @@ export function prepareModels() {
 export function showModels(list) {
   const { enrichment, caps, models } = list;
   show('cost_today', dollars(caps.cost_today_usd));
-  show('cost_note', `${count(caps.calls_today)} calls${caps.reached ? ', the cap is reached' : ''}`);
+  show('cost_note', `${many(caps.calls_today, 'call')}${caps.reached ? ', the cap is reached' : ''}`);
   fill($('methods'), bar(METHODS.map(([name, label, color]) =>
     ({ label, value: enrichment[name], text: count(enrichment[name]), color }))));
   fill($('caps'), facts([
@@ -40,7 +40,7 @@ function modelCard(model) {
     h('div', { class: 'row spread' }, h('h2', {}, model.provider), h('span', { class: 'pill', data: { state: model.state } }, model.state)),
     model.model && h('p', { class: 'strong', dir: 'auto' }, model.model),
     h('p', { class: 'note', dir: 'auto' }, model.detail),
-    h('dl', { class: 'facts' }, facts(pairs)));
+    pairs.length > 0 && h('dl', { class: 'facts' }, facts(pairs)));
 }
 
 /** Calls of each day between the first and the last, days without any included. */

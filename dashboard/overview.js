@@ -3,9 +3,10 @@ import { $, bar, facts, failure, fill, h, show, table } from './dom.js';
 import { addChart, setChart } from './charts.js';
 import { post } from './client.js';
 import { NOTHING, observed, quantile } from './samples.js';
-import { bytes, count, duration, milliseconds, percent, rate } from './format.js';
+import { bytes, count, duration, many, milliseconds, percent, rate } from './format.js';
 
 const TIERS = { short: 1, mid: 6, long: 4, archive: 7 };
+const OPERATIONS = { enrichment: 'enrichment by rules' };
 const STATES = { enriched: 2, pending: 3, failed: 5 };
 
 export function prepareOverview() {
@@ -31,7 +32,7 @@ export function showMetrics(metrics, histograms, samples) {
   show('cache_hit_rate', reads ? percent(metrics.cache_hit_rate) : '–');
   show('cache_note', reads ? `${count(metrics.cache_hits)} of ${count(reads)} reads` : 'nothing was read yet');
   show('errors', count(metrics.errors));
-  show('errors_note', `${count(metrics.dead_jobs)} dead jobs`);
+  show('errors_note', many(metrics.dead_jobs, 'dead job'));
   showLatency(metrics.latency_ms, histograms.model);
   setChart('chart-throughput', samples.columns(['ingested', 'enriched']));
   setChart('chart-queue', samples.columns(['depth', 'dead']));
@@ -44,7 +45,7 @@ function showLatency(latency, model) {
   const rows = Object.entries(latency);
   if (observed(model)) rows.splice(2, 0, ['enrichment by a model', Object.fromEntries([50, 95, 99].map((nth) => [`p${nth}`, quantile(NOTHING, model, nth / 100)]))]);
   const cell = (value) => (value > 0 ? milliseconds(value) : '–');
-  const made = table([['Operation', ([name]) => name], ...['p50', 'p95', 'p99'].map((nth) => [nth, ([, row]) => cell(row[nth]), 'number'])], rows);
+  const made = table([['Operation', ([name]) => OPERATIONS[name] ?? name], ...['p50', 'p95', 'p99'].map((nth) => [nth, ([, row]) => cell(row[nth]), 'number'])], rows);
   made.id = 'latency';
   $('latency').replaceWith(made);
 }
@@ -54,7 +55,7 @@ const counts = (values, colors) => bar(Object.entries(colors).map(([name, color]
 
 export function showStatus(status) {
   show('messages', count(status.messages));
-  show('messages_note', `${count(status.users)} users, ${count(status.threads)} threads`);
+  show('messages_note', `${many(status.users, 'user')}, ${many(status.threads, 'thread')}`);
   fill($('tiers'), counts(status.messages_by_tier, TIERS));
   fill($('states'), counts(status.messages_by_state, STATES));
   fill($('about'), facts([
@@ -85,8 +86,8 @@ async function dryRun() {
   button.disabled = true;
   try {
     const due = await post('/v1/tiers/migrate', { dry_run: true });
-    $('migration').textContent = `Due now: ${count(due.messages_migrated)} messages to move, ` +
-      `${count(due.threads_summarized)} threads to summarise, ${count(due.messages_deleted)} messages to delete. Nothing was changed.`;
+    $('migration').textContent = `Due now: ${many(due.messages_migrated, 'message')} to move, ` +
+      `${many(due.threads_summarized, 'thread')} to summarise, ${many(due.messages_deleted, 'message')} to delete. Nothing was changed.`;
   } catch (error) {
     fill($('migration'), failure(error));
   } finally {

@@ -1,7 +1,7 @@
 // Jobs: how many wait, which were given up, and what went wrong lately.
 import { $, bar, empty, failure, fill, h, note, show, table } from './dom.js';
 import { post } from './client.js';
-import { count, duration, time } from './format.js';
+import { count, duration, many, time } from './format.js';
 
 export const DEAD_SHOWN = 100;
 
@@ -19,7 +19,7 @@ async function retry(body, button, refresh) {
   button.disabled = true;
   try {
     const { retried } = await post('/v1/queue/retry', body);
-    $('retried').textContent = `${count(retried)} ${retried === 1 ? 'job is' : 'jobs are'} ready again.`;
+    $('retried').textContent = `${many(retried, 'job')} made ready again.`;
     await refresh();
   } catch (error) {
     fill($('retried'), failure(error));
