@@ -37,11 +37,11 @@ def fetch(folder):
         # Scripts of packages are not run: nothing here needs any.
         done = subprocess.run(
             ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1",
-             "--fetch-timeout=20000"],
+             "--fetch-retry-mintimeout=1000", "--fetch-timeout=20000"],
             cwd=fresh, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             timeout=FETCH_SECONDS, check=False)
         if done.returncode != 0:
-            raise OSError(f"npm could not fetch its packages: {done.stdout.strip()[-500:]}")
+            raise OSError(f"npm could not fetch its packages: {done.stdout.strip()[:500]}")
         os.chmod(fresh, 0o755)
         try:
             os.rename(fresh, folder)
