@@ -130,6 +130,15 @@ static const struct {
             "\"null\"]},\"communication_style\":{\"type\":[\"string\",\"null\"]},"
             "\"interests\":" STRINGS ",\"goals\":" STRINGS
             ",\"preferred_name\":{\"type\":[\"string\",\"null\"]},\"custom\":" OBJECT_ANY)},
+    {"UserList",
+     OBJECT("\"users\"", "\"users\":" LIST(OBJECT(
+                             "\"user_id\",\"messages\",\"threads\",\"last_message_at\"",
+                             "\"user_id\":" STRING ",\"messages\":" INTEGER ",\"threads\":" INTEGER
+                             ",\"last_message_at\":" TIME)) ",\"next\":" STRING)},
+    {"ThreadList", OBJECT("\"threads\"", "\"threads\":" LIST(OBJECT(
+                                             "\"thread_id\",\"messages\",\"last_message_at\"",
+                                             "\"thread_id\":" STRING ",\"messages\":" INTEGER
+                                             ",\"last_message_at\":" TIME)) ",\"next\":" STRING)},
     {"SignalList", OBJECT("\"signals\"", "\"signals\":" LIST(OBJECT(
                                              "\"field\",\"value\",\"count\",\"ready\"",
                                              "\"field\":" STRING ",\"value\":{},\"count\":" INTEGER

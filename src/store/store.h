@@ -207,6 +207,16 @@ struct mc_usage_row {
 };
 typedef bool (*mc_usage_fn)(void *context, const struct mc_usage_row *row);
 
+/* A user, or a thread of one, to choose from. Lent until the callback returns. */
+struct mc_listed {
+    mc_str id;
+    int64_t messages, threads; /* threads: of a user that have messages; 1 of a thread */
+    int64_t last_us;           /* created_at of the newest message */
+};
+/* Comes after every byte that an id may have (message/input.h). */
+#define MC_LIST_AFTER_IDS "{"
+typedef bool (*mc_listed_fn)(void *context, const struct mc_listed *listed);
+
 struct mc_store_stats {
     int64_t users, threads, messages, bytes;
     int64_t by_tier[MC_TIER_COUNT];
@@ -426,6 +436,15 @@ struct mc_store_ops {
                                   struct mc_error *err);
     enum mc_status (*users)(struct mc_store *store, mc_name_fn each, void *context,
                             struct mc_error *err);
+    /*
+     * Those that have messages: users whose ids begin with prefix in their order, a user's threads with the newest message first; at
+     * most limit, behind `after` (absent: from the first; a thread that is not there: nothing).
+     */
+    enum mc_status (*list_users)(struct mc_store *store, mc_str prefix, mc_str after, size_t limit,
+                                 mc_listed_fn each, void *context, struct mc_error *err);
+    enum mc_status (*list_threads)(struct mc_store *store, mc_str user_id, mc_str after,
+                                   size_t limit, mc_listed_fn each, void *context,
+                                   struct mc_error *err);
     enum mc_status (*stats)(struct mc_store *store, struct mc_store_stats *stats,
                             struct mc_error *err);
     /* Cheap enough to ask every few seconds. */

@@ -312,6 +312,11 @@ enum mc_status mc_pg_export(struct mc_store *store, mc_str user_id, const struct
                             mc_record_fn each, void *context, struct mc_error *err);
 enum mc_status mc_pg_users(struct mc_store *store, mc_name_fn each, void *context,
                            struct mc_error *err);
+enum mc_status mc_pg_list_users(struct mc_store *store, mc_str prefix, mc_str after, size_t limit,
+                                mc_listed_fn each, void *context, struct mc_error *err);
+enum mc_status mc_pg_list_threads(struct mc_store *store, mc_str user_id, mc_str after,
+                                  size_t limit, mc_listed_fn each, void *context,
+                                  struct mc_error *err);
 enum mc_status mc_pg_stats(struct mc_store *store, struct mc_store_stats *stats,
                            struct mc_error *err);
 enum mc_status mc_pg_room(struct mc_store *store, struct mc_store_room *room, struct mc_error *err);
