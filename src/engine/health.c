@@ -221,6 +221,23 @@ static void check_queue(struct mc_engine *engine, struct doctor *doctor)
            "check cache.dir: free space and permission to write");
 }
 
+static void check_replicas(struct mc_engine *engine, struct doctor *doctor)
+{
+    struct mc_snapshot s;
+    mc_snapshot_take(engine, &s);
+    for (size_t i = 0; i < s.replica_count; i++) {
+        const struct mc_replica_view *view = &s.replicas[i];
+        char name[160];
+        snprintf(name, sizeof(name), "replica %s", view->name);
+        report(doctor, name, view->state.serving,
+               view->state.serving ? "is read for contexts" : view->detail,
+               view->state.reachable
+                   ? "look at pg_stat_replication on the primary, or raise database.replica_max_lag"
+                   : "check database.replicas, and that a streaming replica of this database runs "
+                     "there with hot_standby on");
+    }
+}
+
 enum mc_status mc_engine_doctor(struct mc_engine *engine, bool *ok, char **json,
                                 struct mc_error *err)
 {
@@ -237,6 +254,7 @@ enum mc_status mc_engine_doctor(struct mc_engine *engine, bool *ok, char **json,
            ping == MC_CORRUPT             ? restore_advice(engine)
            : engine->settings.in_postgres ? "check that the server runs, and its log"
                                           : "check free space and permissions of the folder");
+    check_replicas(engine, &doctor);
     check_data(engine, &doctor);
     check_queue(engine, &doctor);
     check_models(engine, &doctor);

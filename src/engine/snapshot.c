@@ -62,6 +62,52 @@ static void count_cache_errors(struct mc_engine *engine, uint64_t errors)
     }
 }
 
+static void keep_replica(void *context, const struct mc_replica_state *state)
+{
+    struct mc_snapshot *s = context;
+    if (s->replica_count == MC_REPLICAS_MAX)
+        return;
+    struct mc_replica_view *view = &s->replicas[s->replica_count++];
+    view->state = *state;
+    snprintf(view->name, sizeof(view->name), "%s", state->name);
+    snprintf(view->detail, sizeof(view->detail), "%s", state->detail);
+}
+
+static void read_replicas(struct mc_engine *engine, struct mc_snapshot *s)
+{
+    int serving = 0;
+    int64_t lag_us = 0;
+    if (engine->store->ops->replicas)
+        engine->store->ops->replicas(engine->store, keep_replica, s);
+    for (size_t i = 0; i < s->replica_count; i++) {
+        const struct mc_replica_state *state = &s->replicas[i].state;
+        serving += state->serving;
+        lag_us = state->lag_us > lag_us ? state->lag_us : lag_us;
+    }
+    mc_metrics_set(engine->metrics, MC_GAUGE_REPLICAS_SERVING, serving);
+    mc_metrics_set(engine->metrics, MC_GAUGE_REPLICA_LAG, (double)lag_us / 1e6);
+}
+
+void mc_snapshot_write_replicas(const struct mc_snapshot *s, struct mc_json_writer *w)
+{
+    mc_json_begin(w, '[');
+    for (size_t i = 0; i < s->replica_count; i++) {
+        const struct mc_replica_view *view = &s->replicas[i];
+        mc_json_begin(w, '{');
+        mc_json_member_text(w, "host", view->name);
+        mc_json_member_boolean(w, "serving", view->state.serving);
+        mc_json_key(w, "lag_seconds");
+        if (view->state.lag_us < 0)
+            mc_json_put_null(w);
+        else
+            mc_json_put_fixed(w, (double)view->state.lag_us / 1e6, 3);
+        mc_json_member_integer(w, "reads", (int64_t)view->state.reads);
+        mc_json_member_text(w, "detail", view->detail);
+        mc_json_end(w, '}');
+    }
+    mc_json_end(w, ']');
+}
+
 void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot)
 {
     struct mc_snapshot s = {.now_us = mc_time_now_us()};
@@ -73,6 +119,7 @@ void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot)
     read_ingest(engine, &s);
     read_counts(engine, &s);
     mc_models_health(engine->models, &s.models);
+    read_replicas(engine, &s);
     if (s.queue.oldest_us > 0 && s.queue.oldest_us < s.now_us)
         s.oldest_age_s = (double)(s.now_us - s.queue.oldest_us) / 1e6;
     s.uptime_s = (double)(mc_time_monotonic_us() - engine->opened_us) / 1e6;
@@ -167,9 +214,17 @@ int mc_snapshot_issues(const struct mc_engine *engine, const struct mc_snapshot 
 
 int mc_snapshot_warnings(const struct mc_snapshot *s, mc_issue_fn issue, void *context)
 {
-    if (s->models.blocked)
-        return 0;
-    for (size_t i = 0; i < s->models.trouble; i++)
+    int count = 0;
+    for (size_t i = 0; !s->models.blocked && i < s->models.trouble; i++, count++)
         issue(context, s->models.issues[i]);
-    return (int)s->models.trouble;
+    for (size_t i = 0; i < s->replica_count; i++) {
+        const struct mc_replica_view *view = &s->replicas[i];
+        char text[512];
+        if (view->state.serving)
+            continue;
+        snprintf(text, sizeof(text), "replica %s is not read: %s", view->name, view->detail);
+        issue(context, text);
+        count++;
+    }
+    return count;
 }

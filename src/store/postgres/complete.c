@@ -309,6 +309,7 @@ static enum mc_status complete_work(struct mc_pg_conn *conn, void *context, stru
     add_bumps(conn, b);
     for (size_t i = 0; i < b->held_count; i++) {
         const struct mc_completion *item = &c->items[b->held[i].item];
+        mc_pg_touch(conn, mc_pg_shard(item->user_id));
         if (b->held[i].found)
             mc_pg_add_signals_to(conn, item->user_id, item->signals, item->signal_count);
     }

@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "base/str.h"
+#include "store/postgres/freshness.h"
 
 /* Slots of the table of prepared statements; the program has fewer than half of it. */
 #define MC_PG_STATEMENTS 512
@@ -46,7 +47,8 @@ struct mc_pg_conn {
     const struct mc_pg_where *where; /* borrowed, for error texts */
     bool direct;                     /* prepared statements are allowed */
     bool in_transaction;
-    int64_t transaction; /* number of the write transaction, to ask for its outcome */
+    int64_t transaction;            /* number of the write transaction, to ask for its outcome */
+    struct mc_pg_shard_set touched; /* by the write transaction; none: it may be any */
     enum mc_pg_trouble trouble;
     char sqlstate[6]; /* of the last failure */
     int64_t answer_timeout_us;

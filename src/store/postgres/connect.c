@@ -6,8 +6,6 @@
 #include "base/time.h"
 #include "store/postgres/pool.h"
 
-/* The server gives up by itself after statement_timeout; then the network must be at fault. */
-#define ANSWER_GRACE_US (10 * MC_US_PER_SECOND)
 /* The clocks of machines that are kept in time differ less; then they count as the same. */
 #define CLOCK_TOLERANCE_US (100 * MC_US_PER_MS)
 
@@ -100,8 +98,11 @@ enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **
                              enum mc_pg_trouble *trouble, struct mc_error *err)
 {
     const struct mc_postgres_options *o = &pool->options;
-    char port[12], options[160];
+    char port[12], options[160], connect_s[24], unheard_ms[24];
     snprintf(port, sizeof(port), "%d", o->port);
+    snprintf(connect_s, sizeof(connect_s), "%" PRId64, o->connect_timeout_us / MC_US_PER_SECOND);
+    /* What was sent and is not even confirmed. */
+    snprintf(unheard_ms, sizeof(unheard_ms), "%" PRId64, 2 * o->connect_timeout_us / MC_US_PER_MS);
     /* A session that died with a transaction open must not keep its locks for ever. */
     snprintf(options, sizeof(options),
              "-c statement_timeout=%" PRId64 " -c lock_timeout=%" PRId64
@@ -118,11 +119,11 @@ enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **
         {"sslmode", o->sslmode},
         {"application_name", "mindcore"},
         {"client_encoding", "UTF8"},
-        {"connect_timeout", "10"},
+        {"connect_timeout", connect_s},
         {"keepalives_idle", "30"},
         {"keepalives_interval", "10"},
         {"keepalives_count", "3"},
-        {"tcp_user_timeout", "20000"},
+        {"tcp_user_timeout", unheard_ms},
         {"options", o->pgbouncer ? NULL : options},
     };
     const char *keywords[mc_countof(pairs) + 1] = {NULL}, *values[mc_countof(pairs) + 1] = {NULL};
@@ -144,8 +145,8 @@ enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **
     }
     PQsetNoticeReceiver(pg, ignore_notice, NULL);
     struct mc_pg_conn *made = NULL;
-    enum mc_status status = mc_pg_conn_new(pg, &pool->where, !o->pgbouncer,
-                                           o->statement_timeout_us + ANSWER_GRACE_US, &made, err);
+    enum mc_status status =
+        mc_pg_conn_new(pg, &pool->where, !o->pgbouncer, o->answer_timeout_us, &made, err);
     if (status == MC_OK)
         status = measure_clock(made, err);
     if (status != MC_OK) {

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/metrics.h"
 #include "store/postgres/pool.h"
+#include "store/postgres/replica.h"
 #include "store/postgres/watch.h"
 
 /* Puts of several callers that share a transaction (group.c). */
@@ -20,17 +21,29 @@ struct mc_pg_group {
     struct mc_list waiting;
 };
 
+/* What callers hold: the store, or the same for reads that replicas may serve. */
+struct mc_pg_face {
+    struct mc_store store;
+    struct mc_pg *pg;
+    bool may_lag;
+};
+
 struct mc_pg {
-    struct mc_store store; /* first */
+    struct mc_pg_face exact, lagging;
     struct mc_pg_pool pool;
     struct mc_pg_group group;
     struct mc_pg_watch watch;
+    struct mc_pg_replicas replicas;
     int64_t server; /* random: tells this store's changes from those of others */
     struct mc_metrics *metrics;
 };
 static inline struct mc_pg *mc_pg_of(struct mc_store *store)
 {
-    return mc_container_of(store, struct mc_pg, store);
+    return mc_container_of(store, struct mc_pg_face, store)->pg;
+}
+static inline bool mc_pg_may_lag(struct mc_store *store)
+{
+    return mc_container_of(store, struct mc_pg_face, store)->may_lag;
 }
 
 /* ---- Shards ---- */
@@ -66,6 +79,17 @@ enum mc_pg_flags {
  */
 MC_MUST_CHECK enum mc_status mc_pg_read(struct mc_pg *s, int flags, mc_pg_work work, void *context,
                                         struct mc_error *err);
+/* One try of it, on a connection of the pool that the caller holds. */
+MC_MUST_CHECK enum mc_status mc_pg_read_with(const struct mc_pg_pool *pool, struct mc_pg_conn *conn,
+                                             int flags, mc_pg_work work, void *context,
+                                             struct mc_error *err);
+/*
+ * The same for what is read of one shard (below 0: of several) to assemble a context: by a replica, when there is one
+ * that is up to date for it and the caller's store may lag (replica.c).
+ */
+MC_MUST_CHECK enum mc_status mc_pg_read_lagging(struct mc_store *store, int64_t shard, int flags,
+                                                mc_pg_work work, void *context,
+                                                struct mc_error *err);
 /* mc_pg_run that also ends a reading transaction. */
 MC_MUST_CHECK enum mc_status mc_pg_run_last(struct mc_pg_conn *conn, struct mc_error *err);
 /*
@@ -80,6 +104,19 @@ typedef enum mc_status (*mc_pg_take)(const PGresult *result, void *context, stru
 MC_MUST_CHECK enum mc_status mc_pg_read_one(struct mc_pg *s, const char *sql,
                                             const struct mc_pg_arg *args, mc_pg_take take,
                                             void *context, struct mc_error *err);
+
+MC_MUST_CHECK enum mc_status mc_pg_read_one_lagging(struct mc_store *store, int64_t shard,
+                                                    const char *sql, const struct mc_pg_arg *args,
+                                                    mc_pg_take take, void *context,
+                                                    struct mc_error *err);
+/*
+ * To be said by each write, before its commit, of every shard that it changes something in: replicas are not read for
+ * these until they have it. One that says nothing may have changed anything.
+ */
+static inline void mc_pg_touch(struct mc_pg_conn *conn, int64_t shard)
+{
+    conn->touched.bits[shard / 64] |= UINT64_C(1) << shard % 64;
+}
 
 /* Now, by the database's clock. */
 int64_t mc_pg_now_us(const struct mc_pg_conn *conn);
@@ -110,6 +147,9 @@ MC_MUST_CHECK enum mc_status mc_pg_add_by_shard(struct mc_pg_conn *conn, const c
                                                 const int64_t *rows, size_t count,
                                                 const struct mc_pg_arg *more, size_t *statements,
                                                 struct mc_error *err);
+
+/* The shard that all the rows are in; below 0 when there is none. */
+int64_t mc_pg_shard_of_rows(const int64_t *rows, size_t count);
 
 /* ---- The access rule (rows.c) ---- */
 
@@ -262,6 +302,7 @@ enum mc_status mc_pg_stats(struct mc_store *store, struct mc_store_stats *stats,
 enum mc_status mc_pg_ping(struct mc_store *store, struct mc_error *err);
 enum mc_status mc_pg_check(struct mc_store *store, mc_name_fn problem, void *context,
                            struct mc_error *err);
+void mc_pg_replicas(struct mc_store *store, mc_replica_fn each, void *context);
 enum mc_status mc_pg_backup(struct mc_store *store, const char *path, mc_progress_fn progress,
                             void *context, struct mc_error *err);
 

@@ -12,6 +12,10 @@
 #define LOCK_TIMEOUT_US (15 * MC_US_PER_SECOND)
 #define MAX_AGE_US (1800 * MC_US_PER_SECOND)
 #define PORT 5432
+/* The server gives up by itself after statement_timeout; then the network must be at fault. */
+#define ANSWER_GRACE_US (10 * MC_US_PER_SECOND)
+#define CONNECT_TIMEOUT_US (10 * MC_US_PER_SECOND)
+#define REPLICA_US MC_US_PER_SECOND
 
 /* ---- Options ---- */
 
@@ -53,6 +57,14 @@ static bool copy_options(struct mc_pg_pool *pool, const struct mc_postgres_optio
         o->statement_timeout_us = STATEMENT_TIMEOUT_US;
     if (o->lock_timeout_us <= 0)
         o->lock_timeout_us = LOCK_TIMEOUT_US;
+    if (o->answer_timeout_us <= 0)
+        o->answer_timeout_us = o->statement_timeout_us + ANSWER_GRACE_US;
+    if (o->connect_timeout_us <= 0)
+        o->connect_timeout_us = CONNECT_TIMEOUT_US;
+    if (o->replica_max_lag_us <= 0)
+        o->replica_max_lag_us = REPLICA_US;
+    if (o->replica_timeout_us <= 0)
+        o->replica_timeout_us = REPLICA_US;
     if (o->max_age_us <= 0)
         o->max_age_us = MAX_AGE_US;
     return copied;
@@ -218,4 +230,22 @@ void mc_pg_pool_release(struct mc_pg_pool *pool, struct mc_pg_conn *conn)
     int slot = conn->slot;
     mc_pg_conn_close(conn);
     give_up_slot(pool, slot);
+}
+
+void mc_pg_pool_drain(struct mc_pg_pool *pool)
+{
+    for (;;) {
+        mc_mutex_lock(&pool->lock);
+        struct mc_pg_conn *conn = pool->idle;
+        if (conn) {
+            pool->idle = conn->next;
+            pool->idle_count--;
+        }
+        mc_mutex_unlock(&pool->lock);
+        if (!conn)
+            return;
+        int slot = conn->slot;
+        mc_pg_conn_close(conn);
+        give_up_slot(pool, slot);
+    }
 }

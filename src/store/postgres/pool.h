@@ -36,6 +36,8 @@ MC_MUST_CHECK enum mc_status mc_pg_pool_acquire(struct mc_pg_pool *pool, struct 
                                                 enum mc_pg_trouble *trouble, struct mc_error *err);
 /* Accepts NULL. One that cannot be used again, or is old, is closed. */
 void mc_pg_pool_release(struct mc_pg_pool *pool, struct mc_pg_conn *conn);
+/* Closes the idle ones. */
+void mc_pg_pool_drain(struct mc_pg_pool *pool);
 
 /* connect.c: opens a connection with the pool's options, outside of the pool. */
 MC_MUST_CHECK enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **conn,

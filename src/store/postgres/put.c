@@ -70,6 +70,7 @@ static enum mc_status number_rows(struct mc_pg_conn *conn, struct mc_pg_put_batc
         struct mc_pg_placed *placed = batch->items[i];
         placed->row =
             mc_pg_cell_int(conn->results[0], i, 0) * 256 + mc_pg_shard(placed->m->user_id);
+        mc_pg_touch(conn, mc_pg_row_shard(placed->row));
     }
     return status;
 }

@@ -1,0 +1,491 @@
+/*
+ * DESIGN. What a replica has replayed is a position in the primary's log that only grows. A read needs a position
+ * (freshness.h): if the replica is known to be there, the read is sent at once; else it is asked first, in a round of
+ * its own, since a transaction that asked inside could see an older state than the answer tells. The thread of a
+ * replica asks four times a second in any case, which finds one that is gone, or too far behind.
+ *
+ * A replica that gave no answer is left at once and for all, by the first read that notices. Its thread goes on asking, less
+ * and less often, and brings it back. Nothing but that thread waits for a connection to be opened
+ * for longer than a read may take.
+ */
+#include "store/postgres/replica.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/time.h"
+#include "store/postgres/pg.h"
+
+#define LOOK_US (250 * MC_US_PER_MS)
+#define BACK_OFF_MAX_US (8 * MC_US_PER_SECOND)
+/* One that was just asked and is behind is not asked again by every read. */
+#define ASK_AGAIN_US (5 * MC_US_PER_MS)
+/* libpq's least. */
+#define CONNECT_US (2 * MC_US_PER_SECOND)
+/* When all connections are in use the primary is the better place to wait. */
+#define POOL_WAIT_US (20 * MC_US_PER_MS)
+/* A read tries no more of them, so that it ends even when the network is gone as a whole. */
+#define TRIES 2
+
+/* ---- Options ---- */
+
+static enum mc_status fail_entry(size_t number, const char *what, struct mc_error *err)
+{
+    return mc_fail_field(err, MC_CONFIG, "database.replicas",
+                         "entry %zu of database.replicas %s; give HOST, HOST:PORT or "
+                         "postgresql://USER:PASSWORD@HOST:PORT/NAME?sslmode=...",
+                         number, what);
+}
+
+static bool take(char **place, const char *value)
+{
+    free(*place);
+    *place = mc_str_dup(mc_str_of(value));
+    return *place != NULL;
+}
+
+static enum mc_status set_port(struct mc_pg_replica_place *place, mc_str text, size_t number,
+                               struct mc_error *err)
+{
+    int64_t port;
+    if (!mc_str_to_int64(text, &port) || port < 1 || port > 65535)
+        return fail_entry(number, "has a port that is not 1 to 65535", err);
+    place->port = (int)port;
+    return MC_OK;
+}
+
+static enum mc_status set_part(struct mc_pg_replica_place *place, const char *keyword,
+                               const char *value, size_t number, struct mc_error *err)
+{
+    const struct {
+        const char *keyword;
+        char **place;
+    } parts[] = {{"host", &place->host},
+                 {"dbname", &place->name},
+                 {"user", &place->user},
+                 {"password", &place->password},
+                 {"sslmode", &place->sslmode}};
+    if (strcmp(keyword, "port") == 0)
+        return set_port(place, mc_str_of(value), number, err);
+    if (strcmp(keyword, "host") == 0 && strchr(value, ','))
+        return fail_entry(number, "names several hosts: each is an entry of its own", err);
+    for (size_t i = 0; i < mc_countof(parts); i++)
+        if (strcmp(keyword, parts[i].keyword) == 0)
+            return take(parts[i].place, value) ? MC_OK : mc_fail_memory(err);
+    return fail_entry(number, "has a parameter other than sslmode", err);
+}
+
+static enum mc_status parse_url(const char *entry, size_t number, struct mc_pg_replica_place *place,
+                                struct mc_error *err)
+{
+    char *text = NULL;
+    PQconninfoOption *options = PQconninfoParse(entry, &text);
+    PQfreemem(text); /* it may hold the password */
+    if (!options)
+        return fail_entry(number, "is not a URL that PostgreSQL understands", err);
+    enum mc_status status = MC_OK;
+    for (const PQconninfoOption *o = options; status == MC_OK && o->keyword; o++)
+        if (o->val && o->val[0])
+            status = set_part(place, o->keyword, o->val, number, err);
+    PQconninfoFree(options);
+    if (status == MC_OK && !place->host)
+        status = fail_entry(number, "names no host", err);
+    return status;
+}
+
+/* HOST, HOST:PORT, [IPV6]:PORT, or the folder of a socket. */
+static enum mc_status parse_address(mc_str entry, size_t number, struct mc_pg_replica_place *place,
+                                    struct mc_error *err)
+{
+    mc_str host = entry, port = MC_STR_NONE;
+    const char *bracket =
+        entry.len > 0 && entry.data[0] == '[' ? memchr(entry.data, ']', entry.len) : NULL;
+    const char *colon =
+        memrchr(bracket ? bracket : entry.data, ':',
+                (size_t)(entry.data + entry.len - (bracket ? bracket : entry.data)));
+    if (colon) {
+        host.len = (size_t)(colon - entry.data);
+        port = (mc_str){colon + 1, entry.len - host.len - 1};
+    }
+    if (bracket)
+        host = (mc_str){entry.data + 1, (size_t)(bracket - entry.data) - 1};
+    if (host.len == 0 || (!bracket && memchr(host.data, ':', host.len)) ||
+        memchr(host.data, ',', host.len) || memchr(host.data, '@', host.len))
+        return fail_entry(number, "is not a host", err);
+    place->host = mc_str_dup(host);
+    if (!place->host)
+        return mc_fail_memory(err);
+    return port.data ? set_port(place, port, number, err) : MC_OK;
+}
+
+enum mc_status mc_pg_replica_parse(const char *entry, size_t number,
+                                   struct mc_pg_replica_place *place, struct mc_error *err)
+{
+    mc_auto(mc_pg_replica_place_fini) struct mc_pg_replica_place made = {.port = 0};
+    bool url = strncmp(entry, "postgresql://", 13) == 0 || strncmp(entry, "postgres://", 11) == 0;
+    enum mc_status status = url ? parse_url(entry, number, &made, err)
+                                : parse_address(mc_str_of(entry), number, &made, err);
+    if (status == MC_OK) {
+        *place = made;
+        made = (struct mc_pg_replica_place){.port = 0};
+    }
+    return status;
+}
+
+void mc_pg_replica_place_fini(struct mc_pg_replica_place *place)
+{
+    char *texts[] = {place->host, place->name, place->user, place->sslmode, place->password};
+    if (place->password)
+        explicit_bzero(place->password, strlen(place->password));
+    for (size_t i = 0; i < mc_countof(texts); i++)
+        free(texts[i]);
+    *place = (struct mc_pg_replica_place){.port = 0};
+}
+
+/* What the entry does not say is as for the primary; but its password is for its user only. */
+static enum mc_status init_pool(struct mc_pg_replica *r, const struct mc_postgres_options *primary,
+                                size_t nth, struct mc_error *err)
+{
+    mc_auto(mc_pg_replica_place_fini) struct mc_pg_replica_place place = {.port = 0};
+    enum mc_status status = mc_pg_replica_parse(primary->replicas[nth], nth + 1, &place, err);
+    if (status != MC_OK)
+        return status;
+    bool same_user = !place.user || (primary->user && strcmp(place.user, primary->user) == 0);
+    struct mc_postgres_options o = *primary;
+    o.host = place.host;
+    o.port = place.port;
+    o.name = place.name ? place.name : primary->name;
+    o.user = place.user ? place.user : primary->user;
+    o.password = place.password || !same_user ? place.password : primary->password;
+    o.sslmode = place.sslmode ? place.sslmode : primary->sslmode;
+    o.pool_timeout_us = POOL_WAIT_US;
+    o.connect_timeout_us = CONNECT_US;
+    o.statement_timeout_us = o.answer_timeout_us = r->all->timeout_us;
+    return mc_pg_pool_init(&r->pool, &o, err);
+}
+
+/* ---- What is known of a replica ---- */
+
+static const char *name_of(const struct mc_pg_replica *r)
+{
+    return r->pool.where.conninfo_host;
+}
+
+/* A position of the log as a number. */
+#define POSITION(function) "coalesce((" function "() - '0/0'::pg_lsn)::bigint, 0)"
+static const char position_sql[] = "SELECT " POSITION("pg_last_wal_replay_lsn");
+/* The primary's own and those of a copy are the same in the last two. */
+static const char identity_sql[] = "SELECT pg_is_in_recovery(), " POSITION(
+    "pg_last_wal_replay_lsn") ", c.system_identifier,"
+                              " d.oid::bigint FROM pg_control_system() c, pg_database d WHERE "
+                              "d.datname = current_database()";
+
+/* Answers may come in another order than the questions were sent in. */
+static void observe(struct mc_pg_replica *r, int64_t replayed)
+{
+    int64_t now_us = mc_time_monotonic_us();
+    mc_mutex_lock(&r->lock);
+    r->replayed = replayed > r->replayed ? replayed : r->replayed;
+    r->observed_us = now_us;
+    r->lag_us = mc_pg_freshness_lag(&r->all->freshness, &r->goal, r->replayed, now_us);
+    mc_mutex_unlock(&r->lock);
+}
+
+static void found(struct mc_pg_replica *r)
+{
+    mc_mutex_lock(&r->lock);
+    bool news = !r->reachable;
+    r->reachable = r->looked = true;
+    r->trouble[0] = '\0';
+    mc_cond_broadcast(&r->wake);
+    mc_mutex_unlock(&r->lock);
+    if (news)
+        mc_log(MC_LOG_INFO, "store", "replica %s is there", name_of(r));
+}
+
+/* why: the error of a read or a look; what it advises is about the primary's options. */
+static void lost(struct mc_pg_replica *r, const char *why)
+{
+    mc_mutex_lock(&r->lock);
+    bool news = r->reachable || !r->looked;
+    r->reachable = false;
+    r->looked = true;
+    r->replayed = 0; /* another server may be there when it comes back */
+    r->goal = (struct mc_pg_goal){.position = 0};
+    snprintf(r->trouble, sizeof(r->trouble), "%.*s", (int)strcspn(why, ";"), why);
+    mc_cond_broadcast(&r->wake);
+    mc_mutex_unlock(&r->lock);
+    mc_pg_pool_drain(&r->pool);
+    if (news)
+        mc_log(MC_LOG_WARNING, "store", "replica %s is not read: %.*s", name_of(r),
+               (int)strcspn(why, ";"), why);
+}
+
+/* ---- Looking after one ---- */
+
+static enum mc_status read_identity(struct mc_pg_conn *conn, bool *standby, int64_t *replayed,
+                                    int64_t *system, int64_t *database, struct mc_error *err)
+{
+    enum mc_status status = mc_pg_query(conn, identity_sql, MC_PG_NO_ARGS, err);
+    if (status != MC_OK)
+        return status;
+    if (mc_pg_rows(conn, 0) != 1)
+        return mc_fail(err, MC_INTERNAL, "PostgreSQL at %s does not say which database it is",
+                       conn->where->conninfo_host);
+    *standby = mc_pg_cell_int(conn->results[0], 0, 0) != 0;
+    *replayed = mc_pg_cell_int(conn->results[0], 0, 1);
+    *system = mc_pg_cell_int(conn->results[0], 0, 2);
+    *database = mc_pg_cell_int(conn->results[0], 0, 3);
+    return MC_OK;
+}
+
+static enum mc_status look(struct mc_pg_replica *r, struct mc_pg_conn **conn, struct mc_error *err)
+{
+    bool standby = false;
+    int64_t replayed = 0, system = 0, database = 0;
+    enum mc_pg_trouble trouble;
+    enum mc_status status = *conn ? MC_OK : mc_pg_connect(&r->pool, conn, &trouble, err);
+    if (status == MC_OK)
+        status = read_identity(*conn, &standby, &replayed, &system, &database, err);
+    if (status != MC_OK)
+        return status;
+    if (system != r->all->system || database != r->all->database)
+        return mc_fail(err, MC_CONFIG, "it is no copy of the primary's database");
+    if (!standby)
+        return mc_fail(err, MC_CONFIG, "it is a primary itself, no replica");
+    observe(r, replayed);
+    return MC_OK;
+}
+
+/* False: to stop. */
+static bool rest(struct mc_pg_replica *r, int64_t time_us)
+{
+    int64_t until_us = mc_time_monotonic_us() + time_us;
+    mc_mutex_lock(&r->lock);
+    while (!r->stop && mc_cond_wait_until(&r->wake, &r->lock, until_us))
+        continue;
+    bool go_on = !r->stop;
+    mc_mutex_unlock(&r->lock);
+    return go_on;
+}
+
+static void *look_after(void *context)
+{
+    struct mc_pg_replica *r = context;
+    struct mc_pg_conn *conn = NULL;
+    int64_t pause_us = LOOK_US;
+    do {
+        struct mc_error err;
+        if (look(r, &conn, &err) == MC_OK) {
+            found(r);
+            pause_us = LOOK_US;
+            continue;
+        }
+        mc_pg_conn_close(conn);
+        conn = NULL;
+        lost(r, err.message);
+        pause_us = pause_us * 2 < BACK_OFF_MAX_US ? pause_us * 2 : BACK_OFF_MAX_US;
+    } while (rest(r, pause_us));
+    mc_pg_conn_close(conn);
+    return NULL;
+}
+
+/* ---- Starting and stopping ---- */
+
+static enum mc_status start_one(struct mc_pg_replicas *replicas,
+                                const struct mc_postgres_options *primary, size_t nth,
+                                struct mc_error *err)
+{
+    struct mc_pg_replica *r = &replicas->items[nth];
+    r->all = replicas;
+    enum mc_status status = init_pool(r, primary, nth, err);
+    if (status != MC_OK)
+        return status;
+    mc_mutex_init(&r->lock);
+    mc_cond_init(&r->wake);
+    replicas->count++;
+    status = mc_thread_start(&r->thread, "mc-replica", look_after, r, err);
+    r->running = status == MC_OK;
+    return status;
+}
+
+enum mc_status mc_pg_replicas_start(struct mc_pg_replicas *replicas,
+                                    const struct mc_pg_pool *primary, struct mc_pg_conn *conn,
+                                    struct mc_error *err)
+{
+    const struct mc_postgres_options *o = &primary->options;
+    bool standby;
+    int64_t replayed;
+    if (o->replica_count == 0)
+        return MC_OK;
+    enum mc_status status =
+        read_identity(conn, &standby, &replayed, &replicas->system, &replicas->database, err);
+    if (status != MC_OK)
+        return status;
+    replicas->items = calloc(o->replica_count, sizeof(*replicas->items));
+    if (!replicas->items)
+        return mc_fail_memory(err);
+    replicas->metrics = o->metrics;
+    replicas->max_lag_us = o->replica_max_lag_us;
+    replicas->timeout_us = o->replica_timeout_us;
+    mc_pg_freshness_init(&replicas->freshness);
+    for (size_t i = 0; status == MC_OK && i < o->replica_count; i++)
+        status = start_one(replicas, o, i, err);
+    return status;
+}
+
+void mc_pg_replicas_stop(struct mc_pg_replicas *replicas)
+{
+    if (!replicas->items)
+        return;
+    for (size_t i = 0; i < replicas->count; i++) {
+        struct mc_pg_replica *r = &replicas->items[i];
+        mc_mutex_lock(&r->lock);
+        r->stop = true;
+        mc_cond_broadcast(&r->wake);
+        mc_mutex_unlock(&r->lock);
+    }
+    for (size_t i = 0; i < replicas->count; i++) {
+        struct mc_pg_replica *r = &replicas->items[i];
+        if (r->running)
+            mc_thread_join(r->thread);
+        mc_pg_pool_fini(&r->pool);
+        mc_cond_fini(&r->wake);
+        mc_mutex_fini(&r->lock);
+    }
+    mc_pg_freshness_fini(&replicas->freshness);
+    free(replicas->items);
+    *replicas = (struct mc_pg_replicas){.items = NULL};
+}
+
+/* ---- Reading ---- */
+
+/* Whether a read that needs the position may go there. *ask: it must be asked first. */
+static bool ready(struct mc_pg_replica *r, int64_t needed, int64_t now_us, bool *ask)
+{
+    mc_mutex_lock(&r->lock);
+    *ask = r->replayed < needed;
+    bool yes = r->reachable && r->lag_us <= r->all->max_lag_us &&
+               (!*ask || now_us - r->observed_us >= ASK_AGAIN_US);
+    mc_mutex_unlock(&r->lock);
+    return yes;
+}
+
+/* *there: it has replayed the position. */
+static enum mc_status ask_position(struct mc_pg_replica *r, struct mc_pg_conn *conn, int64_t needed,
+                                   bool *there, struct mc_error *err)
+{
+    enum mc_status status = mc_pg_query(conn, position_sql, MC_PG_NO_ARGS, err);
+    if (status != MC_OK)
+        return status;
+    int64_t replayed = mc_pg_first_int(conn, 0);
+    observe(r, replayed);
+    *there = replayed >= needed;
+    return MC_OK;
+}
+
+/* True: done. A failure of any kind is left to the primary, which repeats the read and tells. */
+static bool read_from(struct mc_pg_replica *r, int64_t needed, bool ask, int flags, mc_pg_work work,
+                      void *context)
+{
+    struct mc_pg_conn *conn = NULL;
+    struct mc_error err;
+    enum mc_pg_trouble trouble = MC_PG_NO_TROUBLE;
+    bool there = true;
+    enum mc_status status = mc_pg_pool_acquire(&r->pool, &conn, &trouble, &err);
+    if (status == MC_BUSY)
+        return false;
+    if (status == MC_OK) {
+        conn->trouble = MC_PG_NO_TROUBLE;
+        if (ask)
+            status = ask_position(r, conn, needed, &there, &err);
+        if (status == MC_OK && there)
+            status = mc_pg_read_with(&r->pool, conn, flags, work, context, &err);
+        trouble = conn->trouble;
+        mc_pg_pool_release(&r->pool, conn);
+    } else if (trouble == MC_PG_NO_TROUBLE) {
+        trouble = MC_PG_LOST;
+    }
+    if (status != MC_OK && (!conn || trouble == MC_PG_LOST || status == MC_TIMEOUT))
+        lost(r, err.message);
+    return status == MC_OK && there;
+}
+
+static void count(struct mc_metrics *metrics, enum mc_counter counter)
+{
+    if (metrics)
+        mc_metrics_add(metrics, counter, 1);
+}
+
+static bool read_from_any(struct mc_pg_replicas *all, int64_t shard, int flags, mc_pg_work work,
+                          void *context)
+{
+    int64_t needed, now_us = mc_time_monotonic_us();
+    if (all->count == 0 || shard < 0 ||
+        !mc_pg_freshness_needed(&all->freshness, shard, now_us, &needed))
+        return false;
+    size_t first = atomic_fetch_add(&all->turn, 1);
+    for (size_t i = 0, tries = 0; i < all->count && tries < TRIES; i++) {
+        struct mc_pg_replica *r = &all->items[(first + i) % all->count];
+        bool ask;
+        if (!ready(r, needed, now_us, &ask))
+            continue;
+        if (read_from(r, needed, ask, flags, work, context)) {
+            mc_mutex_lock(&r->lock);
+            r->reads++;
+            mc_mutex_unlock(&r->lock);
+            return true;
+        }
+        tries++;
+    }
+    return false;
+}
+
+enum mc_status mc_pg_read_lagging(struct mc_store *store, int64_t shard, int flags, mc_pg_work work,
+                                  void *context, struct mc_error *err)
+{
+    struct mc_pg *s = mc_pg_of(store);
+    if (!mc_pg_may_lag(store))
+        return mc_pg_read(s, flags, work, context, err);
+    if (read_from_any(&s->replicas, shard, flags, work, context)) {
+        count(s->metrics, MC_COUNT_READ_REPLICA);
+        return MC_OK;
+    }
+    count(s->metrics, MC_COUNT_READ_PRIMARY);
+    return mc_pg_read(s, flags, work, context, err);
+}
+
+/* ---- Telling ---- */
+
+void mc_pg_replicas(struct mc_store *store, mc_replica_fn each, void *context)
+{
+    struct mc_pg_replicas *all = &mc_pg_of(store)->replicas;
+    for (size_t i = 0; i < all->count; i++) {
+        struct mc_pg_replica *r = &all->items[i];
+        char detail[MC_PG_REPLICA_TEXT];
+        /* A program that was just started waits for the first look. */
+        int64_t until_us = mc_time_monotonic_us() + CONNECT_US + all->timeout_us;
+        mc_mutex_lock(&r->lock);
+        while (!r->looked && mc_cond_wait_until(&r->wake, &r->lock, until_us))
+            continue;
+        bool late = r->lag_us > all->max_lag_us;
+        struct mc_replica_state state = {.name = name_of(r),
+                                         .reachable = r->reachable,
+                                         .serving = r->reachable && !late,
+                                         .lag_us = r->reachable ? r->lag_us : -1,
+                                         .reads = r->reads,
+                                         .detail = detail};
+        if (!r->looked)
+            snprintf(detail, sizeof(detail), "it has given no answer yet");
+        else if (r->reachable && late)
+            snprintf(detail, sizeof(detail),
+                     "it is %.3f s behind the primary, more than database.replica_max_lag (%.3f s)",
+                     (double)r->lag_us / 1e6, (double)all->max_lag_us / 1e6);
+        else
+            memcpy(detail, r->trouble, sizeof(detail));
+        mc_mutex_unlock(&r->lock);
+        each(context, &state);
+    }
+}
