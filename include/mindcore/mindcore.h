@@ -4,6 +4,7 @@
 
 #include <mindcore/config.h>
 #include <mindcore/context.h>
+#include <mindcore/database.h>
 #include <mindcore/engine.h>
 #include <mindcore/memory.h>
 #include <mindcore/message.h>

@@ -29,6 +29,31 @@ MC_API MC_MUST_CHECK enum mc_status mc_metrics_prometheus(struct mc_engine *engi
                                                           struct mc_error *err);
 
 /*
+ * The same for a scraper that sends this Accept header (absent: none): OpenMetrics 1.0.0 where it asks for
+ * that, else 0.0.4. *content_type is static text for the answer's header.
+ */
+MC_API MC_MUST_CHECK enum mc_status mc_metrics_exposition(struct mc_engine *engine, mc_str accept,
+                                                          char **text, const char **content_type,
+                                                          struct mc_error *err);
+
+/*
+ * Shows the counts to Prometheus until the engine is closed: GET /metrics and GET /health on "127.0.0.1:9090",
+ * "[::1]:9090", "localhost:9090" or ":9090", which is every IPv4 address of the machine ("[::]:9090": every
+ * one). Port 0 takes any free one. `mindcore serve` has /metrics on its own address and, with the option
+ * server.metrics_listen, on one more: this is for programs that embed the library.
+ *
+ * No key is asked for, so whoever reaches the address can read the counts; no text, user or key of an
+ * application is among them. On a loopback address a request must name localhost or an IP address as its Host.
+ *
+ * Each engine of a process has a listener of its own. MC_CONFLICT: this engine has one already.
+ * MC_CONFIG, field "address": it is no address. MC_IO: it is in use, or not one of this machine; the message names it.
+ */
+MC_API MC_MUST_CHECK enum mc_status mc_metrics_listen(struct mc_engine *engine, const char *address,
+                                                      struct mc_error *err);
+/* The port on which it listens; 0 when it does not. */
+MC_API int mc_metrics_port(const struct mc_engine *engine);
+
+/*
  * Overall health: {status: "ok" | "failed", healthy, reasons: [], version, checks: {store, cache,
  * queue, workers}}; *healthy says the same.
  */

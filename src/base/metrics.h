@@ -1,14 +1,14 @@
 /*
  * Counters, gauges and histograms of one engine, from one table (src/base/metrics_table.h): the name,
- * type, labels and help give the Prometheus text and the reads.
+ * type, labels and help give the reads and the text (base/metrics_text.h).
  *
- * Counting is wait-free: each thread adds to one of MC_METRIC_STRIPES cache-line-separated stripes with relaxed
+ * Counting is wait-free: each thread adds to one of 16 cache-line-separated stripes with relaxed
  * atomics; reads sum them.
  */
 #ifndef MC_BASE_METRICS_H
 #define MC_BASE_METRICS_H
 
-#include "base/buf.h"
+#include <mindcore/types.h>
 
 #include "base/metrics_table.h"
 
@@ -30,6 +30,9 @@ enum mc_histogram {
 #undef X
         MC_HISTOGRAM_COUNT
 };
+#define X(seconds, us) +1
+enum { MC_METRIC_BOUNDS = 0 MC_METRIC_BOUND_MAP(X) };
+#undef X
 
 struct mc_metrics;
 struct mc_metrics *mc_metrics_new(void); /* NULL when out of memory */
@@ -50,7 +53,8 @@ uint64_t mc_metrics_observed(const struct mc_metrics *metrics, enum mc_histogram
 double mc_metrics_quantile_us(const struct mc_metrics *metrics, enum mc_histogram histogram,
                               double q);
 
-/* Prometheus text 0.0.4 of all, rows of one name together; with the process's memory, CPU, descriptors and start time. */
-void mc_metrics_expose(const struct mc_metrics *metrics, struct mc_buf *out);
+/* How many observations are in each bucket, the last one above all bounds. Returns their number. */
+uint64_t mc_metrics_buckets(const struct mc_metrics *metrics, enum mc_histogram histogram,
+                            uint64_t buckets[MC_METRIC_BOUNDS + 1], int64_t *sum_us);
 
 #endif

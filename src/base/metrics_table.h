@@ -1,5 +1,8 @@
-/* The one table of metrics. Columns: name in the code, Prometheus name, labels as they are written,
- * help. */
+/*
+ * The one table of metrics. Columns: name in the code, Prometheus name, labels as they are written, help. Rows
+ * of one name stand together, the first has the help. A counter ends in _total; a unit (seconds, bytes, usd)
+ * is the last word of the name before that.
+ */
 #ifndef MC_BASE_METRICS_TABLE_H
 #define MC_BASE_METRICS_TABLE_H
 
@@ -71,7 +74,8 @@
     X(LLM_OPENAI_COST, "mindcore_llm_cost_usd_total", "provider=\"openai\"", "")
 
 #define MC_GAUGE_MAP(X)                                                                            \
-    X(QUEUE_DEPTH, "mindcore_enrichment_queue_depth", "", "Jobs ready or running")                 \
+    X(QUEUE_DEPTH, "mindcore_enrichment_queue_depth", "",                                          \
+      "Jobs ready or running; NaN while the store cannot be read")                                 \
     X(QUEUE_OLDEST_AGE, "mindcore_enrichment_oldest_job_age_seconds", "", "Age of the oldest job") \
     X(QUEUE_DEAD, "mindcore_enrichment_dead_jobs", "", "Jobs given up and kept")                   \
     X(ACTIVE_WORKERS, "mindcore_active_workers", "", "Workers that are alive")                     \
@@ -83,10 +87,27 @@
     X(REPLICAS_SERVING, "mindcore_store_replicas_serving", "", "Read replicas that may be read")   \
     X(REPLICA_LAG, "mindcore_store_replica_lag_seconds", "",                                       \
       "How far the slowest of the read replicas that answer is behind")                            \
+    X(STORE_DISK, "mindcore_store_disk_size_bytes", "",                                            \
+      "Size of the file system with the database; NaN on PostgreSQL")                              \
+    X(STORE_DISK_FREE, "mindcore_store_disk_free_bytes", "",                                       \
+      "Free bytes there; NaN on PostgreSQL")                                                       \
+    X(HEALTHY, "mindcore_healthy", "",                                                             \
+      "0 while the store, the queue, ingest or the workers are in trouble: /health says why")      \
     X(UPTIME, "mindcore_uptime_seconds", "", "Time since the engine was opened")                   \
     X(LLM_LLAMA_OPEN, "mindcore_llm_circuit_open", "provider=\"llama_cpp\"",                       \
       "1 while a model that failed again and again is left alone")                                 \
     X(LLM_OPENAI_OPEN, "mindcore_llm_circuit_open", "provider=\"openai\"", "")
+
+/* Upper bounds of the buckets of every histogram: in seconds as both text formats write them, in microseconds. */
+/* clang-format off */
+#define MC_METRIC_BOUND_MAP(X) \
+    X("5e-05", 50) X("0.0001", 100) X("0.00025", 250) X("0.0005", 500) \
+    X("0.001", 1000) X("0.0025", 2500) X("0.005", 5000) \
+    X("0.01", 10000) X("0.025", 25000) X("0.05", 50000) \
+    X("0.1", 100000) X("0.25", 250000) X("0.5", 500000) \
+    X("1.0", 1000000) X("2.0", 2000000) X("5.0", 5000000) \
+    X("10.0", 10000000) X("30.0", 30000000) X("60.0", 60000000)
+/* clang-format on */
 
 #define MC_HISTOGRAM_MAP(X)                                                                        \
     X(INGEST, "mindcore_ingestion_duration_seconds", "", "Time to store a message durably")        \

@@ -38,8 +38,9 @@ static char **child_environment(void)
     char **kept = calloc(count + 1, sizeof(*kept));
     for (size_t i = 0, n = 0; kept && i < count; i++) {
         mc_str variable = mc_str_of(environ[i]);
-        if (!mc_str_starts(variable, MC_STR("MINDCORE_")) &&
-            !mc_str_starts(variable, MC_STR("OPENAI_")))
+        if (mc_str_starts(variable, MC_STR("MINDCORE_DB_PASSWORD=")) ||
+            (!mc_str_starts(variable, MC_STR("MINDCORE_")) &&
+             !mc_str_starts(variable, MC_STR("OPENAI_"))))
             kept[n++] = environ[i];
     }
     return kept;

@@ -1,6 +1,7 @@
 /*
  * A child process of this same program with a pipe from its standard output. The environment goes
- * along without MINDCORE_* and OPENAI_*, so that a configuration of the user does not reach it.
+ * along without MINDCORE_* and OPENAI_*, so that a configuration of the user does not reach it; but for the
+ * password of a database that the arguments name.
  */
 #ifndef MC_CLI_CHILD_H
 #define MC_CLI_CHILD_H

@@ -35,16 +35,24 @@ static enum mc_status apply_option(struct mc_config *config, mc_str pair, struct
     return status == MC_OK ? MC_OK : mc_fail_prefix(err, status, "option --option");
 }
 
+enum mc_status mc_cli_config_for(const struct mc_cli *cli, const char *option,
+                                 struct mc_config **config, struct mc_error *err)
+{
+    const struct mc_args *args = &cli->args;
+    enum mc_status status = mc_config_new(config, err);
+    if (status == MC_OK)
+        status = mc_config_load(*config, mc_args_text(args, "config").data, err);
+    if (status == MC_OK && mc_args_given(args, option))
+        status = mc_database_url_apply(*config, option, mc_args_text(args, option), err);
+    for (size_t i = 0; status == MC_OK && i < mc_args_count(args, "option"); i++)
+        status = apply_option(*config, mc_args_at(args, "option", i), err);
+    return status;
+}
+
 enum mc_status mc_cli_load_config(struct mc_cli *cli, struct mc_error *err)
 {
     const struct mc_args *args = &cli->args;
-    enum mc_status status = mc_config_new(&cli->config, err);
-    if (status == MC_OK)
-        status = mc_config_load(cli->config, mc_args_text(args, "config").data, err);
-    if (status == MC_OK && mc_args_given(args, "db"))
-        status = mc_database_url_apply(cli->config, mc_args_text(args, "db"), err);
-    for (size_t i = 0; status == MC_OK && i < mc_args_count(args, "option"); i++)
-        status = apply_option(cli->config, mc_args_at(args, "option", i), err);
+    enum mc_status status = mc_cli_config_for(cli, "db", &cli->config, err);
     if (status == MC_OK && mc_args_given(args, "verbose"))
         mc_log_set(mc_log_stderr, NULL,
                    mc_args_count(args, "verbose") > 1 ? MC_LOG_DEBUG : MC_LOG_INFO);

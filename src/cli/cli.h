@@ -26,7 +26,13 @@ struct mc_cli {
 
 /* Configuration of file, environment, --db and --option, in this order. */
 MC_MUST_CHECK enum mc_status mc_cli_load_config(struct mc_cli *cli, struct mc_error *err);
-/* The same, then the engine; both stay in cli until mc_cli_close. */
+/*
+ * The same with the database of that option in the place of --db. *config is freed with mc_config_free, after a
+ * failure too.
+ */
+MC_MUST_CHECK enum mc_status mc_cli_config_for(const struct mc_cli *cli, const char *option,
+                                               struct mc_config **config, struct mc_error *err);
+/* As mc_cli_load_config, then the engine; both stay in cli until mc_cli_close. */
 MC_MUST_CHECK enum mc_status mc_cli_open(struct mc_cli *cli, struct mc_error *err);
 /* The same, but MC_NOT_FOUND when there is no database yet. */
 MC_MUST_CHECK enum mc_status mc_cli_open_existing(struct mc_cli *cli, struct mc_error *err);

@@ -5,11 +5,14 @@
  * begins with a new database, so that a database in the making is killed as well and the time stays
  * proportional to the number of kills. What a writer says is kept whole lines only: a torn line was
  * not acknowledged.
+ *
+ * A PostgreSQL database is the same in all rounds; who verifies a round erases what it wrote.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -24,6 +27,7 @@
 #include "cli/child.h"
 #include "cli/cli.h"
 #include "cli/crash.h"
+#include "cli/crash_server.h"
 #include "cli/folder.h"
 #include "cli/progress.h"
 
@@ -35,6 +39,8 @@
 /* Short, so that the jobs in hand of a killed worker are soon taken over. */
 #define LEASE "500ms"
 #define DELAY_MOST_US (150 * MC_US_PER_MS)
+/* A commit of a server takes longer than one of a file. */
+#define SERVER_SLOWER 4
 /* Until a writer was ready for the first time: how long that may take. */
 #define START_US (10 * MC_US_PER_MS)
 
@@ -42,6 +48,7 @@ struct counts {
     uint64_t kills;
     uint64_t early; /* killed before the writer was ready */
     uint64_t acknowledged;
+    uint64_t unanswered; /* failed because the database was gone, and the writer went on */
     uint64_t messages;
     uint64_t verified;
     uint64_t lost;
@@ -54,6 +61,9 @@ struct counts {
 
 struct test {
     struct mc_cli *cli;
+    const char *db; /* a PostgreSQL database; NULL: a file in each round's folder */
+    bool kills_database;
+    struct mc_crash_server server; /* what is killed, if it is not killed by a command */
     char dir[PATH_BYTES];
     char round_dir[PATH_BYTES + 32];
     FILE *acknowledged;
@@ -109,7 +119,10 @@ static void add_common(const struct test *test, const char *command, struct comm
 {
     const struct mc_args *args = &test->cli->args;
     mc_str synchronous = mc_args_text(args, "synchronous");
-    snprintf(common->db, sizeof(common->db), "sqlite:%s/mindcore.db", test->round_dir);
+    if (test->db)
+        snprintf(common->db, sizeof(common->db), "%s", test->db);
+    else
+        snprintf(common->db, sizeof(common->db), "sqlite:%s/mindcore.db", test->round_dir);
     snprintf(common->cache, sizeof(common->cache), "cache.dir=%s/cache", test->round_dir);
     snprintf(common->workers, sizeof(common->workers), "enrichment.workers=%d",
              (int)mc_args_integer(args, "workers", 2));
@@ -154,6 +167,8 @@ static enum mc_status start_writer(struct test *test, struct mc_child *child, st
         (void)mc_child_add(&arguments, "--again", again.data, NULL);
     if (mc_args_given(args, "batch"))
         (void)mc_child_add(&arguments, "--batch", NULL);
+    if (test->kills_database)
+        (void)mc_child_add(&arguments, "--patient", NULL);
     if (mc_args_given(args, "sabotage"))
         (void)mc_child_add(&arguments, "--sabotage", mc_args_text(args, "sabotage").data, NULL);
     return mc_child_start(child, &arguments, err);
@@ -178,6 +193,8 @@ static void hear_line(struct test *test, mc_str line)
         test->ready = true;
     } else if (mc_str_starts(line, MC_STR("A "))) {
         hear_acknowledgement(test, (mc_str){line.data + 2, line.len - 2});
+    } else if (mc_str_starts(line, MC_STR("F "))) {
+        test->counts.unanswered++;
     } else {
         test->counts.failed++;
         fprintf(stderr, "the writer says: %.*s\n", MC_STR_ARG(line));
@@ -225,6 +242,18 @@ static bool listen_until(struct test *test, const struct mc_child *child, int64_
     }
 }
 
+static void end_writer(struct test *test, struct mc_child *child)
+{
+    mc_child_kill(child);
+    while (hear(test, child))
+        continue;
+    int ended = mc_child_wait(child);
+    if (!WIFSIGNALED(ended))
+        fprintf(stderr, "the writer ended by itself with status %d\n", WEXITSTATUS(ended));
+    else if (WTERMSIG(ended) != SIGKILL)
+        fprintf(stderr, "the writer ended with signal %d\n", WTERMSIG(ended));
+}
+
 /* One writer from start to kill. */
 static enum mc_status kill_one(struct test *test, struct mc_error *err)
 {
@@ -237,6 +266,7 @@ static enum mc_status kill_one(struct test *test, struct mc_error *err)
         return status;
     uint64_t choice = mc_crash_random(&test->random);
     int64_t delay = (int64_t)(mc_crash_random(&test->random) % DELAY_MOST_US) + MC_US_PER_MS;
+    delay *= test->db ? SERVER_SLOWER : 1;
     bool early = choice % 5 == 0;
     bool alive;
     if (early) {
@@ -252,17 +282,83 @@ static enum mc_status kill_one(struct test *test, struct mc_error *err)
     }
     if (!alive || (!early && !test->ready))
         test->counts.failed++;
-    mc_child_kill(&child);
-    while (hear(test, &child))
-        continue;
-    int ended = mc_child_wait(&child);
-    if (!WIFSIGNALED(ended))
-        fprintf(stderr, "the writer ended by itself with status %d\n", WEXITSTATUS(ended));
-    else if (WTERMSIG(ended) != SIGKILL)
-        fprintf(stderr, "the writer ended with signal %d\n", WTERMSIG(ended));
+    end_writer(test, &child);
     test->counts.kills++;
     test->counts.early += !test->ready;
     return MC_OK;
+}
+
+/* ---- Killing the database ---- */
+
+static enum mc_status run_command(const char *command, struct mc_error *err)
+{
+    const char *const argv[] = {"/bin/sh", "-c", command, NULL};
+    pid_t pid;
+    int state = -1;
+    int failure = posix_spawn(&pid, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv, environ);
+    if (failure)
+        return mc_fail(err, MC_IO, "cannot start /bin/sh: %s", strerror(failure));
+    while (waitpid(pid, &state, 0) < 0 && errno == EINTR)
+        continue;
+    if (state != 0)
+        return mc_fail_field(err, MC_IO, "restart-command", "'%s' failed with status %d", command,
+                             state);
+    return MC_OK;
+}
+
+/* By SIGKILL or by an immediate stop, and starts it again after a while. */
+static enum mc_status restart_database(struct test *test, const struct mc_child *writer,
+                                       struct mc_error *err)
+{
+    uint64_t choice = mc_crash_random(&test->random);
+    mc_str command = mc_args_text(&test->cli->args, "restart-command");
+    if (mc_str_given(command))
+        return run_command(command.data, err);
+    mc_crash_server_kill(&test->server, choice % 2);
+    int64_t delay = (int64_t)(choice / 2 % DELAY_MOST_US);
+    if (!listen_until(test, writer, mc_time_monotonic_us() + delay, false))
+        test->counts.failed++;
+    return mc_crash_server_start(&test->server, err);
+}
+
+/* Whether the writer, which must not end, stores something again. */
+static bool recovers(struct test *test, const struct mc_child *writer)
+{
+    int64_t deadline = mc_time_monotonic_us() + READY_US;
+    /* What it said before the restart does not count. */
+    bool alive = listen_until(test, writer, mc_time_monotonic_us() + MC_US_PER_MS, false);
+    uint64_t before = test->counts.acknowledged;
+    while (alive && test->counts.acknowledged == before && mc_time_monotonic_us() < deadline)
+        alive = listen_until(test, writer, mc_time_monotonic_us() + 10 * MC_US_PER_MS, false);
+    if (!alive || test->counts.acknowledged == before)
+        fprintf(stderr, "the writer does not go on after a restart of the database\n");
+    return alive && test->counts.acknowledged > before;
+}
+
+/* One writer, and so many kills of its database. */
+static enum mc_status kill_database(struct test *test, uint64_t kills, struct mc_progress *progress,
+                                    uint64_t total, struct mc_error *err)
+{
+    struct mc_child writer = {0};
+    test->ready = false;
+    mc_buf_reset(&test->heard);
+    enum mc_status status = start_writer(test, &writer, err);
+    if (status != MC_OK)
+        return status;
+    bool alive = listen_until(test, &writer, mc_time_monotonic_us() + READY_US, true);
+    for (uint64_t i = 0; status == MC_OK && alive && test->ready && i < kills; i++) {
+        int64_t delay = (int64_t)(mc_crash_random(&test->random) % DELAY_MOST_US);
+        alive = listen_until(test, &writer, mc_time_monotonic_us() + delay, false);
+        if (alive)
+            status = restart_database(test, &writer, err);
+        if (status == MC_OK)
+            alive = recovers(test, &writer);
+        test->counts.kills++;
+        mc_progress_update(progress, test->counts.kills, total);
+    }
+    test->counts.failed += !alive || !test->ready;
+    end_writer(test, &writer);
+    return status;
 }
 
 static void read_output(const struct mc_child *child, struct mc_buf *output)
@@ -293,6 +389,8 @@ static enum mc_status verify_round(struct test *test, struct mc_error *err)
     snprintf(path, sizeof(path), "%s/acknowledged", test->round_dir);
     add_common(test, "crash-verify", &common, &arguments);
     (void)mc_child_add(&arguments, "--acknowledged", path, NULL);
+    if (test->db)
+        (void)mc_child_add(&arguments, "--erase", NULL);
     enum mc_status status = mc_child_start(&child, &arguments, err);
     if (status != MC_OK)
         return status;
@@ -326,7 +424,10 @@ static enum mc_status run_round(struct test *test, unsigned round, uint64_t kill
         return mc_fail(err, MC_IO, "cannot write in '%s': %s", test->dir, strerror(errno));
     memset(test->last, 0, sizeof(test->last));
     enum mc_status status = MC_OK;
-    for (uint64_t i = 0; status == MC_OK && i < kills && !test->counts.failed; i++) {
+    if (test->kills_database)
+        status = kill_database(test, kills, progress, total, err);
+    for (uint64_t i = 0;
+         !test->kills_database && status == MC_OK && i < kills && !test->counts.failed; i++) {
         status = kill_one(test, err);
         mc_progress_update(progress, test->counts.kills, total);
     }
@@ -347,6 +448,7 @@ static int report(const struct test *test, double seconds)
     } rows[] = {{"kills", test->counts.kills},
                 {"killed_during_start", test->counts.early},
                 {"acknowledged", test->counts.acknowledged},
+                {"unanswered", test->counts.unanswered},
                 {"stored", test->counts.messages},
                 {"verified", test->counts.verified},
                 {"lost", test->counts.lost},
@@ -380,10 +482,63 @@ static enum mc_status run_rounds(struct test *test, uint64_t kills, struct mc_er
     return status;
 }
 
+/* A child looks whether the database of --db is free. */
+static enum mc_status check_database(struct test *test, struct mc_error *err)
+{
+    struct mc_child child = {0};
+    struct mc_child_arguments arguments = {0};
+    struct common common;
+    mc_auto(mc_buf_fini) struct mc_buf output;
+    mc_buf_init(&output, VERIFY_BYTES);
+    snprintf(test->round_dir, sizeof(test->round_dir), "%s", test->dir);
+    add_common(test, "crash-verify", &common, &arguments);
+    (void)mc_child_add(&arguments, "--prepare", NULL);
+    if (mc_args_given(&test->cli->args, "force"))
+        (void)mc_child_add(&arguments, "--force", NULL);
+    enum mc_status status = mc_child_start(&child, &arguments, err);
+    test->round_dir[0] = '\0';
+    if (status != MC_OK)
+        return status;
+    read_output(&child, &output);
+    if (mc_child_wait(&child) != 0)
+        return mc_fail(err, MC_CONFLICT, "the database cannot be used; nothing was changed");
+    return MC_OK;
+}
+
+/* What is tested: nothing to do for a file. */
+static enum mc_status choose_database(struct test *test, struct mc_error *err)
+{
+    const struct mc_args *args = &test->cli->args;
+    test->kills_database = mc_args_given(args, "kill-database");
+    if (mc_args_given(args, "db"))
+        test->db = mc_args_text(args, "db").data;
+    if (!test->kills_database || test->db)
+        return test->db ? check_database(test, err) : MC_OK;
+    enum mc_status status = mc_crash_server_make(&test->server, err);
+    test->db = test->server.url;
+    return status;
+}
+
+static const char *wrong_options(const struct mc_args *args)
+{
+    bool given = mc_args_given(args, "db"), kills = mc_args_given(args, "kill-database");
+    bool command = mc_args_given(args, "restart-command");
+    if (given && !mc_str_starts(mc_args_text(args, "db"), MC_STR("postgres")))
+        return "crashtest makes SQLite files of its own; --db takes postgresql://...";
+    if (command && !(given && kills))
+        return "--restart-command needs --db and --kill-database";
+    if (given && kills && !command)
+        return "--kill-database with --db needs --restart-command";
+    return NULL;
+}
+
 int mc_cli_crashtest(struct mc_cli *cli)
 {
     const struct mc_args *args = &cli->args;
     struct mc_error err = {0};
+    const char *wrong = wrong_options(args);
+    if (wrong)
+        return mc_cli_usage(cli, "%s", wrong);
     int64_t start = mc_time_monotonic_us();
     int64_t seed = mc_args_integer(args, "seed", start & 0xffffffff);
     struct test *test = calloc(1, sizeof(*test));
@@ -396,14 +551,23 @@ int mc_cli_crashtest(struct mc_cli *cli)
     test->threads = (unsigned)mc_args_integer(args, "threads", 4);
     mc_buf_init(&test->heard, (size_t)1 << 20);
     enum mc_status status = make_dir(test, mc_args_text(args, "dir").data, &err);
+    bool made = status == MC_OK; /* otherwise the folder is somebody else's */
+    if (made)
+        status = choose_database(test, &err);
     if (status == MC_OK)
         status = run_rounds(test, (uint64_t)mc_args_integer(args, "kills", 100), &err);
     int result = status == MC_OK ? report(test, (double)(mc_time_monotonic_us() - start) / 1e6)
                                  : mc_cli_fail(&err);
-    if (result == MC_CLI_DONE)
+    if (made && (result == MC_CLI_DONE || !test->round_dir[0]))
         mc_folder_remove(test->dir);
-    else if (test->round_dir[0])
+    else if (made)
         fprintf(stderr, "what is left to look at: %s\n", test->round_dir);
+    if (result != MC_CLI_DONE && test->server.folder[0]) {
+        mc_crash_server_kill(&test->server, true);
+        fprintf(stderr, "and the server's folder: %s\n", test->server.folder);
+    } else {
+        mc_crash_server_stop(&test->server);
+    }
     mc_buf_fini(&test->heard);
     free(test);
     return result;

@@ -242,6 +242,16 @@ EXAMPLES(models_examples) = {
     NULL,
 };
 
+OPTIONS(db_copy_options) = {
+    {"from", "URL", NULL, "the source: sqlite:PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME",
+     MC_CLI_TEXT, 0, true, false, false},
+    {"to", "URL", NULL, "the target, in the same form: an empty database, or a copy of the source",
+     MC_CLI_TEXT, 0, true, false, false},
+    END,
+};
+EXAMPLES(db_copy_examples) = {"mindcore db copy --from sqlite:mindcore.db --to "
+                              "postgresql://mindcore_user@db.example/mindcore",
+                              NULL};
 OPTIONS(crash_options) = {
     INTEGER("kills", "1..1000000", "how often the writer is killed, 100 when not given"),
     INTEGER("threads", "1..64", "threads that write at the same time, 4 when not given"),
@@ -250,25 +260,26 @@ OPTIONS(crash_options) = {
     CHOICE("synchronous", "HOW", "normal|full", "durability of a commit"),
     INTEGER("seed", "0..9007199254740991", "repeat the choices of an earlier run"),
     FLAG("batch", 0, "write batches only"),
+    FLAG("kill-database", 0, "kill a PostgreSQL server instead, while the writer runs"),
+    TEXT("restart-command", "COMMAND", "kills and starts the server of --db, for --kill-database"),
+    FLAG("force", 0, "use the database of --db though it holds users"),
     {"sabotage", "HOW", "drop-ack|alter-ack", "a writer that lies, for tests", MC_CLI_CHOICE, 0,
      false, false, true},
     END,
 };
 EXAMPLES(bench_examples) = {"mindcore bench recall locomo10.json", NULL};
-EXAMPLES(crash_examples) = {"mindcore crashtest --kills 1000", NULL};
+EXAMPLES(crash_examples) = {"mindcore crashtest --kills 1000",
+                            "mindcore crashtest --kill-database --kills 20", NULL};
 OPTIONS(crash_writer_options) = {
-    HIDDEN("threads", MC_CLI_INTEGER, "N"),
-    HIDDEN("seed", MC_CLI_INTEGER, "N"),
-    HIDDEN("run", MC_CLI_INTEGER, "N"),
-    HIDDEN("again", MC_CLI_TEXT, "LIST"),
-    HIDDEN("batch", MC_CLI_FLAG, NULL),
-    HIDDEN("sabotage", MC_CLI_TEXT, "HOW"),
-    END,
+    HIDDEN("threads", MC_CLI_INTEGER, "N"), HIDDEN("seed", MC_CLI_INTEGER, "N"),
+    HIDDEN("run", MC_CLI_INTEGER, "N"),     HIDDEN("again", MC_CLI_TEXT, "LIST"),
+    HIDDEN("batch", MC_CLI_FLAG, NULL),     HIDDEN("patient", MC_CLI_FLAG, NULL),
+    HIDDEN("sabotage", MC_CLI_TEXT, "HOW"), END,
 };
 OPTIONS(crash_verify_options) = {
-    HIDDEN("acknowledged", MC_CLI_TEXT, "FILE"),
-    HIDDEN("seed", MC_CLI_INTEGER, "N"),
-    END,
+    HIDDEN("acknowledged", MC_CLI_TEXT, "FILE"), HIDDEN("seed", MC_CLI_INTEGER, "N"),
+    HIDDEN("prepare", MC_CLI_FLAG, NULL),        HIDDEN("force", MC_CLI_FLAG, NULL),
+    HIDDEN("erase", MC_CLI_FLAG, NULL),          END,
 };
 OPTIONS(help_options) = {
     FLAG("markdown", 0, "the text of docs/cli.md"),
@@ -366,11 +377,26 @@ static const struct mc_cli_command commands[] = {
      mc_cli_config_sample, NOTHING, false, false},
     {"config docs", "Write the list of options as Markdown", NULL, NO_OPERAND, NULL, NULL,
      mc_cli_config_docs, NOTHING, false, false},
+    {"db copy", "Copy everything into another database, of the same or another kind",
+     "Stop what writes to the source first; it is only read. The target must be empty. Interrupted "
+     "for "
+     "whatever reason, the same command goes on where it was; later, it takes over what is new. At "
+     "the "
+     "end every table is compared with the source. The exit status is 1 when the source was "
+     "changed "
+     "meanwhile. See docs/postgresql.md.",
+     NO_OPERAND, db_copy_options, db_copy_examples, mc_cli_db_copy, NOTHING, false, false},
     {"crashtest", "Kill a writer again and again and check that nothing is lost",
      "Starts a process that writes from several threads, kills it with SIGKILL at random instants, "
      "and checks that each acknowledged message exists once with its content, that each job is "
      "finished or waiting, and that the database is sound. After a failure the folder stays for "
-     "inspection.",
+     "inspection. The database is a SQLite file of its own. With --db postgresql://... it is that "
+     "one, "
+     "which must be empty, or --force; what the test has written there is erased again, unless it "
+     "failed. "
+     "With --kill-database the writer goes on and the database server is killed: one that is made "
+     "for the "
+     "test in a temporary folder, or that of --db by --restart-command.",
      NO_OPERAND, crash_options, crash_examples, mc_cli_crashtest, NOTHING, false, false},
     {"bench recall", "Measure how well questions find the turns that answer them",
      "DATA is a JSON array of conversations with questions in the form of the LoCoMo data set. "

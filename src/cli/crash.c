@@ -71,7 +71,7 @@ void mc_crash_make(uint64_t seed, struct mc_crash_name name, struct mc_crash_mes
              name.sequence);
     if (mc_crash_random(&state) % 2)
         snprintf(message->message_id, sizeof(message->message_id), "own-%s", message->name);
-    snprintf(message->user_id, sizeof(message->user_id), "user-%u",
+    snprintf(message->user_id, sizeof(message->user_id), MC_CRASH_USERS "%u",
              (unsigned)(mc_crash_random(&state) % USERS));
     snprintf(message->thread_id, sizeof(message->thread_id), "thread-%u",
              (unsigned)(mc_crash_random(&state) % THREADS));

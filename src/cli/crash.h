@@ -7,7 +7,8 @@
  * with the same name are one message stored twice.
  *
  * The writer prints lines on standard output: "R" once it is ready; "A MESSAGE_ID NAME HASH" when
- * an ingest has returned; "V TEXT" when something is wrong. The parent keeps the A lines in a file
+ * an ingest has returned; "F NAME: TEXT" when one failed because the database was not there, and "V TEXT"
+ * when something is wrong. The parent keeps the A lines in a file
  * that the verifier reads; it prints a JSON object of counts.
  */
 #ifndef MC_CLI_CRASH_H
@@ -16,6 +17,7 @@
 #include <mindcore/message.h>
 
 #define MC_CRASH_ID_SIZE 96
+#define MC_CRASH_USERS "crashtest-" /* how the ids of all its users begin */
 #define MC_CRASH_NAME_SIZE 64
 #define MC_CRASH_TEXT_SIZE 1024
 

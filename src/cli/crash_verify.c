@@ -22,6 +22,7 @@
 #define DRAIN_MS 60000
 #define LINE_BYTES ((size_t)1 << 20)
 #define SHOWN 10
+#define DEAD_MOST 1000
 #define USERS 64
 /* A clear statement counts as so many observations (docs/preferences.md). */
 #define OBSERVATIONS 3
@@ -191,6 +192,8 @@ static enum mc_status check_user(struct verify *verify, mc_str user, struct mc_e
 static bool take_user(void *context, mc_str user_id)
 {
     struct verify *verify = context;
+    if (!mc_str_starts(user_id, MC_STR(MC_CRASH_USERS)))
+        return true;
     if (verify->user_count == USERS)
         return false;
     verify->users[verify->user_count] = mc_arena_copy(&verify->arena, user_id);
@@ -249,12 +252,16 @@ static enum mc_status check_queue(struct verify *verify, struct mc_error *err)
         violation(verify, &verify->stuck, "the queue does not become empty: %s", err->message);
     else if (status != MC_OK)
         return status;
-    status = mc_queue_status(verify->cli->engine, 1, &json, err);
+    status = mc_queue_status(verify->cli->engine, DEAD_MOST, &json, err);
     if (status != MC_OK)
         return status;
     mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
     status = mc_json_parse(mc_str_of(json), &root, err);
-    if (mc_json_integer(mc_json_get(root, "depth")) || mc_json_integer(mc_json_get(root, "dead")))
+    const struct mc_json *dead = mc_json_get(root, "dead_jobs");
+    bool own = false;
+    for (size_t i = 0; i < mc_json_count(dead); i++)
+        own = own || mc_str_starts(member(mc_json_at(dead, i), "user_id"), MC_STR(MC_CRASH_USERS));
+    if (mc_json_integer(mc_json_get(root, "depth")) || own)
         violation(verify, &verify->stuck, "jobs are left: %s", json);
     mc_free(json);
     return status;
@@ -286,8 +293,61 @@ static enum mc_status check_all(struct verify *verify, const char *acknowledged,
     return status == MC_OK ? check_soundness(verify, err) : status;
 }
 
+/* ---- A database that is not crashtest's own ---- */
+
+struct census {
+    size_t users, own;
+};
+
+static bool count_user(void *context, mc_str user_id)
+{
+    struct census *census = context;
+    census->users++;
+    census->own += mc_str_starts(user_id, MC_STR(MC_CRASH_USERS));
+    return true;
+}
+
+/* Whether crashtest may write there. */
+static int check_free(const struct mc_cli *cli)
+{
+    struct census census = {0};
+    struct mc_error err = {0};
+    enum mc_status status = mc_user_each(cli->engine, count_user, &census, &err);
+    if (status == MC_OK && census.own > 0)
+        status = mc_fail(&err, MC_CONFLICT,
+                         "the database holds %zu users of another crashtest; erase those whose ids "
+                         "begin with " MC_CRASH_USERS,
+                         census.own);
+    else if (status == MC_OK && census.users > 0 && !mc_args_given(&cli->args, "force"))
+        status = mc_fail(&err, MC_CONFLICT,
+                         "the database holds %zu users; name an empty one, or say --force to work "
+                         "beside them",
+                         census.users);
+    return status == MC_OK ? MC_CLI_DONE : mc_cli_fail(&err);
+}
+
+static enum mc_status erase_users(const struct verify *verify, struct mc_error *err)
+{
+    enum mc_status status = MC_OK;
+    for (size_t i = 0; status == MC_OK && i < verify->user_count; i++) {
+        char *receipt = NULL;
+        status = mc_user_erase(verify->cli->engine, verify->users[i], &receipt, err);
+        mc_free(receipt);
+    }
+    return status;
+}
+
+static bool is_clean(const struct verify *verify)
+{
+    return verify->lost + verify->duplicated + verify->altered + verify->stuck + verify->unsound ==
+           0;
+}
+
 int mc_cli_crash_verify(struct mc_cli *cli)
 {
+    if (mc_args_given(&cli->args, "prepare"))
+        return check_free(cli);
+
     const char *acknowledged = mc_args_text(&cli->args, "acknowledged").data;
     struct mc_error err = {0};
     struct verify verify = {.cli = cli, .seed = (uint64_t)mc_args_integer(&cli->args, "seed", 1)};
@@ -297,6 +357,8 @@ int mc_cli_crash_verify(struct mc_cli *cli)
     mc_buf_init(&verify.line, LINE_BYTES);
     mc_map_init(&verify.names);
     enum mc_status status = check_all(&verify, acknowledged, &err);
+    if (status == MC_OK && is_clean(&verify) && mc_args_given(&cli->args, "erase"))
+        status = erase_users(&verify, &err);
     if (status == MC_OK)
         printf("{\"messages\":%llu,\"verified\":%llu,\"lost\":%llu,\"duplicated\":%llu,"
                "\"altered\":%llu,\"stuck\":%llu,\"unsound\":%llu}\n",

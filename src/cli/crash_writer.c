@@ -28,8 +28,9 @@ struct writer {
     uint64_t seed;
     unsigned run;
     bool batches_only;
-    bool drop;  /* acknowledge what was never ingested */
-    bool alter; /* acknowledge other content */
+    bool patient; /* the database may be gone for a while */
+    bool drop;    /* acknowledge what was never ingested */
+    bool alter;   /* acknowledge other content */
 };
 
 struct writing {
@@ -81,16 +82,33 @@ static void acknowledge(const struct writer *writer, mc_str id,
         tell("A never-%s %s %016llx\n", message->name, message->name, (unsigned long long)hash);
 }
 
+/* Whether a failure may be: then it says so. */
+static bool excused(const struct writer *writer, enum mc_status status,
+                    const struct mc_crash_message *message, const struct mc_error *err)
+{
+    if (!writer->patient || (status != MC_UNAVAILABLE && status != MC_BUSY && status != MC_TIMEOUT))
+        return false;
+    tell("F %s: %s\n", message->name, err->message);
+    return true;
+}
+
+/* One that failed may be stored or not: it is sent again if it has an id of its own. */
 static void write_single(const struct writer *writer, struct mc_crash_name name)
 {
     struct mc_crash_message message;
     struct mc_message_list *stored = NULL;
     struct mc_error err = {0};
     bool created = false;
+    enum mc_status status;
     mc_crash_make(writer->seed, name, &message);
     struct mc_message_input input = input_of(&message);
-    if (mc_message_ingest(writer->cli->engine, &input, &stored, &created, &err) != MC_OK)
-        wrong("was not stored", &message, &err);
+    while ((status = mc_message_ingest(writer->cli->engine, &input, &stored, &created, &err)) !=
+           MC_OK) {
+        if (!excused(writer, status, &message, &err))
+            wrong("was not stored", &message, &err);
+        if (!message.message_id[0])
+            return;
+    }
     acknowledge(writer, stored->items[0]->message_id, &message, name.sequence);
     mc_message_list_free(stored);
 }
@@ -108,9 +126,16 @@ static void write_batch(const struct writer *writer, struct mc_crash_name name, 
         mc_crash_make(writer->seed, own, &messages[i]);
         inputs[i] = input_of(&messages[i]);
     }
-    if (mc_message_ingest_batch(writer->cli->engine, inputs, count, results, &stored, &err) !=
-        MC_OK)
+    enum mc_status status =
+        mc_message_ingest_batch(writer->cli->engine, inputs, count, results, &stored, &err);
+    if (status != MC_OK && !excused(writer, status, &messages[0], &err))
         wrong("was not stored in a batch", &messages[0], &err);
+    for (size_t i = 0; status != MC_OK && i < count; i++)
+        if (messages[i].message_id[0])
+            write_single(
+                writer, (struct mc_crash_name){name.run, name.thread, name.sequence + (unsigned)i});
+    if (status != MC_OK)
+        return;
     for (size_t i = 0; i < count; i++) {
         if (results[i].status != MC_OK)
             wrong("was refused in a batch", &messages[i], &results[i].error);
@@ -186,6 +211,7 @@ int mc_cli_crash_writer(struct mc_cli *cli)
         .seed = (uint64_t)mc_args_integer(args, "seed", 1),
         .run = (unsigned)mc_args_integer(args, "run", 1),
         .batches_only = mc_args_given(args, "batch"),
+        .patient = mc_args_given(args, "patient"),
         .drop = mc_str_equal(sabotage, MC_STR("drop-ack")),
         .alter = mc_str_equal(sabotage, MC_STR("alter-ack")),
     };

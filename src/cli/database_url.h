@@ -1,5 +1,5 @@
 /*
- * The argument of --db put into the configuration: sqlite:PATH, or
+ * The argument of --db, or of another option (for error texts), put into the configuration: sqlite:PATH, or
  * postgresql://[USER[:PASSWORD]@]HOST[:PORT]/NAME[?sslmode=MODE] with %HH in each part.
  */
 #ifndef MC_CLI_DATABASE_URL_H
@@ -7,7 +7,7 @@
 
 #include <mindcore/config.h>
 
-MC_MUST_CHECK enum mc_status mc_database_url_apply(struct mc_config *config, mc_str url,
-                                                   struct mc_error *err);
+MC_MUST_CHECK enum mc_status mc_database_url_apply(struct mc_config *config, const char *option,
+                                                   mc_str url, struct mc_error *err);
 
 #endif

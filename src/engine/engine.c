@@ -335,6 +335,7 @@ void mc_engine_close(struct mc_engine *engine)
     if (!engine)
         return;
     struct mc_enricher *enricher = atomic_load(&engine->enricher);
+    mc_scrape_stop(atomic_load(&engine->scrape));
     mc_schedule_stop(engine->schedule);
     mc_enricher_stop(enricher);
     mc_preferences_close(engine->preferences);

@@ -17,6 +17,7 @@
 #include "enrich/enricher.h"
 #include "memory/agents.h"
 #include "memory/preferences.h"
+#include "scrape/listener.h"
 
 /* Calls to store messages that failed, since the last one that did not. */
 struct mc_ingest_failures {
@@ -49,6 +50,7 @@ struct mc_engine {
     _Atomic int64_t cache_error_us; /* monotonic: when new ones were last seen, 0: never */
     char *cache_trouble; /* why the cache is not on disk as configured; NULL when it is */
     struct mc_ingest_failures ingest_failures;
+    _Atomic(struct mc_scrape_listener *) scrape; /* of mc_metrics_listen; NULL until it is called */
 };
 
 /* mc_engine_open_with, for tests that bring models of their own; openers NULL: the real ones. */

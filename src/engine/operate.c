@@ -156,7 +156,6 @@ enum mc_status mc_engine_status(struct mc_engine *engine, char **json, struct mc
         return status;
     struct mc_snapshot s;
     mc_snapshot_take(engine, &s);
-    mc_metrics_set(engine->metrics, MC_GAUGE_STORE_SIZE, (double)stats.bytes);
     mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, MC_RESULT_MAX);
     struct mc_json_writer writer = mc_json_writer(&buf), *w = &writer;

@@ -1,7 +1,10 @@
 #include <mindcore/operate.h>
 
+#include <math.h>
+
 #include "base/compiler.h"
 #include "base/error.h"
+#include "base/metrics_text.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "engine/snapshot.h"
@@ -14,6 +17,12 @@
  * 0.15 and 0.60 USD a million tokens.
  */
 #define COST_OF_A_CALL_USD ((600 * 0.15 + 120 * 0.60) / 1e6)
+
+static void ignore_issue(void *context, const char *text)
+{
+    (void)context;
+    (void)text;
+}
 
 static void put_issue(void *context, const char *text)
 {
@@ -172,14 +181,53 @@ enum mc_status mc_metrics(struct mc_engine *engine, char **json, struct mc_error
     return mc_engine_result(&buf, json, err);
 }
 
-enum mc_status mc_metrics_prometheus(struct mc_engine *engine, char **text, struct mc_error *err)
+static double known_bytes(int64_t bytes)
+{
+    return bytes >= 0 ? (double)bytes : (double)NAN;
+}
+
+/* The gauges that only a scraper needs: sizes, and whether health would say that all is well. */
+static void set_scraped(struct mc_engine *engine)
 {
     struct mc_snapshot s;
+    struct mc_store_room room = {.bytes = -1, .disk_bytes = -1, .free_bytes = -1};
+    struct mc_error error;
+    char text[1];
     mc_snapshot_take(engine, &s);
+    if (!s.store_status) /* a server that is away is waited for once */
+        (void)!engine->store->ops->room(engine->store, &room, &error);
+    struct mc_metrics *m = engine->metrics;
+    bool healthy = mc_snapshot_issues(engine, &s, ignore_issue, NULL) == 0 &&
+                   !mc_snapshot_ingest_issue(&s, text, sizeof(text));
+    mc_metrics_set(m, MC_GAUGE_HEALTHY, healthy);
+    mc_metrics_set(m, MC_GAUGE_STORE_SIZE, known_bytes(room.bytes));
+    mc_metrics_set(m, MC_GAUGE_STORE_DISK, known_bytes(room.disk_bytes));
+    mc_metrics_set(m, MC_GAUGE_STORE_DISK_FREE, known_bytes(room.free_bytes));
+}
+
+static enum mc_status write_exposition(struct mc_engine *engine, enum mc_metrics_format format,
+                                       char **text, struct mc_error *err)
+{
+    set_scraped(engine);
     mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, MC_RESULT_MAX);
-    mc_metrics_expose(engine->metrics, &buf);
+    mc_metrics_expose(engine->metrics, format, &buf);
     return mc_engine_result(&buf, text, err);
+}
+
+enum mc_status mc_metrics_prometheus(struct mc_engine *engine, char **text, struct mc_error *err)
+{
+    return write_exposition(engine, MC_METRICS_PROMETHEUS, text, err);
+}
+
+enum mc_status mc_metrics_exposition(struct mc_engine *engine, mc_str accept, char **text,
+                                     const char **content_type, struct mc_error *err)
+{
+    enum mc_metrics_format format = mc_metrics_format_of(accept);
+    enum mc_status status = write_exposition(engine, format, text, err);
+    if (!status)
+        *content_type = mc_metrics_content_type(format);
+    return status;
 }
 
 enum mc_status mc_cache_stats(struct mc_engine *engine, char **json, struct mc_error *err)

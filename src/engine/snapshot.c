@@ -1,5 +1,6 @@
 #include "engine/snapshot.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -124,9 +125,11 @@ void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot)
         s.oldest_age_s = (double)(s.now_us - s.queue.oldest_us) / 1e6;
     s.uptime_s = (double)(mc_time_monotonic_us() - engine->opened_us) / 1e6;
     struct mc_metrics *m = engine->metrics;
-    mc_metrics_set(m, MC_GAUGE_QUEUE_DEPTH, (double)(s.queue.ready + s.queue.leased));
-    mc_metrics_set(m, MC_GAUGE_QUEUE_OLDEST_AGE, s.oldest_age_s);
-    mc_metrics_set(m, MC_GAUGE_QUEUE_DEAD, (double)s.queue.dead);
+    bool known = s.store_status == MC_OK; /* an empty queue must not be shown where none was read */
+    mc_metrics_set(m, MC_GAUGE_QUEUE_DEPTH,
+                   known ? (double)(s.queue.ready + s.queue.leased) : (double)NAN);
+    mc_metrics_set(m, MC_GAUGE_QUEUE_OLDEST_AGE, known ? s.oldest_age_s : (double)NAN);
+    mc_metrics_set(m, MC_GAUGE_QUEUE_DEAD, known ? (double)s.queue.dead : (double)NAN);
     mc_metrics_set(m, MC_GAUGE_ACTIVE_WORKERS, s.pool.alive);
     mc_metrics_set(m, MC_GAUGE_BUSY_WORKERS, s.pool.busy);
     mc_metrics_set(m, MC_GAUGE_CACHE_SIZE, (double)s.cache.bytes);

@@ -38,16 +38,16 @@ static bool take_place(struct mc_http_server *server, int fd, const struct socka
 {
     const struct sockaddr *address = (const struct sockaddr *)peer;
     size_t of_peer = 0;
-    bool counts = !mc_http_is_loopback(address);
+    bool counts = !mc_address_is_loopback(address);
     mc_mutex_lock(&server->mutex);
     mc_http_forget_pending(server, fd);
     size_t all = server->pending_count;
     for (size_t i = 0; counts && i < server->pending_count; i++)
-        of_peer += mc_http_same_host((const struct sockaddr *)&server->pending[i].peer, address);
+        of_peer += mc_address_same_host((const struct sockaddr *)&server->pending[i].peer, address);
     for (struct mc_list *at = server->connections.next; at != &server->connections; at = at->next) {
         const struct mc_http_connection *c = mc_container_of(at, struct mc_http_connection, node);
         all++;
-        of_peer += counts && mc_http_same_host((const struct sockaddr *)&c->peer, address);
+        of_peer += counts && mc_address_same_host((const struct sockaddr *)&c->peer, address);
     }
     bool fits = all < server->max_connections && of_peer < server->max_peer_connections;
     if (fits)

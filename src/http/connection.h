@@ -26,8 +26,8 @@ struct mc_http_server {
     struct MHD_Daemon *daemon;
     struct mc_http_guard *guard;
     struct mc_http_pool *pool;
-    struct mc_http_address address;
-    char url[MC_HTTP_ADDRESS_SIZE + 16];
+    struct mc_address address;
+    char url[MC_ADDRESS_SIZE + 16];
     size_t max_body_bytes;
     size_t max_connections;
     size_t max_peer_connections;

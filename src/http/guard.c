@@ -67,13 +67,13 @@ static mc_str host_name(mc_str host)
 /* True when the name is the address, as text, of our end of the connection. */
 static bool is_local_address(mc_str name, int fd)
 {
-    struct mc_http_address local = {.len = sizeof(local.socket)};
+    struct mc_address local = {.len = sizeof(local.socket)};
     if (getsockname(fd, (struct sockaddr *)&local.socket, &local.len) != 0)
         return false;
     if (name.len >= 2 && name.data[0] == '[')
         name = (mc_str){name.data + 1, name.len - 2};
-    char text[MC_HTTP_ADDRESS_SIZE];
-    mc_http_address_text(&local, text);
+    char text[MC_ADDRESS_SIZE];
+    mc_address_text(&local, text);
     const char *mapped = strncmp(text, "::ffff:", 7) == 0 ? text + 7 : text;
     return mc_str_equal_nocase(name, mc_str_of(mapped));
 }
@@ -182,11 +182,11 @@ static bool add_host(struct mc_http_guard *guard, mc_str host)
 }
 
 static enum mc_status copy_hosts(struct mc_http_guard *guard, const struct mc_http_options *options,
-                                 const struct mc_http_address *address, struct mc_error *err)
+                                 const struct mc_address *address, struct mc_error *err)
 {
-    char text[MC_HTTP_ADDRESS_SIZE];
-    char listen[MC_HTTP_ADDRESS_SIZE + 2];
-    mc_http_address_text(address, text);
+    char text[MC_ADDRESS_SIZE];
+    char listen[MC_ADDRESS_SIZE + 2];
+    mc_address_text(address, text);
     snprintf(listen, sizeof(listen), strchr(text, ':') ? "[%s]" : "%s", text);
     guard->hosts = calloc(options->allowed_host_count + 4, sizeof(*guard->hosts));
     if (!guard->hosts)
@@ -206,8 +206,8 @@ static enum mc_status copy_hosts(struct mc_http_guard *guard, const struct mc_ht
 }
 
 enum mc_status mc_http_guard_new(const struct mc_http_options *options,
-                                 const struct mc_http_address *address,
-                                 struct mc_http_guard **guard, struct mc_error *err)
+                                 const struct mc_address *address, struct mc_http_guard **guard,
+                                 struct mc_error *err)
 {
     struct mc_http_guard *made = calloc(1, sizeof(*made));
     if (!made)

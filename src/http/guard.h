@@ -5,14 +5,14 @@
 #ifndef MC_HTTP_GUARD_H
 #define MC_HTTP_GUARD_H
 
-#include "http/address.h"
+#include "base/address.h"
 
 struct mc_http_guard;
 struct mc_http_options;
 
 /* MC_CONFIG for a key that is too short or a host that is none. */
 MC_MUST_CHECK enum mc_status mc_http_guard_new(const struct mc_http_options *options,
-                                               const struct mc_http_address *address,
+                                               const struct mc_address *address,
                                                struct mc_http_guard **guard, struct mc_error *err);
 void mc_http_guard_free(struct mc_http_guard *guard); /* accepts NULL */
 

@@ -149,11 +149,11 @@ static bool check_key(struct mc_http_connection *c, const struct headers *h)
                           ? "the API key is not valid"
                           : "an API key is needed: send it as Authorization: Bearer KEY");
     if (!open) {
-        char host[MC_HTTP_ADDRESS_SIZE];
-        struct mc_http_address peer = {.socket = c->peer};
+        char host[MC_ADDRESS_SIZE];
+        struct mc_address peer = {.socket = c->peer};
         mc_str client = key;
         if (!mc_http_guard_has_keys(c->server->guard)) {
-            mc_http_address_text(&peer, host);
+            mc_address_text(&peer, host);
             client = mc_str_of(host);
         }
         if (!mc_http_guard_rate(c->server->guard, client, mc_time_monotonic_us()))
@@ -256,6 +256,8 @@ bool mc_http_check_headers(struct mc_http_connection *c, bool *bulk)
     struct mc_error err;
     (void)MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, on_header, &h);
     set_id(c, h.request_id);
+    const char *accept = MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND, "Accept");
+    c->req.accept = accept ? mc_str_of(accept) : MC_STR_NONE;
     if (c->target_error.status == MC_TOO_LARGE)
         return refuse(c, 414, c->target_error.message);
     if (!check_framing(c, &h) || !check_origin(c, &h))

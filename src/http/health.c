@@ -101,11 +101,12 @@ enum mc_status mc_http_engine_status(struct mc_http_request *req, struct mc_erro
 enum mc_status mc_http_prometheus(struct mc_http_request *req, struct mc_error *err)
 {
     char *text = NULL;
-    enum mc_status status = mc_metrics_prometheus(req->engine, &text, err);
+    const char *type = NULL;
+    enum mc_status status = mc_metrics_exposition(req->engine, req->accept, &text, &type, err);
     if (status != MC_OK)
         return status;
     status = mc_http_answer_json(req, 200, text);
-    req->content_type = req->route->content_type;
+    req->content_type = type;
     return status;
 }
 

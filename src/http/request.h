@@ -40,6 +40,7 @@ struct mc_http_request {
     mc_str path;      /* as sent, without the query */
     mc_str authority; /* of a target in absolute form, absent otherwise */
     mc_str query_text;
+    mc_str accept; /* the Accept header, its first line; absent when there is none */
     mc_str segments[MC_HTTP_SEGMENTS]; /* decoded */
     size_t segment_count;
 

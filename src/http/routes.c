@@ -255,7 +255,7 @@ static const struct mc_http_route routes[] = {
     {.method = "GET",
      .path = "/metrics",
      .name = "prometheus",
-     .summary = "Counts in the Prometheus text format",
+     .summary = "Counts in the Prometheus text format, or as OpenMetrics where Accept asks for it",
      .handler = mc_http_prometheus,
      .schema = "Text",
      .content_type = "text/plain; version=0.0.4; charset=utf-8",

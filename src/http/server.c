@@ -99,8 +99,14 @@ static void ignore_sigpipe(void)
     (void)sigaction(SIGPIPE, &action, NULL);
 }
 
+/* The option that gave the address. */
+static const char *listen_field(const struct mc_http_options *options)
+{
+    return options->metrics_only ? "server.metrics_listen" : "server.listen";
+}
+
 static enum mc_status check_options(const struct mc_http_options *options,
-                                    const struct mc_http_address *address, struct mc_error *err)
+                                    const struct mc_address *address, struct mc_error *err)
 {
     if (!address->loopback && options->api_key_count == 0)
         return mc_fail_field(
@@ -189,24 +195,25 @@ static enum mc_status start_parts(struct mc_http_server *server,
     if (status == MC_OK)
         status = mc_http_keeper_start(server, err);
     if (status == MC_OK)
-        status = mc_http_address_listen(&server->address, &server->listen_fd, err);
+        status =
+            mc_address_listen(&server->address, listen_field(options), &server->listen_fd, err);
     if (status != MC_OK)
         return status;
-    char host[MC_HTTP_ADDRESS_SIZE];
-    mc_http_address_text(&server->address, host);
+    char host[MC_ADDRESS_SIZE];
+    mc_address_text(&server->address, host);
     snprintf(server->url, sizeof(server->url),
              strchr(host, ':') ? "http://[%s]:%d" : "http://%s:%d", host,
-             mc_http_address_port(&server->address));
+             mc_address_port(&server->address));
     status = start_daemon(server, options, err);
     return status == MC_OK ? mc_http_acceptor_start(server, err) : status;
 }
 
 enum mc_status mc_http_check(const struct mc_http_options *options, struct mc_error *err)
 {
-    struct mc_http_address address;
+    struct mc_address address;
     struct mc_http_guard *guard = NULL;
     const char *listen = options->listen ? options->listen : DEFAULT_LISTEN;
-    enum mc_status status = mc_http_address_parse(listen, &address, err);
+    enum mc_status status = mc_address_parse(listen, listen_field(options), &address, err);
     if (status == MC_OK)
         status = check_options(options, &address, err);
     if (status == MC_OK)
@@ -218,9 +225,9 @@ enum mc_status mc_http_check(const struct mc_http_options *options, struct mc_er
 enum mc_status mc_http_start(struct mc_engine *engine, const struct mc_http_options *options,
                              struct mc_http_server **server, struct mc_error *err)
 {
-    struct mc_http_address address;
+    struct mc_address address;
     const char *listen = options->listen ? options->listen : DEFAULT_LISTEN;
-    enum mc_status status = mc_http_address_parse(listen, &address, err);
+    enum mc_status status = mc_address_parse(listen, listen_field(options), &address, err);
     if (status == MC_OK)
         status = check_options(options, &address, err);
     if (status != MC_OK)
@@ -255,7 +262,7 @@ enum mc_status mc_http_start(struct mc_engine *engine, const struct mc_http_opti
 
 int mc_http_port(const struct mc_http_server *server)
 {
-    return mc_http_address_port(&server->address);
+    return mc_address_port(&server->address);
 }
 
 const char *mc_http_url(const struct mc_http_server *server)

@@ -176,6 +176,12 @@ struct mc_store_stats {
     int schema_version;
 };
 
+/* What it occupies, and the file system that it is on; -1: not known, as that of a server. */
+struct mc_store_room {
+    int64_t bytes;
+    int64_t disk_bytes, free_bytes;
+};
+
 struct mc_erased {
     int64_t messages, threads, jobs, summaries, preferences, signals;
     bool verified; /* a scan after the commit found nothing left */
@@ -235,8 +241,10 @@ struct mc_tier_step {
 };
 
 struct mc_store;
+struct mc_copy_ops;
 struct mc_store_ops {
-    const char *name; /* "sqlite", "postgresql" */
+    const char *name;               /* "sqlite", "postgresql" */
+    const struct mc_copy_ops *copy; /* reading and writing everything (store/copy.h); may be NULL */
     void (*close)(struct mc_store *store);
 
     /* All in one transaction, with a first-stage job for each message created. Concurrent callers share a commit. */
@@ -356,6 +364,9 @@ struct mc_store_ops {
                             struct mc_error *err);
     enum mc_status (*stats)(struct mc_store *store, struct mc_store_stats *stats,
                             struct mc_error *err);
+    /* Cheap enough to ask every few seconds. */
+    enum mc_status (*room)(struct mc_store *store, struct mc_store_room *room,
+                           struct mc_error *err);
     /* Cheap proof that it can read and write now. */
     enum mc_status (*ping)(struct mc_store *store, struct mc_error *err);
     /* Full check of the data: each problem found is one call with its text. */

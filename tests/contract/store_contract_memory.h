@@ -496,6 +496,13 @@ static inline void upkeep(struct mc_store *store)
     is_int(stats.by_state[MC_ENRICHMENT_ENRICHED], 2, "two enriched");
     is_int(stats.by_tier[MC_TIER_SHORT], 3, "all in the first tier");
     ok(stats.bytes > 0 && stats.schema_version > 0, "size and version");
+    struct mc_store_room room = {0};
+    is_status(store->ops->room(store, &room, &err), MC_OK, &err, "room");
+    ok(room.bytes >= stats.bytes / 2, "what it occupies: %lld", (long long)room.bytes);
+    ok((room.disk_bytes == -1 && room.free_bytes == -1) ||
+           (room.disk_bytes > room.bytes && room.free_bytes >= 0 &&
+            room.free_bytes <= room.disk_bytes),
+       "the disk: %lld of %lld are free", (long long)room.free_bytes, (long long)room.disk_bytes);
     check_is_clean(store, "of a healthy store");
 }
 

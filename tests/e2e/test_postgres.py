@@ -7,6 +7,7 @@ import collections
 import contextlib
 import itertools
 import json
+import math
 import statistics
 import subprocess
 import threading
@@ -254,7 +255,7 @@ def test_one_server_is_killed(place, make_servers, make_models):
                     for one in models]
     messages = [question(number) for number in range(120)]
     ingest(killed, messages)
-    wait_until(lambda: place.counts()[2] >= 16, what="the middle of the work")
+    wait_until(lambda: get(killed, "/v1/enrichment/metrics")["processed_count"] >= 8, what="the middle of the work")
     killed.kill()
     assert place.counts()[3] > 0, "there was something left to do"
     left.drain(30)
@@ -329,6 +330,10 @@ def test_the_database_restarts_under_load(postgres, place, make_servers):
         wait_until(lambda: len(writers.refused) >= before + 4 or writers.strange, 30, "errors")
         health = server.http.get("/health")
         assert health.status == 503 and PASSWORD not in str(health.json), health
+        assert prometheus(server, "mindcore_healthy") == 0
+        for name in ("enrichment_queue_depth", "enrichment_dead_jobs", "store_size_bytes"):
+            assert math.isnan(prometheus(server, f"mindcore_{name}")), f"{name}: what is not known is not shown as 0"
+        assert prometheus(server, 'mindcore_errors_total{error_type="ingest"}') >= 4
         postgres.run()
         writers.wait_for_more()
     finally:
@@ -339,6 +344,7 @@ def test_the_database_restarts_under_load(postgres, place, make_servers):
     for _, detail in writers.refused:
         assert "PostgreSQL" in detail and PASSWORD not in detail, detail
     wait_until(lambda: server.http.get("/health").status == 200, what="health")
+    assert prometheus(server, "mindcore_healthy") == 1 and prometheus(server, "mindcore_store_size_bytes") > 1e6
     server.drain()
     assert len(writers.stored) == len(set(writers.stored))
     kept = collections.Counter(place.sql("SELECT text FROM messages"))

@@ -14,7 +14,7 @@
     X(fail) X(renew) X(twin) X(release) X(queue) X(dead_jobs) X(retry) X(purge) X(preferences) X(set_preferences) \
     X(add_signals) X(signals) X(add_usage) X(usage) X(put_agent) X(remove_agent) X(agents) X(agent_counts) \
     X(unsummarised) X(put_summary) X(summaries) X(migrate) X(erase) X(export_user) X(users) \
-    X(stats) X(ping) X(check) X(backup)
+    X(stats) X(room) X(ping) X(check) X(backup)
 /* clang-format on */
 
 enum op {
@@ -137,6 +137,7 @@ FORWARD(export_user,
         (user_id, reader, each, context))
 FORWARD(users, (mc_name_fn each, void *context), (each, context))
 FORWARD(stats, (struct mc_store_stats * stats), (stats))
+FORWARD(room, (struct mc_store_room * room), (room))
 FORWARD(check, (mc_name_fn problem, void *context), (problem, context))
 FORWARD(backup, (const char *path, mc_progress_fn progress, void *context),
         (path, progress, context))

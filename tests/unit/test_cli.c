@@ -124,7 +124,7 @@ static const char *url_value(const char *url, const char *key, struct mc_config 
     struct mc_error err;
     if (mc_config_new(config, &err) != MC_OK)
         bail_out("no configuration");
-    if (mc_database_url_apply(*config, mc_str_of(url), &err) != MC_OK)
+    if (mc_database_url_apply(*config, "db", mc_str_of(url), &err) != MC_OK)
         return "refused";
     return mc_config_get(*config, key);
 }

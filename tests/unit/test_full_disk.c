@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "base/compiler.h"
 #include "support/engine.h"
@@ -114,6 +115,7 @@ static void test_disk(const struct disk *disk, const struct scratch *scratch)
     ok(stored > 10, "%s: %d fitted", disk->name, stored);
     ok(strlen(err.message) > 10, "%s: and it is said why", disk->name);
     is_double(errors_of(engine, "ingest"), 1, 0, "%s: counted", disk->name);
+    ok(errors_of(engine, "store") >= 1, "%s: as the store's, too", disk->name);
     is_int(exported(engine), stored, "%s: every acknowledged message is there", disk->name);
     int more = stored;
     for (int i = 0; i < 5; i++) { /* some may still fit, into pages that became free */
@@ -155,6 +157,36 @@ static void test_disk(const struct disk *disk, const struct scratch *scratch)
     mc_engine_close(engine);
 }
 
+/* The disk of the cache alone: everything is stored and read, and the errors are counted. */
+static void test_cache_disk(const struct scratch *scratch)
+{
+    char dir[256];
+    snprintf(dir, sizeof(dir), "%s", scratch_path(scratch, "cache"));
+    if (mkdir(dir, 0700) || mount("tmpfs", dir, "tmpfs", 0, "size=256k")) {
+        skip("a small cache needs rights that this process does not have");
+        return;
+    }
+    struct mc_engine *engine =
+        engine_open(scratch, OPTIONS("cache.persistent", "true", "cache.dir", dir));
+    struct mc_error err;
+    int stored = 0;
+    for (; stored < 400 && errors_of(engine, "cache") < 1; stored++) {
+        if (store_one(engine, stored, &err))
+            break;
+        struct mc_message_list *recent = NULL;
+        const struct mc_recent_query query = {
+            .user_id = MC_STR("u"), .thread_id = MC_STR("t"), .limit = 50};
+        if (mc_message_recent(engine, &query, &recent, &err))
+            break;
+        mc_message_list_free(recent);
+    }
+    ok(errors_of(engine, "cache") >= 1, "a full cache: its errors are counted, after %d", stored);
+    ok(is_healthy(engine), "a full cache: health stays green");
+    is_int(exported(engine), stored, "a full cache: every message is stored");
+    mc_engine_close(engine);
+    (void)umount(dir);
+}
+
 int main(void)
 {
     static const struct disk DISKS[] = {
@@ -173,5 +205,9 @@ int main(void)
             (void)umount(scratch.dir);
         scratch_remove(&scratch);
     }
+    struct scratch scratch;
+    scratch_make(&scratch);
+    test_cache_disk(&scratch);
+    scratch_remove(&scratch);
     return done_testing();
 }

@@ -14,7 +14,7 @@
 #include "base/compiler.h"
 #include "base/json.h"
 #include "base/map.h"
-#include "base/metrics.h"
+#include "base/metrics_text.h"
 #include "base/str.h"
 #include "base/utf8.h"
 
@@ -165,7 +165,7 @@ static enum mc_status use_metrics(void)
     if (metrics) {
         mc_auto(mc_buf_fini) struct mc_buf buf;
         mc_buf_init(&buf, 1 << 20);
-        mc_metrics_expose(metrics, &buf); /* without what cannot be read */
+        mc_metrics_expose(metrics, MC_METRICS_PROMETHEUS, &buf); /* without what cannot be read */
         complete = complete && !buf.failed && strstr(buf.data, "process_cpu_seconds_total") &&
                    !strstr(buf.data, "process_open_fds NaN");
     }

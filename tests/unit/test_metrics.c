@@ -1,7 +1,7 @@
 /* Counters from many threads, quantiles, the Prometheus text. */
 #include "tap.h"
 
-#include "base/metrics.h"
+#include "base/metrics_text.h"
 #include "base/str.h"
 
 #define THREADS 24
@@ -78,7 +78,7 @@ static void test_text(struct mc_metrics *metrics)
         mc_metrics_add(metrics, MC_COUNT_LLM_OPENAI_COST, 12000000 + 1);
     mc_metrics_add(metrics, MC_COUNT_LLM_OPENAI_COST, UINT64_C(9007199254) * 1000000000);
     mc_metrics_set(metrics, MC_GAUGE_STORE_SIZE, 9007199254740993.0);
-    mc_metrics_expose(metrics, &out);
+    mc_metrics_expose(metrics, MC_METRICS_PROMETHEUS, &out);
     static const char *const once[] = {
         "# TYPE mindcore_messages_ingested_total counter\nmindcore_messages_ingested_total "
         "240000\n",
@@ -92,7 +92,7 @@ static void test_text(struct mc_metrics *metrics)
         "mindcore_enrichment_duration_seconds_sum{method=\"llm\"} 5e-05\n",
         "mindcore_search_duration_seconds_bucket{le=\"0.001\"} 90\n",
         "mindcore_search_duration_seconds_bucket{le=\"0.0025\"} 100\n",
-        "mindcore_context_retrieval_duration_seconds_bucket{le=\"60\"} 1\n",
+        "mindcore_context_retrieval_duration_seconds_bucket{le=\"60.0\"} 1\n",
         "mindcore_context_retrieval_duration_seconds_bucket{le=\"+Inf\"} 2\n",
         "mindcore_context_retrieval_duration_seconds_sum 7200\n",
         "\nmindcore_uptime_seconds 1.5\n",
@@ -125,7 +125,7 @@ static void test_text(struct mc_metrics *metrics)
         fprintf(stderr, "%s", out.data);
     mc_buf_fini(&out);
     mc_buf_init(&out, 100);
-    mc_metrics_expose(metrics, &out);
+    mc_metrics_expose(metrics, MC_METRICS_PROMETHEUS, &out);
     ok(out.failed, "a small buffer fails");
     mc_buf_fini(&out);
 }

@@ -9,6 +9,7 @@
 
 #include "base/compiler.h"
 #include "base/error.h"
+#include "base/metrics_text.h"
 #include "engine/engine.h"
 #include "engine/lazy_llm.h"
 #include "engine/models_private.h"
@@ -199,7 +200,7 @@ static double metric(const struct bench *bench, const char *name)
 {
     mc_auto(mc_buf_fini) struct mc_buf text;
     mc_buf_init(&text, 1U << 20);
-    mc_metrics_expose(bench->metrics, &text);
+    mc_metrics_expose(bench->metrics, MC_METRICS_PROMETHEUS, &text);
     return prometheus_value(mc_buf_str(&text).data, name);
 }
 
@@ -323,6 +324,59 @@ static void blocked(void)
     ok(health.trouble == 0 && !health.blocked, "and health is well again");
     is_double(metric(&bench, "mindcore_llm_circuit_open{provider=\"openai\"}"), 0, 0,
               "and the gauge");
+    take_down(&bench);
+}
+
+/* Each series of a provider and an operation counts what it is called after, and nothing else. */
+static void every_count(void)
+{
+    static const char *const providers[] = {"llama_cpp", "openai"};
+    static const struct {
+        enum mc_llm_operation operation;
+        const char *name;
+    } operations[] = {{MC_LLM_ENRICH, "enrich"},
+                      {MC_LLM_CONTEXT, "context"},
+                      {MC_LLM_SUMMARY, "summary"},
+                      {MC_LLM_CHECK, "check"}};
+    struct bench bench = set_up("counts.db", &both, false);
+    const struct mc_llm_usage usage = {.calls = 7,
+                                       .failures = 2,
+                                       .tokens_in = 50,
+                                       .tokens_cached = 30,
+                                       .tokens_out = 11,
+                                       .took_us = 7000000,
+                                       .cost_usd = 0.25};
+    for (size_t p = 0; p < mc_countof(providers); p++) {
+        for (size_t o = 0; o < mc_countof(operations); o++)
+            mc_models_note_usage(bench.models, operations[o].operation, providers[p], MC_STR("m"),
+                                 &usage);
+    }
+    const struct {
+        const char *name, *labels;
+        double value;
+    } sums[] = {
+        {"mindcore_llm_call_failures_total", "", 8},
+        {"mindcore_llm_tokens_total", ",direction=\"in\"", 200},
+        {"mindcore_llm_tokens_total", ",direction=\"cached\"", 120},
+        {"mindcore_llm_tokens_total", ",direction=\"out\"", 44},
+        {"mindcore_llm_cost_usd_total", "", 1},
+        {"mindcore_llm_call_duration_seconds_count", "", 28},
+        {"mindcore_llm_call_duration_seconds_sum", "", 28},
+    };
+    for (size_t p = 0; p < mc_countof(providers); p++) {
+        char series[128];
+        for (size_t o = 0; o < mc_countof(operations); o++) {
+            snprintf(series, sizeof(series),
+                     "mindcore_llm_calls_total{provider=\"%s\",operation=\"%s\"}", providers[p],
+                     operations[o].name);
+            is_double(metric(&bench, series), 7, 0, "%s", series);
+        }
+        for (size_t i = 0; i < mc_countof(sums); i++) {
+            snprintf(series, sizeof(series), "%s{provider=\"%s\"%s}", sums[i].name, providers[p],
+                     sums[i].labels);
+            is_double(metric(&bench, series), sums[i].value, 1e-9, "%s", series);
+        }
+    }
     take_down(&bench);
 }
 
@@ -636,6 +690,7 @@ int main(void)
     settings();
     opening();
     counting();
+    every_count();
     blocked();
     checks();
     lazily();

@@ -425,3 +425,68 @@ enum mc_status mc_pg_query(struct mc_pg_conn *conn, const char *sql, const struc
     mc_pg_add(conn, sql, args);
     return mc_pg_run(conn, err);
 }
+
+/* ---- COPY ---- */
+
+#define COPY_CHUNK ((size_t)64 << 10)
+
+/* The one result of a statement outside of the pipeline, which must be of that type. */
+static enum mc_status expect(struct mc_pg_conn *conn, ExecStatusType type, int64_t until_us,
+                             struct mc_error *err)
+{
+    PGresult *result;
+    enum mc_status status = next_result(conn, until_us, &result, err);
+    if (status != MC_OK)
+        return status;
+    if (PQresultStatus(result) != type)
+        status = result ? mc_pg_conn_fail(conn, result, err)
+                        : fail_lost(conn, "an answer is missing", err);
+    PQclear(result);
+    return status;
+}
+
+static enum mc_status put_data(struct mc_pg_conn *conn, mc_str data, int64_t until_us,
+                               struct mc_error *err)
+{
+    enum mc_status status = MC_OK;
+    for (size_t at = 0; status == MC_OK && at < data.len; at += COPY_CHUNK) {
+        size_t len = data.len - at < COPY_CHUNK ? data.len - at : COPY_CHUNK;
+        if (PQputCopyData(conn->pg, data.data + at, (int)len) != 1)
+            return mc_pg_conn_fail(conn, NULL, err);
+        status = flush(conn, until_us, err);
+    }
+    if (status == MC_OK && PQputCopyEnd(conn->pg, NULL) != 1)
+        return mc_pg_conn_fail(conn, NULL, err);
+    return status == MC_OK ? flush(conn, until_us, err) : status;
+}
+
+/* The pipeline knows no COPY, so it is left for the time. */
+enum mc_status mc_pg_copy_in(struct mc_pg_conn *conn, const char *sql, mc_str data,
+                             struct mc_error *err)
+{
+    enum mc_status status = mc_pg_run(conn, err);
+    if (status != MC_OK)
+        return status;
+    drop_results(conn);
+    int64_t until_us = mc_time_monotonic_us() + conn->answer_timeout_us;
+    if (PQexitPipelineMode(conn->pg) != 1 || PQsendQuery(conn->pg, sql) != 1)
+        return mc_pg_conn_fail(conn, NULL, err);
+    status = flush(conn, until_us, err);
+    if (status == MC_OK)
+        status = expect(conn, PGRES_COPY_IN, until_us, err);
+    if (status == MC_OK)
+        status = put_data(conn, data, until_us, err);
+    if (status == MC_OK)
+        status = expect(conn, PGRES_COMMAND_OK, until_us, err);
+    if (conn->trouble == MC_PG_LOST)
+        return status;
+    PGresult *end = NULL;
+    struct mc_error ignored;
+    if (next_result(conn, until_us, &end, &ignored) != MC_OK || end ||
+        PQenterPipelineMode(conn->pg) != 1) {
+        PQclear(end);
+        conn->trouble = MC_PG_LOST; /* of no use any more */
+        return status != MC_OK ? status : fail_lost(conn, "COPY did not end", err);
+    }
+    return status;
+}

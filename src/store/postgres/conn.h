@@ -155,6 +155,12 @@ MC_MUST_CHECK enum mc_status mc_pg_run(struct mc_pg_conn *conn, struct mc_error 
 /* Add and run. */
 MC_MUST_CHECK enum mc_status mc_pg_query(struct mc_pg_conn *conn, const char *sql,
                                          const struct mc_pg_arg *args, struct mc_error *err);
+/*
+ * COPY ... FROM STDIN (FORMAT binary) inside a transaction, with all its data (copy_in.h). What was added before is
+ * run first.
+ */
+MC_MUST_CHECK enum mc_status mc_pg_copy_in(struct mc_pg_conn *conn, const char *sql, mc_str data,
+                                           struct mc_error *err);
 /* Remembers a failure and its kind; the status and text of the server's or the connection's error. */
 enum mc_status mc_pg_conn_fail(struct mc_pg_conn *conn, const PGresult *result,
                                struct mc_error *err);

@@ -117,6 +117,25 @@ enum mc_status mc_pg_stats(struct mc_store *store, struct mc_store_stats *stats,
     return status;
 }
 
+static enum mc_status read_bytes(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    int64_t *bytes = context;
+    enum mc_status status =
+        mc_pg_query(conn, "SELECT pg_database_size(current_database())", MC_PG_NO_ARGS, err);
+    if (status == MC_OK)
+        *bytes = mc_pg_first_int(conn, 0);
+    return status;
+}
+
+enum mc_status mc_pg_room(struct mc_store *store, struct mc_store_room *room, struct mc_error *err)
+{
+    int64_t bytes;
+    enum mc_status status = mc_pg_read(mc_pg_of(store), 0, read_bytes, &bytes, err);
+    if (status == MC_OK)
+        *room = (struct mc_store_room){.bytes = bytes, .disk_bytes = -1, .free_bytes = -1};
+    return status;
+}
+
 /* ---- Proof of life ---- */
 
 /* Every write notes itself in mindcore_changes: that one is committed is the proof. */

@@ -222,6 +222,7 @@ int mc_pg_compare(mc_str a, mc_str b);
 
 /* ---- The functions of the table; contracts in store/store.h ---- */
 
+extern const struct mc_copy_ops mc_pg_copy;
 void mc_pg_group_init(struct mc_pg_group *group, int max_leaders);
 void mc_pg_group_fini(struct mc_pg_group *group);
 enum mc_status mc_pg_put(struct mc_store *store, struct mc_put *items, size_t count,
@@ -299,6 +300,7 @@ enum mc_status mc_pg_users(struct mc_store *store, mc_name_fn each, void *contex
                            struct mc_error *err);
 enum mc_status mc_pg_stats(struct mc_store *store, struct mc_store_stats *stats,
                            struct mc_error *err);
+enum mc_status mc_pg_room(struct mc_store *store, struct mc_store_room *room, struct mc_error *err);
 enum mc_status mc_pg_ping(struct mc_store *store, struct mc_error *err);
 enum mc_status mc_pg_check(struct mc_store *store, mc_name_fn problem, void *context,
                            struct mc_error *err);

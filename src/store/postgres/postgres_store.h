@@ -15,6 +15,7 @@ struct mc_postgres_options {
     int max_overflow;             /* connections above pool_size, closed when they come back */
     int64_t pool_timeout_us;      /* 0: 30 s */
     bool pgbouncer;               /* no session state: see docs/postgresql.md */
+    bool existing;                /* an empty database is MC_NOT_FOUND and stays as it is */
     int64_t statement_timeout_us; /* 0: 60 s */
     int64_t lock_timeout_us;      /* 0: 15 s */
     int64_t answer_timeout_us;    /* 0: statement_timeout and 10 s for the journey */

@@ -27,6 +27,7 @@ static void close_store_ptr(struct mc_pg **s)
 
 static const struct mc_store_ops ops = {
     .name = "postgresql",
+    .copy = &mc_pg_copy,
     .close = close_store,
     .put = mc_pg_put,
     .get = mc_pg_get,
@@ -64,6 +65,7 @@ static const struct mc_store_ops ops = {
     .export_user = mc_pg_export,
     .users = mc_pg_users,
     .stats = mc_pg_stats,
+    .room = mc_pg_room,
     .ping = mc_pg_ping,
     .check = mc_pg_check,
     .backup = mc_pg_backup,
@@ -83,13 +85,27 @@ static enum mc_status clear_changes(struct mc_pg_conn *conn, struct mc_error *er
                        MC_PG_NO_ARGS, err);
 }
 
+static enum mc_status must_exist(struct mc_pg_conn *conn, struct mc_error *err)
+{
+    enum mc_status status =
+        mc_pg_query(conn, "SELECT to_regclass('mindcore_schema') IS NOT NULL", MC_PG_NO_ARGS, err);
+    if (status != MC_OK || mc_pg_first_int(conn, 0))
+        return status;
+    return mc_fail_field(err, MC_NOT_FOUND, "database.name",
+                         "PostgreSQL database '%s' at %s holds nothing of Mindcore; name another",
+                         conn->where->database, conn->where->conninfo_host);
+}
+
 static enum mc_status prepare(struct mc_pg *s, struct mc_error *err)
 {
     struct mc_pg_conn *conn = NULL;
     enum mc_status status = mc_pg_pool_acquire(&s->pool, &conn, NULL, err);
     if (status != MC_OK)
         return status;
-    status = mc_pg_schema_prepare(conn, err);
+    if (s->pool.options.existing)
+        status = must_exist(conn, err);
+    if (status == MC_OK)
+        status = mc_pg_schema_prepare(conn, err);
     if (status == MC_OK)
         status = clear_changes(conn, err);
     if (status == MC_OK)

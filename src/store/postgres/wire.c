@@ -22,7 +22,7 @@ enum {
 #define TIME_MIN_US (INT64_C(-210866803200) * 1000000)
 #define TIME_MAX_US (INT64_C(9223371331200000000))
 
-static int64_t to_server_time(int64_t time_us)
+int64_t mc_pg_wire_time(int64_t time_us)
 {
     if (time_us < TIME_MIN_US)
         return INT64_MIN;
@@ -48,7 +48,7 @@ static void put_array_head(struct mc_buf *out, Oid element, size_t count)
     }
 }
 
-static void put_array(struct mc_buf *out, const struct mc_pg_arg *arg)
+void mc_pg_wire_array(struct mc_buf *out, const struct mc_pg_arg *arg)
 {
     const struct mc_pg_list *list = &arg->value.list;
     if (list->count > INT_MAX / 64) {
@@ -68,7 +68,7 @@ static void put_array(struct mc_buf *out, const struct mc_pg_arg *arg)
     const int64_t *items = list->items;
     put_array_head(out, arg->type == 'T' ? TYPE_TIMESTAMPTZ : TYPE_INT8, list->count);
     for (size_t i = 0; i < list->count; i++) {
-        int64_t value = arg->type == 'T' ? to_server_time(items[i]) : items[i];
+        int64_t value = arg->type == 'T' ? mc_pg_wire_time(items[i]) : items[i];
         uint64_t big = htobe64((uint64_t)value);
         put_u32(out, sizeof(big));
         mc_buf_append(out, (mc_str){(const char *)&big, sizeof(big)});
@@ -103,7 +103,7 @@ static void set_number(struct mc_pg_wire *wire, int at, const struct mc_pg_arg *
 {
     uint64_t bits = (uint64_t)arg->value.integer;
     if (arg->type == 't')
-        bits = (uint64_t)to_server_time(arg->value.integer);
+        bits = (uint64_t)mc_pg_wire_time(arg->value.integer);
     else if (arg->type == 'd')
         memcpy(&bits, &arg->value.number, sizeof(bits));
     wire->numbers[at] = htobe64(bits);
@@ -137,7 +137,7 @@ bool mc_pg_wire_make(struct mc_pg_wire *wire, const struct mc_pg_arg *args, stru
             wire->lengths[at] = (int)arg->value.text.len;
         } else if (arg->type == 'I' || arg->type == 'S' || arg->type == 'T') {
             starts[at] = scratch->len;
-            put_array(scratch, arg);
+            mc_pg_wire_array(scratch, arg);
             wire->lengths[at] = (int)(scratch->len - starts[at]);
         } else {
             set_number(wire, at, arg);

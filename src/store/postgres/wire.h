@@ -16,4 +16,9 @@ struct mc_pg_wire {
 MC_MUST_CHECK bool mc_pg_wire_make(struct mc_pg_wire *wire, const struct mc_pg_arg *args,
                                    struct mc_buf *scratch);
 
+/* Microseconds since the epoch as PostgreSQL counts them; out of its range: an infinity. */
+int64_t mc_pg_wire_time(int64_t time_us);
+/* Appends the value of an array argument ('I', 'T', 'S'). */
+void mc_pg_wire_array(struct mc_buf *out, const struct mc_pg_arg *arg);
+
 #endif

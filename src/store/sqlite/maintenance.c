@@ -4,7 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -147,6 +151,29 @@ enum mc_status mc_sqlite_stats(struct mc_store *store, struct mc_store_stats *st
     got.by_state[MC_ENRICHMENT_ENRICHED] =
         got.messages - got.by_state[MC_ENRICHMENT_PENDING] - got.by_state[MC_ENRICHMENT_FAILED];
     *stats = got;
+    return MC_OK;
+}
+
+static int64_t file_bytes(const char *path, const char *suffix)
+{
+    char name[PATH_MAX];
+    struct stat file;
+    int len = snprintf(name, sizeof(name), "%s%s", path, suffix);
+    return len < (int)sizeof(name) && stat(name, &file) == 0 ? file.st_size : 0;
+}
+
+enum mc_status mc_sqlite_room(struct mc_store *store, struct mc_store_room *room,
+                              struct mc_error *err)
+{
+    const char *path = mc_sqlite_of(store)->path;
+    struct statvfs disk;
+    if (statvfs(path, &disk) != 0)
+        return mc_fail(err, MC_IO, "cannot ask for the disk of '%s': %s", path, strerror(errno));
+    *room = (struct mc_store_room){
+        .bytes = file_bytes(path, "") + file_bytes(path, "-wal") + file_bytes(path, "-shm"),
+        .disk_bytes = (int64_t)(disk.f_blocks * disk.f_frsize),
+        .free_bytes = (int64_t)(disk.f_bavail * disk.f_frsize),
+    };
     return MC_OK;
 }
 

@@ -120,6 +120,8 @@ MC_MUST_CHECK enum mc_status mc_sqlite_count_signals(struct mc_conn *conn, mc_st
 
 /* ---- The functions of the table, by file; contracts in store/store.h ---- */
 
+/* copy.c */
+extern const struct mc_copy_ops mc_sqlite_copy;
 /* put.c */
 enum mc_status mc_sqlite_put(struct mc_store *store, struct mc_put *items, size_t count,
                              struct mc_error *err);
@@ -212,6 +214,8 @@ enum mc_status mc_sqlite_users(struct mc_store *store, mc_name_fn each, void *co
                                struct mc_error *err);
 enum mc_status mc_sqlite_stats(struct mc_store *store, struct mc_store_stats *stats,
                                struct mc_error *err);
+enum mc_status mc_sqlite_room(struct mc_store *store, struct mc_store_room *room,
+                              struct mc_error *err);
 enum mc_status mc_sqlite_ping(struct mc_store *store, struct mc_error *err);
 enum mc_status mc_sqlite_check(struct mc_store *store, mc_name_fn problem, void *context,
                                struct mc_error *err);

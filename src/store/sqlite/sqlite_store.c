@@ -64,6 +64,7 @@ static void close_store_ptr(struct mc_sqlite **s)
 
 static const struct mc_store_ops ops = {
     .name = "sqlite",
+    .copy = &mc_sqlite_copy,
     .close = close_store,
     .put = mc_sqlite_put,
     .get = mc_sqlite_get,
@@ -101,6 +102,7 @@ static const struct mc_store_ops ops = {
     .export_user = mc_sqlite_export,
     .users = mc_sqlite_users,
     .stats = mc_sqlite_stats,
+    .room = mc_sqlite_room,
     .ping = mc_sqlite_ping,
     .check = mc_sqlite_check,
     .backup = mc_sqlite_backup,

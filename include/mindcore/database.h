@@ -1,0 +1,36 @@
+/* Databases as a whole, without an engine. */
+#ifndef MINDCORE_DATABASE_H
+#define MINDCORE_DATABASE_H
+
+#include <mindcore/config.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Copies everything that the database of one configuration holds into that of another, of the same or another
+ * kind, and compares both at the end. The source is only read (one of an older version is first brought to
+ * this one). The target must be empty, or hold what an earlier call has copied from the same source: then it
+ * goes on behind that, whatever ended it. No engine may have the target open; one that writes to the source
+ * meanwhile makes the copy show an earlier state of it, and a further call takes over what is new.
+ *
+ * progress (may be NULL) gets rows of all tables, read for copying and for comparing; false stops.
+ *
+ * *json: {from, to, resumed, restarted, source_changed, new_messages, tables: [{name, copied, rows}],
+ * seconds, copy_seconds, messages_per_second}, freed with mc_free. `copied` counts this call's rows, `rows`
+ * those in the target. source_changed: the source holds something else by now, new_messages among it.
+ *
+ * MC_CONFLICT: the target holds something else or was used since; nothing was changed. MC_INVALID: both
+ * are the same database. MC_NOT_FOUND: there is no source, or nothing in it. MC_CORRUPT: what arrived is not
+ * what was read. MC_CANCELLED: stopped. Others as for mc_engine_open, of either database.
+ */
+MC_API MC_MUST_CHECK enum mc_status mc_database_copy(const struct mc_config *from,
+                                                     const struct mc_config *to,
+                                                     mc_progress_fn progress, void *context,
+                                                     char **json, struct mc_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
