@@ -63,6 +63,9 @@ static void count_cache_errors(struct mc_engine *engine, uint64_t errors)
     }
 }
 
+/* A healthy replica has answered by then, and a program that has just begun does not wait for another one. */
+#define FIRST_LOOK_US (250 * MC_US_PER_MS)
+
 static void keep_replica(void *context, const struct mc_replica_state *state)
 {
     struct mc_snapshot *s = context;
@@ -79,7 +82,7 @@ static void read_replicas(struct mc_engine *engine, struct mc_snapshot *s)
     int serving = 0;
     int64_t lag_us = 0;
     if (engine->store->ops->replicas)
-        engine->store->ops->replicas(engine->store, keep_replica, s);
+        engine->store->ops->replicas(engine->store, FIRST_LOOK_US, keep_replica, s);
     for (size_t i = 0; i < s->replica_count; i++) {
         const struct mc_replica_state *state = &s->replicas[i].state;
         serving += state->serving;
@@ -223,7 +226,7 @@ int mc_snapshot_warnings(const struct mc_snapshot *s, mc_issue_fn issue, void *c
     for (size_t i = 0; i < s->replica_count; i++) {
         const struct mc_replica_view *view = &s->replicas[i];
         char text[512];
-        if (view->state.serving)
+        if (view->state.serving || !view->state.known)
             continue;
         snprintf(text, sizeof(text), "replica %s is not read: %s", view->name, view->detail);
         issue(context, text);

@@ -217,6 +217,7 @@ typedef bool (*mc_name_fn)(void *context, mc_str name);
 /* A copy of the database for reads. Texts are valid during the call. */
 struct mc_replica_state {
     const char *name;   /* where it is; never a password */
+    bool known;         /* it was looked at; else all that follows says nothing */
     bool reachable;     /* it answers, and is a copy of this database */
     bool serving;       /* and near enough to the primary to be read */
     int64_t lag_us;     /* how long it has been behind the primary, below 0: not known */
@@ -374,8 +375,11 @@ struct mc_store_ops {
                             struct mc_error *err);
     enum mc_status (*backup)(struct mc_store *store, const char *path, mc_progress_fn progress,
                              void *context, struct mc_error *err);
-    /* One call for each copy of the database; NULL: this back-end has none. Waits for the first look at them. */
-    void (*replicas)(struct mc_store *store, mc_replica_fn each, void *context);
+    /*
+     * One call for each copy of the database; NULL: this back-end has none. wait_us: how long to wait at most for the
+     * first look at them, after the store was opened.
+     */
+    void (*replicas)(struct mc_store *store, int64_t wait_us, mc_replica_fn each, void *context);
 };
 
 struct mc_store {

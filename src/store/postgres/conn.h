@@ -52,6 +52,7 @@ struct mc_pg_conn {
     enum mc_pg_trouble trouble;
     char sqlstate[6]; /* of the last failure */
     int64_t answer_timeout_us;
+    int stop; /* descriptor: once it can be read, no answer is waited for; -1: none */
     int64_t opened_us, returned_us; /* monotonic */
     int64_t clock_offset_us;        /* the database's clock minus this machine's */
     int slot;                       /* number in the pool: no two open connections share one */

@@ -1,5 +1,7 @@
 /* Opening connections, and telling why one cannot be opened. */
+#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 
 #include "base/error.h"
@@ -94,6 +96,35 @@ static void ignore_notice(void *context, const PGresult *result)
     (void)result;
 }
 
+/* False when the time is over, or the pool is stopped. */
+static bool wait_for_server(const struct mc_pg_pool *pool, PGconn *pg, bool to_write,
+                            int64_t until_us)
+{
+    struct pollfd fds[] = {
+        {.fd = PQsocket(pg), .events = to_write ? POLLOUT : POLLIN},
+        {.fd = pool->stop, .events = POLLIN},
+    };
+    int64_t left_ms = (until_us - mc_time_monotonic_us()) / MC_US_PER_MS;
+    int ready = left_ms > 0 ? poll(fds, mc_countof(fds), (int)left_ms) : 0;
+    return (ready > 0 && !fds[1].revents) || (ready < 0 && errno == EINTR);
+}
+
+/* libpq's own waiting tries the next address of a host when one keeps silent, but cannot be ended by others. */
+static PGconn *establish(const struct mc_pg_pool *pool, const char *const *keywords,
+                         const char *const *values)
+{
+    if (pool->stop < 0)
+        return PQconnectdbParams(keywords, values, 0);
+    int64_t until_us = mc_time_monotonic_us() + pool->options.connect_timeout_us;
+    PGconn *pg = PQconnectStartParams(keywords, values, 0);
+    PostgresPollingStatusType next =
+        pg && PQstatus(pg) != CONNECTION_BAD ? PGRES_POLLING_WRITING : PGRES_POLLING_FAILED;
+    while ((next == PGRES_POLLING_WRITING || next == PGRES_POLLING_READING) &&
+           wait_for_server(pool, pg, next == PGRES_POLLING_WRITING, until_us))
+        next = PQconnectPoll(pg);
+    return pg;
+}
+
 enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **conn,
                              enum mc_pg_trouble *trouble, struct mc_error *err)
 {
@@ -135,11 +166,13 @@ enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **
         values[count++] = pairs[i][1];
     }
     *trouble = MC_PG_LOST;
-    PGconn *pg = PQconnectdbParams(keywords, values, 0);
+    PGconn *pg = establish(pool, keywords, values);
     if (!pg)
         return mc_fail_memory(err);
     if (PQstatus(pg) != CONNECTION_OK) {
-        enum mc_status status = fail_connect(pool, PQerrorMessage(pg), trouble, err);
+        const char *text =
+            PQstatus(pg) == CONNECTION_BAD ? PQerrorMessage(pg) : "there was no answer in time";
+        enum mc_status status = fail_connect(pool, text, trouble, err);
         PQfinish(pg);
         return status;
     }
@@ -147,8 +180,10 @@ enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **
     struct mc_pg_conn *made = NULL;
     enum mc_status status =
         mc_pg_conn_new(pg, &pool->where, !o->pgbouncer, o->answer_timeout_us, &made, err);
-    if (status == MC_OK)
+    if (status == MC_OK) {
+        made->stop = pool->stop;
         status = measure_clock(made, err);
+    }
     if (status != MC_OK) {
         if (made)
             *trouble = made->trouble;

@@ -304,7 +304,7 @@ enum mc_status mc_pg_room(struct mc_store *store, struct mc_store_room *room, st
 enum mc_status mc_pg_ping(struct mc_store *store, struct mc_error *err);
 enum mc_status mc_pg_check(struct mc_store *store, mc_name_fn problem, void *context,
                            struct mc_error *err);
-void mc_pg_replicas(struct mc_store *store, mc_replica_fn each, void *context);
+void mc_pg_replicas(struct mc_store *store, int64_t wait_us, mc_replica_fn each, void *context);
 enum mc_status mc_pg_backup(struct mc_store *store, const char *path, mc_progress_fn progress,
                             void *context, struct mc_error *err);
 

@@ -4,14 +4,17 @@
  * its own, since a transaction that asked inside could see an older state than the answer tells. The thread of a
  * replica asks four times a second in any case, which finds one that is gone, or too far behind.
  *
- * A replica that gave no answer is left at once and for all, by the first read that notices. Its thread goes on asking, less
- * and less often, and brings it back. Nothing but that thread waits for a connection to be opened
- * for longer than a read may take.
+ * A replica that gave no answer is left at once and for all, by the first read that notices. Its thread goes on asking,
+ * less and less often, and brings it back. Only that thread opens connections, since a network that swallows
+ * everything makes that slow: a read that finds none idle goes to the primary, and leaves word that one is missing.
  */
 #include "store/postgres/replica.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -22,10 +25,7 @@
 #define BACK_OFF_MAX_US (8 * MC_US_PER_SECOND)
 /* One that was just asked and is behind is not asked again by every read. */
 #define ASK_AGAIN_US (5 * MC_US_PER_MS)
-/* libpq's least. */
 #define CONNECT_US (2 * MC_US_PER_SECOND)
-/* When all connections are in use the primary is the better place to wait. */
-#define POOL_WAIT_US (20 * MC_US_PER_MS)
 /* A read tries no more of them, so that it ends even when the network is gone as a whole. */
 #define TRIES 2
 
@@ -100,19 +100,18 @@ static enum mc_status parse_address(mc_str entry, size_t number, struct mc_pg_re
                                     struct mc_error *err)
 {
     mc_str host = entry, port = MC_STR_NONE;
-    const char *bracket =
-        entry.len > 0 && entry.data[0] == '[' ? memchr(entry.data, ']', entry.len) : NULL;
-    const char *colon =
-        memrchr(bracket ? bracket : entry.data, ':',
-                (size_t)(entry.data + entry.len - (bracket ? bracket : entry.data)));
-    if (colon) {
+    bool bracket = entry.len > 0 && entry.data[0] == '[';
+    const char *end = bracket ? memchr(entry.data, ']', entry.len) : NULL;
+    const char *colon = memrchr(entry.data, ':', entry.len);
+    if (colon && (!end || colon > end)) {
         host.len = (size_t)(colon - entry.data);
         port = (mc_str){colon + 1, entry.len - host.len - 1};
     }
-    if (bracket)
-        host = (mc_str){entry.data + 1, (size_t)(bracket - entry.data) - 1};
-    if (host.len == 0 || (!bracket && memchr(host.data, ':', host.len)) ||
-        memchr(host.data, ',', host.len) || memchr(host.data, '@', host.len))
+    if (end && end + 1 == host.data + host.len)
+        host = (mc_str){entry.data + 1, host.len - 2};
+    else if (bracket || strcspn(entry.data, ":") < host.len)
+        return fail_entry(number, "is not a host; an IPv6 address with a port is in brackets", err);
+    if (host.len == 0 || strcspn(entry.data, ",@= \t\r\n") < entry.len)
         return fail_entry(number, "is not a host", err);
     place->host = mc_str_dup(host);
     if (!place->host)
@@ -160,10 +159,13 @@ static enum mc_status init_pool(struct mc_pg_replica *r, const struct mc_postgre
     o.user = place.user ? place.user : primary->user;
     o.password = place.password || !same_user ? place.password : primary->password;
     o.sslmode = place.sslmode ? place.sslmode : primary->sslmode;
-    o.pool_timeout_us = POOL_WAIT_US;
+    o.max_overflow = 0; /* beyond, the primary is the better place */
     o.connect_timeout_us = CONNECT_US;
     o.statement_timeout_us = o.answer_timeout_us = r->all->timeout_us;
-    return mc_pg_pool_init(&r->pool, &o, err);
+    status = mc_pg_pool_init(&r->pool, &o, err);
+    if (status == MC_OK)
+        r->pool.stop = r->all->stop;
+    return status;
 }
 
 /* ---- What is known of a replica ---- */
@@ -176,11 +178,15 @@ static const char *name_of(const struct mc_pg_replica *r)
 /* A position of the log as a number. */
 #define POSITION(function) "coalesce((" function "() - '0/0'::pg_lsn)::bigint, 0)"
 static const char position_sql[] = "SELECT " POSITION("pg_last_wal_replay_lsn");
-/* The primary's own and those of a copy are the same in the last two. */
-static const char identity_sql[] = "SELECT pg_is_in_recovery(), " POSITION(
-    "pg_last_wal_replay_lsn") ", c.system_identifier,"
-                              " d.oid::bigint FROM pg_control_system() c, pg_database d WHERE "
-                              "d.datname = current_database()";
+#define IDENTITY(system)                                                                           \
+    "SELECT pg_is_in_recovery(), " POSITION(                                                       \
+        "pg_last_wal_replay_lsn") ", " system ", (SELECT oid::bigint FROM pg_database WHERE "      \
+                                  "datname = current_database()),"                                 \
+                                  " (SELECT min(applied_at) FROM mindcore_schema)"
+static const char identity_sql[] = IDENTITY("(SELECT system_identifier FROM pg_control_system())");
+static const char ordinary_identity_sql[] = IDENTITY("0::bigint");
+static const char may_ask_system_sql[] =
+    "SELECT has_function_privilege('pg_control_system()', 'execute')";
 
 /* Answers may come in another order than the questions were sent in. */
 static void observe(struct mc_pg_replica *r, int64_t replayed)
@@ -196,10 +202,13 @@ static void observe(struct mc_pg_replica *r, int64_t replayed)
 static void found(struct mc_pg_replica *r)
 {
     mc_mutex_lock(&r->lock);
-    bool news = !r->reachable;
-    r->reachable = r->looked = true;
-    r->trouble[0] = '\0';
-    mc_cond_broadcast(&r->wake);
+    bool back = mc_time_monotonic_us() >= r->again_us;
+    bool news = back && !r->reachable;
+    if (back) {
+        r->reachable = r->looked = true;
+        r->trouble[0] = '\0';
+        mc_cond_broadcast(&r->wake);
+    }
     mc_mutex_unlock(&r->lock);
     if (news)
         mc_log(MC_LOG_INFO, "store", "replica %s is there", name_of(r));
@@ -209,11 +218,12 @@ static void found(struct mc_pg_replica *r)
 static void lost(struct mc_pg_replica *r, const char *why)
 {
     mc_mutex_lock(&r->lock);
-    bool news = r->reachable || !r->looked;
+    bool news = !r->stop && (r->reachable || !r->looked);
     r->reachable = false;
     r->looked = true;
     r->replayed = 0; /* another server may be there when it comes back */
     r->goal = (struct mc_pg_goal){.position = 0};
+    r->wanted = 0;
     snprintf(r->trouble, sizeof(r->trouble), "%.*s", (int)strcspn(why, ";"), why);
     mc_cond_broadcast(&r->wake);
     mc_mutex_unlock(&r->lock);
@@ -223,35 +233,60 @@ static void lost(struct mc_pg_replica *r, const char *why)
                (int)strcspn(why, ";"), why);
 }
 
+/* One that answers its thread and fails the reads all the same is left for longer each time. */
+static void failed_read(struct mc_pg_replica *r, const char *why)
+{
+    mc_mutex_lock(&r->lock);
+    if (r->reachable) {
+        int64_t pause_us = LOOK_US << (r->failures < 5 ? r->failures : 5);
+        r->again_us = mc_time_monotonic_us() + pause_us;
+        r->failures++;
+    }
+    mc_mutex_unlock(&r->lock);
+    lost(r, why);
+}
+
+static void served(struct mc_pg_replica *r)
+{
+    mc_mutex_lock(&r->lock);
+    r->reads++;
+    r->failures = 0;
+    mc_mutex_unlock(&r->lock);
+}
+
 /* ---- Looking after one ---- */
 
-static enum mc_status read_identity(struct mc_pg_conn *conn, bool *standby, int64_t *replayed,
-                                    int64_t *system, int64_t *database, struct mc_error *err)
+static enum mc_status read_identity(struct mc_pg_conn *conn, struct mc_pg_identity *identity,
+                                    bool *standby, int64_t *replayed, struct mc_error *err)
 {
-    enum mc_status status = mc_pg_query(conn, identity_sql, MC_PG_NO_ARGS, err);
+    enum mc_status status = mc_pg_query(
+        conn, identity->with_system ? identity_sql : ordinary_identity_sql, MC_PG_NO_ARGS, err);
     if (status != MC_OK)
         return status;
-    if (mc_pg_rows(conn, 0) != 1)
-        return mc_fail(err, MC_INTERNAL, "PostgreSQL at %s does not say which database it is",
-                       conn->where->conninfo_host);
-    *standby = mc_pg_cell_int(conn->results[0], 0, 0) != 0;
-    *replayed = mc_pg_cell_int(conn->results[0], 0, 1);
-    *system = mc_pg_cell_int(conn->results[0], 0, 2);
-    *database = mc_pg_cell_int(conn->results[0], 0, 3);
+    const PGresult *result = conn->results[0];
+    *standby = mc_pg_cell_int(result, 0, 0) != 0;
+    *replayed = mc_pg_cell_int(result, 0, 1);
+    identity->system = mc_pg_cell_int(result, 0, 2);
+    identity->oid = mc_pg_cell_int(result, 0, 3);
+    identity->made_us = mc_pg_cell_time(result, 0, 4);
     return MC_OK;
 }
 
 static enum mc_status look(struct mc_pg_replica *r, struct mc_pg_conn **conn, struct mc_error *err)
 {
+    const struct mc_pg_identity *primary = &r->all->identity;
+    struct mc_pg_identity found = {.with_system = primary->with_system};
     bool standby = false;
-    int64_t replayed = 0, system = 0, database = 0;
+    int64_t replayed = 0;
     enum mc_pg_trouble trouble;
     enum mc_status status = *conn ? MC_OK : mc_pg_connect(&r->pool, conn, &trouble, err);
     if (status == MC_OK)
-        status = read_identity(*conn, &standby, &replayed, &system, &database, err);
-    if (status != MC_OK)
+        status = read_identity(*conn, &found, &standby, &replayed, err);
+    bool no_table = status != MC_OK && *conn && strcmp((*conn)->sqlstate, "42P01") == 0;
+    if (status != MC_OK && !no_table)
         return status;
-    if (system != r->all->system || database != r->all->database)
+    if (no_table || found.system != primary->system || found.oid != primary->oid ||
+        found.made_us != primary->made_us)
         return mc_fail(err, MC_CONFIG, "it is no copy of the primary's database");
     if (!standby)
         return mc_fail(err, MC_CONFIG, "it is a primary itself, no replica");
@@ -259,12 +294,32 @@ static enum mc_status look(struct mc_pg_replica *r, struct mc_pg_conn **conn, st
     return MC_OK;
 }
 
-/* False: to stop. */
-static bool rest(struct mc_pg_replica *r, int64_t time_us)
+/*
+ * Opens what reads have missed, and the first one. *all: no more are needed now. That the server has none to spare matters
+ * only when there is none at all.
+ */
+static enum mc_status open_wanted(struct mc_pg_replica *r, bool *all, struct mc_error *err)
+{
+    mc_mutex_lock(&r->lock);
+    unsigned wanted = r->wanted;
+    r->wanted = 0;
+    mc_mutex_unlock(&r->lock);
+    if (wanted == 0 && mc_pg_pool_open(&r->pool) == 0)
+        wanted = 1;
+    enum mc_status status = MC_OK;
+    for (; status == MC_OK && wanted > 0; wanted--)
+        status = mc_pg_pool_grow(&r->pool, err);
+    *all = status == MC_OK;
+    return mc_pg_pool_open(&r->pool) > 0 ? MC_OK : status;
+}
+
+/* Until the time is over or, if it is asked for, a connection is wanted. False: to stop. */
+static bool rest(struct mc_pg_replica *r, int64_t time_us, bool until_wanted)
 {
     int64_t until_us = mc_time_monotonic_us() + time_us;
     mc_mutex_lock(&r->lock);
-    while (!r->stop && mc_cond_wait_until(&r->wake, &r->lock, until_us))
+    while (!r->stop && !(until_wanted && r->wanted > 0) &&
+           mc_cond_wait_until(&r->wake, &r->lock, until_us > r->again_us ? until_us : r->again_us))
         continue;
     bool go_on = !r->stop;
     mc_mutex_unlock(&r->lock);
@@ -276,9 +331,14 @@ static void *look_after(void *context)
     struct mc_pg_replica *r = context;
     struct mc_pg_conn *conn = NULL;
     int64_t pause_us = LOOK_US;
+    bool all;
     do {
         struct mc_error err;
-        if (look(r, &conn, &err) == MC_OK) {
+        all = false;
+        enum mc_status status = look(r, &conn, &err);
+        if (status == MC_OK)
+            status = open_wanted(r, &all, &err);
+        if (status == MC_OK) {
             found(r);
             pause_us = LOOK_US;
             continue;
@@ -287,7 +347,7 @@ static void *look_after(void *context)
         conn = NULL;
         lost(r, err.message);
         pause_us = pause_us * 2 < BACK_OFF_MAX_US ? pause_us * 2 : BACK_OFF_MAX_US;
-    } while (rest(r, pause_us));
+    } while (rest(r, pause_us, all));
     mc_pg_conn_close(conn);
     return NULL;
 }
@@ -311,22 +371,49 @@ static enum mc_status start_one(struct mc_pg_replicas *replicas,
     return status;
 }
 
+static enum mc_status identify(struct mc_pg_conn *primary, struct mc_pg_identity *identity,
+                               struct mc_error *err)
+{
+    enum mc_status status = mc_pg_query(primary, may_ask_system_sql, MC_PG_NO_ARGS, err);
+    if (status != MC_OK)
+        return status;
+    bool standby;
+    int64_t replayed;
+    identity->with_system = mc_pg_first_int(primary, 0) != 0;
+    if (!identity->with_system)
+        mc_log(MC_LOG_WARNING, "store",
+               "replicas are told from other copies of the database only by its number and age; to "
+               "compare the clusters, GRANT EXECUTE ON FUNCTION pg_control_system() to the user");
+    return read_identity(primary, identity, &standby, &replayed, err);
+}
+
+/* The threads that wait for a server do not any more. */
+static void end_waiting(struct mc_pg_replicas *replicas)
+{
+    uint64_t one = 1;
+    if (write(replicas->stop, &one, sizeof(one)) < 0)
+        return; /* cannot be: its counter is 0; they would end a little later */
+}
+
 enum mc_status mc_pg_replicas_start(struct mc_pg_replicas *replicas,
                                     const struct mc_pg_pool *primary, struct mc_pg_conn *conn,
                                     struct mc_error *err)
 {
     const struct mc_postgres_options *o = &primary->options;
-    bool standby;
-    int64_t replayed;
     if (o->replica_count == 0)
         return MC_OK;
-    enum mc_status status =
-        read_identity(conn, &standby, &replayed, &replicas->system, &replicas->database, err);
+    enum mc_status status = identify(conn, &replicas->identity, err);
     if (status != MC_OK)
         return status;
     replicas->items = calloc(o->replica_count, sizeof(*replicas->items));
     if (!replicas->items)
         return mc_fail_memory(err);
+    replicas->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (replicas->stop < 0) {
+        free(replicas->items);
+        replicas->items = NULL;
+        return mc_fail(err, MC_IO, "cannot look after replicas: %s", strerror(errno));
+    }
     replicas->metrics = o->metrics;
     replicas->max_lag_us = o->replica_max_lag_us;
     replicas->timeout_us = o->replica_timeout_us;
@@ -347,6 +434,7 @@ void mc_pg_replicas_stop(struct mc_pg_replicas *replicas)
         mc_cond_broadcast(&r->wake);
         mc_mutex_unlock(&r->lock);
     }
+    end_waiting(replicas);
     for (size_t i = 0; i < replicas->count; i++) {
         struct mc_pg_replica *r = &replicas->items[i];
         if (r->running)
@@ -356,6 +444,7 @@ void mc_pg_replicas_stop(struct mc_pg_replicas *replicas)
         mc_mutex_fini(&r->lock);
     }
     mc_pg_freshness_fini(&replicas->freshness);
+    close(replicas->stop);
     free(replicas->items);
     *replicas = (struct mc_pg_replicas){.items = NULL};
 }
@@ -386,30 +475,36 @@ static enum mc_status ask_position(struct mc_pg_replica *r, struct mc_pg_conn *c
     return MC_OK;
 }
 
-/* True: done. A failure of any kind is left to the primary, which repeats the read and tells. */
-static bool read_from(struct mc_pg_replica *r, int64_t needed, bool ask, int flags, mc_pg_work work,
-                      void *context)
+/* An idle connection. NULL: there is none, and the replica's thread is told. */
+static struct mc_pg_conn *take_connection(struct mc_pg_replica *r)
 {
-    struct mc_pg_conn *conn = NULL;
+    bool more;
+    struct mc_pg_conn *conn = mc_pg_pool_take(&r->pool, &more);
+    if (conn || !more)
+        return conn;
+    mc_mutex_lock(&r->lock);
+    r->wanted++;
+    mc_cond_broadcast(&r->wake);
+    mc_mutex_unlock(&r->lock);
+    return NULL;
+}
+
+/* True: done. A failure of any kind is left to the primary, which repeats the read and tells. Gives the connection back. */
+static bool read_from(struct mc_pg_replica *r, struct mc_pg_conn *conn, int64_t needed, bool ask,
+                      int flags, mc_pg_work work, void *context)
+{
     struct mc_error err;
-    enum mc_pg_trouble trouble = MC_PG_NO_TROUBLE;
     bool there = true;
-    enum mc_status status = mc_pg_pool_acquire(&r->pool, &conn, &trouble, &err);
-    if (status == MC_BUSY)
-        return false;
-    if (status == MC_OK) {
-        conn->trouble = MC_PG_NO_TROUBLE;
-        if (ask)
-            status = ask_position(r, conn, needed, &there, &err);
-        if (status == MC_OK && there)
-            status = mc_pg_read_with(&r->pool, conn, flags, work, context, &err);
-        trouble = conn->trouble;
-        mc_pg_pool_release(&r->pool, conn);
-    } else if (trouble == MC_PG_NO_TROUBLE) {
-        trouble = MC_PG_LOST;
-    }
-    if (status != MC_OK && (!conn || trouble == MC_PG_LOST || status == MC_TIMEOUT))
-        lost(r, err.message);
+    enum mc_status status = MC_OK;
+    conn->trouble = MC_PG_NO_TROUBLE;
+    if (ask)
+        status = ask_position(r, conn, needed, &there, &err);
+    if (status == MC_OK && there)
+        status = mc_pg_read_with(&r->pool, conn, flags, work, context, &err);
+    enum mc_pg_trouble trouble = conn->trouble;
+    mc_pg_pool_release(&r->pool, conn);
+    if (status != MC_OK && (trouble == MC_PG_LOST || status == MC_TIMEOUT))
+        failed_read(r, err.message);
     return status == MC_OK && there;
 }
 
@@ -430,15 +525,14 @@ static bool read_from_any(struct mc_pg_replicas *all, int64_t shard, int flags, 
     for (size_t i = 0, tries = 0; i < all->count && tries < TRIES; i++) {
         struct mc_pg_replica *r = &all->items[(first + i) % all->count];
         bool ask;
-        if (!ready(r, needed, now_us, &ask))
+        struct mc_pg_conn *conn = ready(r, needed, now_us, &ask) ? take_connection(r) : NULL;
+        if (!conn)
             continue;
-        if (read_from(r, needed, ask, flags, work, context)) {
-            mc_mutex_lock(&r->lock);
-            r->reads++;
-            mc_mutex_unlock(&r->lock);
+        tries++;
+        if (read_from(r, conn, needed, ask, flags, work, context)) {
+            served(r);
             return true;
         }
-        tries++;
     }
     return false;
 }
@@ -459,19 +553,19 @@ enum mc_status mc_pg_read_lagging(struct mc_store *store, int64_t shard, int fla
 
 /* ---- Telling ---- */
 
-void mc_pg_replicas(struct mc_store *store, mc_replica_fn each, void *context)
+void mc_pg_replicas(struct mc_store *store, int64_t wait_us, mc_replica_fn each, void *context)
 {
     struct mc_pg_replicas *all = &mc_pg_of(store)->replicas;
+    int64_t until_us = mc_time_monotonic_us() + wait_us;
     for (size_t i = 0; i < all->count; i++) {
         struct mc_pg_replica *r = &all->items[i];
         char detail[MC_PG_REPLICA_TEXT];
-        /* A program that was just started waits for the first look. */
-        int64_t until_us = mc_time_monotonic_us() + CONNECT_US + all->timeout_us;
         mc_mutex_lock(&r->lock);
         while (!r->looked && mc_cond_wait_until(&r->wake, &r->lock, until_us))
             continue;
         bool late = r->lag_us > all->max_lag_us;
         struct mc_replica_state state = {.name = name_of(r),
+                                         .known = r->looked,
                                          .reachable = r->reachable,
                                          .serving = r->reachable && !late,
                                          .lag_us = r->reachable ? r->lag_us : -1,

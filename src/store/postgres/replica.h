@@ -1,7 +1,7 @@
 /*
  * Copies of the database that are kept up by streaming replication, for the reads that assemble a context. Each has
  * a pool of its own and a thread that looks after it. A read goes to a copy that has replayed what it must show
- * (freshness.h), and to the primary when there is none or it fails: the caller never notices.
+ * (freshness.h), and to the primary when there is none, it fails or has no connection free: the caller never notices.
  */
 #ifndef MC_STORE_POSTGRES_REPLICA_H
 #define MC_STORE_POSTGRES_REPLICA_H
@@ -14,20 +14,30 @@
 
 #define MC_PG_REPLICA_TEXT 256
 
+/* Which database it is: the same on the primary and on its copies, and on nothing else. */
+struct mc_pg_identity {
+    bool with_system; /* this user may ask for the cluster's own number */
+    int64_t system;   /* that number, or 0 */
+    int64_t oid;      /* of the database */
+    int64_t made_us;  /* when Mindcore made its tables there */
+};
+
 struct mc_pg_replica {
     struct mc_pg_replicas *all;
     struct mc_pg_pool pool;
     bool running;
     pthread_t thread;
     mc_mutex lock; /* guards what follows */
-    mc_cond wake;  /* to stop, to look at once, or: the first look is over */
+    mc_cond wake;  /* to stop, to open a connection, or: the first look is over */
     bool stop, looked, reachable;
-    int64_t
-        replayed; /* position that it has reached at least; never goes back while it is reachable */
+    unsigned wanted;     /* connections that reads have missed since some were opened */
+    int64_t replayed;    /* what it has reached at least; never goes back while it is reachable */
     int64_t observed_us; /* when that was asked for */
     int64_t lag_us;
     struct mc_pg_goal goal;
     uint64_t reads;
+    unsigned failures;                /* of reads since one succeeded */
+    int64_t again_us;                 /* it is not read before, whatever its thread finds */
     char trouble[MC_PG_REPLICA_TEXT]; /* why it is not reachable */
 };
 
@@ -36,7 +46,8 @@ struct mc_pg_replicas {
     size_t count;
     atomic_uint turn;
     int64_t max_lag_us, timeout_us;
-    int64_t system, database; /* a copy of another database is refused */
+    int stop;                       /* eventfd: ends what the threads wait for */
+    struct mc_pg_identity identity; /* of the primary: a copy of another database is refused */
     struct mc_metrics *metrics;
     struct mc_pg_freshness freshness; /* initialised when there are any */
 };
