@@ -228,6 +228,16 @@ OPTIONS(erase_options) = {
     END,
 };
 
+OPTIONS(partition_options) = {
+    {"shards", "N", "2..256", "number of partitions of each table, best a power of two",
+     MC_CLI_INTEGER, 0, true, false, false},
+    END,
+};
+EXAMPLES(partition_examples) = {
+    "mindcore db partition --shards 16 --db postgresql://mind@db.example/mindcore",
+    NULL,
+};
+
 OPTIONS(models_options) = {
     FLAG("check", 0, "ask each model a small question, and say what to do where none answers"),
     FLAG("usage", 0, "what models were asked: calls, tokens and cost by day, operation and model"),
@@ -360,6 +370,12 @@ static const struct mc_cli_command commands[] = {
      NULL, mc_cli_erase, DATABASE, false, false},
     {"backup", "Copy the database into a new file while it is in use", NULL, "FILE", 1, 1, NULL,
      NULL, mc_cli_backup, DATABASE, false, false},
+    {"db partition", "Make the tables of an empty PostgreSQL database in partitions",
+     "Each table of data is partitioned by hash of its shard, which is made of the user's id, so "
+     "that every question about a user looks into one partition. All else stays the same, and what "
+     "later versions add is partitioned alike. A database that is in use is not changed: make an "
+     "empty one and copy into it with 'mindcore db copy'.",
+     NO_OPERAND, partition_options, partition_examples, mc_cli_db_partition, CONFIG, false, false},
     {"doctor", "Check the installation and the database",
      "The exit status is 1 when a check fails; each says what to do.", NO_OPERAND, NULL, NULL,
      mc_cli_doctor, NOTHING, false, false},

@@ -47,6 +47,11 @@
       "connections", "Temporary connections above database.pool_size.")                            \
     X("database.pool_timeout", "MINDCORE_DATABASE_POOL_TIMEOUT", DURATION, "30", "1ms..1h", "s",   \
       "How long a caller waits for a free connection before it gets an error.")                    \
+    X("database.statement_timeout", "MINDCORE_DATABASE_STATEMENT_TIMEOUT", DURATION, "60",         \
+      "10ms..1h", "s",                                                                             \
+      "How long a statement on PostgreSQL may take before its caller gets an error.")              \
+    X("database.lock_timeout", "MINDCORE_DATABASE_LOCK_TIMEOUT", DURATION, "15", "10ms..1h", "s",  \
+      "How long a statement on PostgreSQL waits for a row or table that somebody else holds.")     \
     X("database.pgbouncer", "MINDCORE_DATABASE_PGBOUNCER", BOOLEAN, "false", "true|false", "",     \
       "Whether the host is a PgBouncer in transaction mode, so that no session state is used.")    \
     X("database.replicas", "MINDCORE_DATABASE_REPLICAS", SECRETS, "[]", "", "",                    \

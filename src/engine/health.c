@@ -161,6 +161,24 @@ static void warn(struct doctor *doctor, const char *name, const char *detail, co
     write_finding(doctor, name, true, detail, advice);
 }
 
+static void check_database(struct mc_engine *engine, struct doctor *doctor)
+{
+    struct mc_error error;
+    struct mc_store_stats stats = {0};
+    enum mc_status status = engine->store->ops->ping(engine->store, &error);
+    if (!status)
+        status = engine->store->ops->stats(engine->store, &stats, &error);
+    char parts[64] = "";
+    if (stats.partitions > 0)
+        snprintf(parts, sizeof(parts), "; its tables are partitioned into %d", stats.partitions);
+    char detail[96];
+    snprintf(detail, sizeof(detail), "reads and writes%s", parts);
+    report(doctor, "database", !status, status ? error.message : detail,
+           status == MC_CORRUPT           ? restore_advice(engine)
+           : engine->settings.in_postgres ? "check that the server runs, and its log"
+                                          : "check free space and permissions of the folder");
+}
+
 static bool note_problem(void *context, mc_str problem)
 {
     struct doctor *doctor = context;
@@ -268,12 +286,7 @@ enum mc_status mc_engine_doctor(struct mc_engine *engine, bool *ok, char **json,
     mc_buf_init(&checks, MC_RESULT_MAX);
     doctor.w = mc_json_writer(&checks);
     mc_json_begin(&doctor.w, '[');
-    struct mc_error error;
-    enum mc_status ping = engine->store->ops->ping(engine->store, &error);
-    report(&doctor, "database", !ping, ping ? error.message : "reads and writes",
-           ping == MC_CORRUPT             ? restore_advice(engine)
-           : engine->settings.in_postgres ? "check that the server runs, and its log"
-                                          : "check free space and permissions of the folder");
+    check_database(engine, &doctor);
     check_replicas(engine, &doctor);
     check_data(engine, &doctor);
     check_queue(engine, &doctor);

@@ -100,6 +100,8 @@ static enum mc_status read_postgres(struct mc_settings *settings, const struct m
         .pool_size = (int)mc_config_integer(config, "database.pool_size"),
         .max_overflow = (int)mc_config_integer(config, "database.max_overflow"),
         .pool_timeout_us = mc_config_duration_us(config, "database.pool_timeout"),
+        .statement_timeout_us = mc_config_duration_us(config, "database.statement_timeout"),
+        .lock_timeout_us = mc_config_duration_us(config, "database.lock_timeout"),
         .pgbouncer = mc_config_boolean(config, "database.pgbouncer"),
         .replica_max_lag_us = mc_config_duration_us(config, "database.replica_max_lag"),
         .replica_timeout_us = mc_config_duration_us(config, "database.replica_timeout"),
@@ -309,10 +311,13 @@ static void warn_of_database(const struct mc_config *config, bool in_postgres)
     static const char *const OF_SQLITE[] = {"database.path", "database.synchronous",
                                             "database.busy_timeout"};
     static const char *const OF_POSTGRES[] = {
-        "database.host",           "database.port",         "database.name",
-        "database.user",           "database.password",     "database.sslmode",
-        "database.pool_size",      "database.max_overflow", "database.pool_timeout",
-        "database.pgbouncer",      "database.replicas",     "database.replica_max_lag",
+        "database.host",           "database.port",
+        "database.name",           "database.user",
+        "database.password",       "database.sslmode",
+        "database.pool_size",      "database.max_overflow",
+        "database.pool_timeout",   "database.statement_timeout",
+        "database.lock_timeout",   "database.pgbouncer",
+        "database.replicas",       "database.replica_max_lag",
         "database.replica_timeout"};
     const char *const *idle = in_postgres ? OF_SQLITE : OF_POSTGRES;
     size_t count = in_postgres ? mc_countof(OF_SQLITE) : mc_countof(OF_POSTGRES);

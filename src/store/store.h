@@ -174,6 +174,7 @@ struct mc_store_stats {
     int64_t by_tier[MC_TIER_COUNT];
     int64_t by_state[MC_ENRICHMENT_COUNT];
     int schema_version;
+    int partitions; /* of each table that is partitioned, 0: none is */
 };
 
 /* What it occupies, and the file system that it is on; -1: not known, as that of a server. */

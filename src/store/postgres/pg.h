@@ -28,12 +28,21 @@ struct mc_pg_face {
     bool may_lag;
 };
 
+/* Counts over whole tables, kept for a time that grows with what they cost (maintenance.c). */
+struct mc_pg_counts {
+    mc_mutex lock; /* guards what follows */
+    struct mc_store_stats stats;
+    int64_t until_us; /* monotonic; 0: none */
+};
+
 struct mc_pg {
     struct mc_pg_face exact, lagging;
     struct mc_pg_pool pool;
     struct mc_pg_group group;
     struct mc_pg_watch watch;
     struct mc_pg_replicas replicas;
+    struct mc_pg_counts counts;
+    int partitions; /* of each table that has a shard; 0: they are whole */
     int64_t server; /* random: tells this store's changes from those of others */
     struct mc_metrics *metrics;
 };
@@ -90,7 +99,10 @@ MC_MUST_CHECK enum mc_status mc_pg_read_with(const struct mc_pg_pool *pool, stru
 MC_MUST_CHECK enum mc_status mc_pg_read_lagging(struct mc_store *store, int64_t shard, int flags,
                                                 mc_pg_work work, void *context,
                                                 struct mc_error *err);
-/* mc_pg_run that also ends a reading transaction. */
+/*
+ * mc_pg_run that also ends the transaction, in the same round. In a write: only when a round was run before, and
+ * no result of this one is needed: when the connection is lost they are, though the commit may have arrived.
+ */
 MC_MUST_CHECK enum mc_status mc_pg_run_last(struct mc_pg_conn *conn, struct mc_error *err);
 /*
  * Runs the work in a transaction and commits it, unless it fails. It is called again, to begin anew, after a
@@ -117,6 +129,11 @@ static inline void mc_pg_touch(struct mc_pg_conn *conn, int64_t shard)
 {
     conn->touched.bits[shard / 64] |= UINT64_C(1) << shard % 64;
 }
+/*
+ * Adds a statement after which the transaction finds rows by their keys, one by one: a plan is kept, and may
+ * be of a time at which the tables were small.
+ */
+void mc_pg_add_by_key(struct mc_pg_conn *conn);
 
 /* Now, by the database's clock. */
 int64_t mc_pg_now_us(const struct mc_pg_conn *conn);
@@ -208,9 +225,14 @@ MC_MUST_CHECK bool mc_pg_terms(mc_str terms, mc_str thread_id, int64_t **numbers
 
 /* ---- Signals (memory.c) ---- */
 
-/* Adds statements that add observations; inside a transaction. */
-void mc_pg_add_signals_to(struct mc_pg_conn *conn, mc_str user_id, const struct mc_signal *items,
-                          size_t count);
+struct mc_pg_learned {
+    mc_str user_id;
+    const struct mc_signal *signal;
+};
+/* Adds a statement that adds observations; inside a transaction. MC_NO_MEMORY. */
+MC_MUST_CHECK enum mc_status mc_pg_add_learned(struct mc_pg_conn *conn,
+                                               const struct mc_pg_learned *items, size_t count,
+                                               struct mc_error *err);
 
 /* ---- Threads (rows.c) ---- */
 

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/id.h"
+#include "base/log.h"
 #include "store/postgres/pg.h"
 #include "store/postgres/schema.h"
 
@@ -16,6 +17,7 @@ static void close_store(struct mc_store *store)
     mc_pg_replicas_stop(&s->replicas);
     mc_pg_group_fini(&s->group);
     mc_pg_pool_fini(&s->pool);
+    mc_mutex_fini(&s->counts.lock);
     free(s);
 }
 
@@ -105,12 +107,15 @@ static enum mc_status prepare(struct mc_pg *s, struct mc_error *err)
     if (s->pool.options.existing)
         status = must_exist(conn, err);
     if (status == MC_OK)
-        status = mc_pg_schema_prepare(conn, err);
+        status = mc_pg_schema_prepare(conn, &s->partitions, err);
     if (status == MC_OK)
         status = clear_changes(conn, err);
     if (status == MC_OK)
         status = mc_pg_replicas_start(&s->replicas, &s->pool, conn, err);
     mc_pg_pool_release(&s->pool, conn);
+    if (status == MC_OK && s->partitions > 0)
+        mc_log(MC_LOG_INFO, "store", "PostgreSQL database '%s' is partitioned into %d",
+               s->pool.where.database, s->partitions);
     return status;
 }
 
@@ -122,6 +127,7 @@ enum mc_status mc_postgres_store_open(const struct mc_postgres_options *options,
         return mc_fail_memory(err);
     s->exact = (struct mc_pg_face){{&ops, &s->lagging.store}, s, false};
     s->lagging = (struct mc_pg_face){{&ops, NULL}, s, true};
+    mc_mutex_init(&s->counts.lock);
     s->metrics = options->metrics;
     mc_random_bytes(&s->server, sizeof(s->server));
     s->server &= INT64_MAX;
@@ -137,5 +143,20 @@ enum mc_status mc_postgres_store_open(const struct mc_postgres_options *options,
                                    options->foreign_change, options->context, err);
     if (status == MC_OK)
         *store = &mc_steal(s)->exact.store;
+    return status;
+}
+
+enum mc_status mc_postgres_partition(const struct mc_postgres_options *options, int partitions,
+                                     struct mc_error *err)
+{
+    mc_auto(mc_pg_pool_fini) struct mc_pg_pool pool = {.max = 0};
+    struct mc_pg_conn *conn = NULL;
+    enum mc_status status = mc_pg_pool_init(&pool, options, err);
+    if (status == MC_OK)
+        status = mc_pg_pool_acquire(&pool, &conn, NULL, err);
+    if (status != MC_OK)
+        return status;
+    status = mc_pg_schema_partition(conn, partitions, err);
+    mc_pg_pool_release(&pool, conn);
     return status;
 }
