@@ -79,6 +79,8 @@ void mc_pg_freshness_sampled(struct mc_pg_freshness *f, uint64_t writes, int64_t
             f->shards[i].position = position;
     if (writes > f->sampled)
         f->sampled = writes;
+    if (f->sample_count == 0)
+        f->foreign_before = position; /* what had been written before this server began */
     add_sample(f, (struct mc_pg_sample){position, now_us, foreign});
     f->sampled_us = now_us;
     mc_mutex_unlock(&f->lock);

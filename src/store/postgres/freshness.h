@@ -41,7 +41,8 @@ struct mc_pg_freshness {
     } samples[MC_PG_SAMPLES]; /* the newest ones, in a ring */
     size_t sample_count;      /* ever */
     int64_t sampled_us;       /* the last time */
-    int64_t foreign_before;   /* the highest foreign position that left the ring */
+    int64_t
+        foreign_before; /* the highest foreign position that left the ring; at first: where all began */
 };
 
 void mc_pg_freshness_init(struct mc_pg_freshness *f);
@@ -56,8 +57,8 @@ void mc_pg_freshness_sampled(struct mc_pg_freshness *f, uint64_t writes, int64_t
                              bool foreign, int64_t now_us);
 
 /*
- * Where a copy must be for a read of the shard: behind all that this server wrote there, and behind what other servers
- * were heard to have written more than a moment ago. False: only the primary will do.
+ * Where a copy must be for a read of the shard: behind all that was there when this server began, that it wrote there
+ * since, and that other servers were heard to have written more than a moment ago. False: only the primary will do.
  */
 bool mc_pg_freshness_needed(struct mc_pg_freshness *f, int64_t shard, int64_t now_us,
                             int64_t *position);

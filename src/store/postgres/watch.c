@@ -60,7 +60,14 @@ static void rest(struct watcher *w, int timeout_ms)
     }
 }
 
-#define POSITION "(pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint"
+/*
+ * Where the primary's log ends. What is put into it next goes behind the header of a page (24 bytes, 40 in the first one of
+ * a file), so the position may be there, which a copy reaches only with the next record; the log ends before it.
+ */
+#define POSITION                                                                                   \
+    "(SELECT p - CASE WHEN p % page IN (24, 40) THEN p % page ELSE 0 END FROM"                     \
+    " (SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint AS p,"                         \
+    " current_setting('wal_block_size')::bigint AS page OFFSET 0) l)"
 
 static const char sum_sql[] = "SELECT coalesce(sum(changes), 0)::bigint, count(*), " POSITION
                               " FROM mindcore_changes WHERE server <> $1";
