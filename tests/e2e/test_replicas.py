@@ -100,6 +100,13 @@ def wait_for_state(server, serving):
     return state(server)
 
 
+def wait_for_query(postgres, place, words, moment):
+    """Until Mindcore has begun, after the moment, a statement with these words."""
+    wait_until(lambda: postgres.sql(
+        f"SELECT 1 FROM pg_stat_activity WHERE datname = '{place.name}' AND application_name = 'mindcore'"
+        f" AND query LIKE '%{words}%' AND query_start > '{moment}'"), 30, f"a statement with {words}")
+
+
 def fill(server, replica):
     ingest(server, [question(number) for number in range(20)])
     server.drain()
@@ -190,9 +197,9 @@ def test_a_replica_that_is_behind_is_not_read(postgres, replica, place, make_rea
     wait_for_state(server, True)
     by_replica(server, "another line", "u2")
     # A log that goes on in a new file and has nothing there yet is no lag.
-    postgres.sql("SELECT pg_switch_wal()")
-    for _ in range(3):
-        by_replica(server, "another line", "u2")
+    moment, = postgres.sql("SELECT clock_timestamp() FROM pg_switch_wal()")
+    wait_for_query(postgres, place, "current_wal_insert", moment)
+    wait_for_query(replica, place, "pg_is_in_recovery", postgres.sql("SELECT clock_timestamp()")[0])
     wait_until(lambda: state(server)["lag_seconds"] == 0, what="no lag")
 
 
