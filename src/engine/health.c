@@ -60,6 +60,9 @@ static void write_models(struct mc_json_writer *w, const struct mc_engine *engin
                                 s->models.issues[i]);
     write_check(w, "models", s->models.trouble == 0,
                 s->models.trouble ? text : mc_engine_provider(engine));
+    if (engine->settings.embeddings.enabled)
+        write_check(w, "embeddings", s->embeddings[0] == '\0',
+                    s->embeddings[0] ? s->embeddings : engine->settings.embeddings.name);
 }
 
 enum mc_status mc_engine_health(struct mc_engine *engine, bool *healthy, char **json,
@@ -228,6 +231,10 @@ static void check_models(struct mc_engine *engine, struct doctor *doctor)
     if (count == 0)
         report(doctor, "models", true, "none is configured; the rules that are built in enrich",
                "");
+    count = mc_models_check(mc_embeddings_models(engine->embeddings), MODEL_CHECK_US, checks,
+                            mc_countof(checks));
+    for (size_t i = 0; i < count; i++)
+        report(doctor, "embeddings", checks[i].ok, checks[i].detail, checks[i].advice);
 }
 
 static void check_queue(struct mc_engine *engine, struct doctor *doctor)

@@ -342,6 +342,9 @@ static enum mc_status read_all(struct mc_settings *settings, const struct mc_con
         status = read_vocabulary(settings, config, err);
     if (!status)
         status = mc_model_settings_read(config, &settings->strings, &settings->models, err);
+    if (!status)
+        status = mc_embedding_settings_read(config, &settings->models, &settings->strings,
+                                            &settings->embeddings, err);
     if (status)
         return status;
     read_pool(settings, config);

@@ -124,6 +124,8 @@ void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot)
     read_counts(engine, &s);
     mc_models_health(engine->models, &s.models);
     read_replicas(engine, &s);
+    if (!mc_embeddings_issue(engine->embeddings, s.embeddings, sizeof(s.embeddings)))
+        s.embeddings[0] = '\0';
     if (s.queue.oldest_us > 0 && s.queue.oldest_us < s.now_us)
         s.oldest_age_s = (double)(s.now_us - s.queue.oldest_us) / 1e6;
     s.uptime_s = (double)(mc_time_monotonic_us() - engine->opened_us) / 1e6;
@@ -230,6 +232,11 @@ int mc_snapshot_warnings(const struct mc_snapshot *s, mc_issue_fn issue, void *c
             continue;
         snprintf(text, sizeof(text), "replica %s is not read: %s", view->name, view->detail);
         issue(context, text);
+        count++;
+    }
+    /* Words find what meaning does not. */
+    if (s->embeddings[0]) {
+        issue(context, s->embeddings);
         count++;
     }
     return count;

@@ -22,8 +22,9 @@ struct mc_snapshot {
         char name[128], detail[256];
         struct mc_replica_state state; /* its texts are those above */
     } replicas[MC_REPLICAS_MAX];
-    double average_ms;   /* time of one enrichment */
-    double oldest_age_s; /* of the oldest job that is not dead, 0 when none */
+    char embeddings[512]; /* what is wrong with them; "" when nothing */
+    double average_ms;    /* time of one enrichment */
+    double oldest_age_s;  /* of the oldest job that is not dead, 0 when none */
     double uptime_s;
 };
 

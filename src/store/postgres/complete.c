@@ -451,6 +451,18 @@ static enum mc_status add_learned(struct mc_pg_conn *conn, struct complete *c, s
     return mc_pg_add_learned(conn, learned, n, err);
 }
 
+/* What was completed for the first time waits for its vector. */
+static enum mc_status add_vector_waits(struct mc_pg_conn *conn, struct batch *b,
+                                       struct mc_error *err)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < b->held_count; i++) {
+        if (b->held[i].found && !mc_str_given(b->held[i].terms))
+            b->rows[count++] = b->held[i].row;
+    }
+    return mc_pg_add_vector_waits(conn, b->rows, count, err);
+}
+
 static enum mc_status complete_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
     struct complete *c = context;
@@ -478,6 +490,8 @@ static enum mc_status complete_work(struct mc_pg_conn *conn, void *context, stru
         status = add_index(conn, c, err);
     if (status == MC_OK)
         status = add_learned(conn, c, err);
+    if (status == MC_OK)
+        status = add_vector_waits(conn, b, err);
     return status == MC_OK ? mc_pg_run_last(conn, err) : status;
 }
 

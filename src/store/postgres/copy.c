@@ -125,6 +125,13 @@ static const struct table tables[MC_COPY_TABLES] = {
          " default_visibility, can_read_public, can_write_public, created_at)"
          " VALUES($1, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
          "TRUNCATE agents"},
+    [MC_COPY_KEYS] =
+        {"SELECT count(*) FROM keys",
+         "SELECT shard::bigint, key_id, hash, definition, created_at FROM keys"
+         " WHERE (shard, key_id) > ($1::bigint, $2) ORDER BY shard, key_id LIMIT $6",
+         "INSERT INTO keys(shard, key_id, hash, definition, created_at)"
+         " VALUES($1, $3, $4, $5, $6)",
+         "TRUNCATE keys"},
     [MC_COPY_USAGE] =
         {"SELECT count(*) FROM usage",
          "SELECT shard::bigint, model, day, operation, provider, calls, failures, tokens_in,"

@@ -213,6 +213,15 @@ static const struct rule rules[] = {
     {"SELECT count(*) FROM twins w WHERE NOT EXISTS(SELECT 1 FROM messages m"
      " WHERE m.shard = (w.id & 255) AND m.id = w.id)",
      "content hashes without a message"},
+    {"SELECT count(*) FROM vectors v WHERE NOT EXISTS(SELECT 1 FROM messages m"
+     " WHERE m.shard = v.shard AND m.id = v.id AND m.user_no = v.user_no)",
+     "vectors without a message"},
+    {"SELECT count(*) FROM vector_jobs j WHERE NOT EXISTS(SELECT 1 FROM messages m"
+     " WHERE m.shard = (j.id & 255) AND m.id = j.id)",
+     "waiting for a vector without a message"},
+    {"SELECT count(*) FROM vector_models m WHERE m.vectors <>"
+     " (SELECT count(*) FROM vectors v WHERE v.model = m.number)",
+     "models with a wrong count of vectors"},
     {"SELECT count(*) FROM summaries s WHERE NOT EXISTS(SELECT 1 FROM threads t"
      " WHERE t.shard = s.shard AND t.user_id = s.user_id AND t.thread_id = s.thread_id)",
      "summaries without a thread"},

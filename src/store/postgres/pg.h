@@ -223,6 +223,18 @@ int64_t mc_pg_thread_term(mc_str thread_id);
 /* Numbers of all terms of a message and its thread, each once. False: out of memory. Freed with free(). */
 MC_MUST_CHECK bool mc_pg_terms(mc_str terms, mc_str thread_id, int64_t **numbers, size_t *count);
 
+/* ---- Vectors (vectors.c) ---- */
+
+/*
+ * Adds statements by which messages that were completed for the first time wait for their vectors, where there
+ * is a current model. They have results: add them behind those that are read.
+ */
+MC_MUST_CHECK enum mc_status mc_pg_add_vector_waits(struct mc_pg_conn *conn, const int64_t *rows,
+                                                    size_t count, struct mc_error *err);
+/* Adds statements that remove the vectors of a user's messages, and their waiting for one; inside a transaction. */
+void mc_pg_add_vector_drop(struct mc_pg_conn *conn, int64_t user_no, const int64_t *rows,
+                           size_t count);
+
 /* ---- Signals (memory.c) ---- */
 
 struct mc_pg_learned {
@@ -299,9 +311,28 @@ enum mc_status mc_pg_add_usage(struct mc_store *store, const struct mc_usage_row
                                size_t count, struct mc_error *err);
 enum mc_status mc_pg_usage(struct mc_store *store, int64_t first_day, int64_t last_day,
                            mc_usage_fn each, void *context, struct mc_error *err);
+enum mc_status mc_pg_vector_model(struct mc_store *store, mc_str name, int64_t dimension,
+                                  int64_t *number, struct mc_error *err);
+enum mc_status mc_pg_vector_models(struct mc_store *store, mc_vector_model_fn each, void *context,
+                                   int64_t *waiting, struct mc_error *err);
+enum mc_status mc_pg_claim_vectors(struct mc_store *store, int64_t now_us, int64_t lease_us,
+                                   size_t limit, struct mc_jobs *out, struct mc_error *err);
+enum mc_status mc_pg_put_vectors(struct mc_store *store, int64_t model,
+                                 const struct mc_vector_put *items, size_t count,
+                                 struct mc_error *err);
+enum mc_status mc_pg_fill_vectors(struct mc_store *store, int64_t now_us, size_t limit, bool *done,
+                                  struct mc_error *err);
+enum mc_status mc_pg_vectors(struct mc_store *store, mc_str user_id,
+                             const struct mc_vector_state *have, mc_vector_fn each, void *context,
+                             bool *whole, struct mc_vector_state *now, struct mc_error *err);
 enum mc_status mc_pg_put_agent(struct mc_store *store, const struct mc_agent_row *agent,
                                struct mc_error *err);
 enum mc_status mc_pg_remove_agent(struct mc_store *store, mc_str agent_id, struct mc_error *err);
+enum mc_status mc_pg_put_key(struct mc_store *store, const struct mc_key_row *key,
+                               struct mc_error *err);
+enum mc_status mc_pg_remove_key(struct mc_store *store, mc_str key_id, struct mc_error *err);
+enum mc_status mc_pg_keys(struct mc_store *store, mc_key_fn each, void *context,
+                            struct mc_error *err);
 enum mc_status mc_pg_agents(struct mc_store *store, mc_agent_fn each, void *context,
                             struct mc_error *err);
 enum mc_status mc_pg_agent_counts(struct mc_store *store, mc_count_fn by_agent,

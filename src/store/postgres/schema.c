@@ -212,11 +212,67 @@ static const char *const version_1[] = {
     NULL};
 
 /*
+ * Meaning: vectors of messages (store.h). vector_users tells caches what changed; vector_models counts, so that
+ * nobody has to. Vectors do not compress, so the server need not try.
+ */
+static const char *const version_2[] = {
+    "CREATE TABLE vector_models("
+    " shard smallint NOT NULL," /* always 0: there are a few, and one is current */
+    " number bigint NOT NULL,"
+    " name " NAME ","
+    " dimension bigint NOT NULL,"
+    " current boolean NOT NULL,"
+    " filled boolean NOT NULL,"        /* all older messages were looked at */
+    " filled_shard smallint NOT NULL," /* the last that was: its shard and id */
+    " filled_to bigint NOT NULL,"
+    " vectors bigint NOT NULL,"
+    " PRIMARY KEY(shard, number))" BUSY,
+    "CREATE UNIQUE INDEX vector_models_name ON vector_models(shard, name, dimension)",
+
+    "CREATE TABLE vectors("
+    " shard smallint NOT NULL,"
+    " user_no bigint NOT NULL,"
+    " model bigint NOT NULL,"
+    " id bigint NOT NULL,"
+    " version bigint NOT NULL," /* of vector_users */
+    " scale double precision NOT NULL,"
+    " data bytea NOT NULL,"
+    " PRIMARY KEY(shard, user_no, model, id))",
+    "CREATE INDEX vectors_version ON vectors(shard, user_no, version)",
+    "ALTER TABLE vectors ALTER COLUMN data SET STORAGE EXTERNAL",
+
+    "CREATE TABLE vector_users("
+    " shard smallint NOT NULL,"
+    " user_no bigint NOT NULL,"
+    " version bigint NOT NULL,"
+    " removed bigint NOT NULL,"
+    " PRIMARY KEY(shard, user_no))" BUSY,
+
+    "CREATE TABLE vector_jobs("
+    " shard smallint NOT NULL," /* of the queue */
+    " id bigint NOT NULL,"
+    " due_at timestamptz NOT NULL,"
+    " attempts integer NOT NULL,"
+    " PRIMARY KEY(shard, id))" BUSY,
+    "CREATE INDEX vector_jobs_due ON vector_jobs(shard, due_at, id)",
+    NULL};
+
+/* Keys of the HTTP interface. */
+static const char *const version_3[] = {"CREATE TABLE keys("
+                                        " shard smallint NOT NULL," /* of the key_id */
+                                        " key_id " NAME ","
+                                        " hash text NOT NULL,"
+                                        " definition text NOT NULL,"
+                                        " created_at timestamptz NOT NULL,"
+                                        " PRIMARY KEY(shard, key_id))",
+                                        NULL};
+
+/*
  * In order: the nth brings a database of version n to version n + 1. Never change one that was released. A table
  * whose first column is "shard smallint NOT NULL" is partitioned by it where the database is; every unique index
  * on such a table begins with the shard.
  */
-static const char *const *const migrations[] = {version_1};
+static const char *const *const migrations[] = {version_1, version_2, version_3};
 
 int mc_pg_schema_version(void)
 {

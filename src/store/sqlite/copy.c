@@ -105,6 +105,12 @@ static const struct table tables[MC_COPY_TABLES] = {
          " default_visibility, can_read_public, can_write_public, created_at)"
          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
          "DELETE FROM agents"},
+    [MC_COPY_KEYS] =
+        {"SELECT count(*) FROM keys",
+         "SELECT 0, key_id, hash, definition, created_at FROM keys WHERE key_id > ?2"
+         " ORDER BY key_id LIMIT ?6",
+         "INSERT INTO keys(key_id, hash, definition, created_at) VALUES(?1, ?2, ?3, ?4)",
+         "DELETE FROM keys"},
     [MC_COPY_USAGE] =
         {"SELECT count(*) FROM usage",
          "SELECT 0, model, day, operation, provider, calls, failures, tokens_in, tokens_cached,"

@@ -257,6 +257,13 @@ static const struct rule rules[] = {
      "threads with a wrong count of messages"},
     {"SELECT count(*) FROM twins WHERE row NOT IN (SELECT id FROM messages)",
      "content hashes without a message"},
+    {"SELECT count(*) FROM vectors WHERE row NOT IN (SELECT id FROM messages)",
+     "vectors without a message"},
+    {"SELECT count(*) FROM vector_jobs WHERE row NOT IN (SELECT id FROM messages)",
+     "waiting for a vector without a message"},
+    {"SELECT count(*) FROM vector_models m WHERE vectors <>"
+     " (SELECT count(*) FROM vectors v WHERE v.model = m.number)",
+     "models with a wrong count of vectors"},
     {"SELECT count(*) FROM summaries WHERE thread_no NOT IN (SELECT thread_no FROM threads)",
      "summaries without a thread"},
 };

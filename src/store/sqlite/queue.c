@@ -232,6 +232,8 @@ static enum mc_status complete_one(struct mc_conn *conn, mc_str lease,
             err);
     if (status == MC_OK && (mc_str_given(c->content_hash) || done_before))
         status = mc_sqlite_twin_set(conn, c->row, c->content_hash, err);
+    if (status == MC_OK && !done_before)
+        status = mc_sqlite_vector_wait(conn, c->row, err);
     if (status == MC_OK)
         status = bump_thread(conn, thread_no, &outcome->version, err);
     if (status == MC_OK)

@@ -112,6 +112,8 @@ enum mc_status mc_sqlite_drop(struct mc_conn *conn, int64_t row, bool requested,
     if (status == MC_OK)
         status = mc_sqlite_twin_set(conn, row, MC_STR_NONE, err);
     if (status == MC_OK)
+        status = mc_sqlite_vector_drop(conn, d.user_no, row, err);
+    if (status == MC_OK)
         status = mc_conn_exec(conn, "DELETE FROM messages WHERE id = ?1",
                               MC_BINDS(mc_bind_int(row)), err);
     if (status == MC_OK)
@@ -214,6 +216,7 @@ static enum mc_status erase_rest(struct mc_conn *conn, struct erasure *e, struct
     } deletions[] = {
         {"DELETE FROM summaries WHERE user_no = ?1", number, &e->step.summaries},
         {"DELETE FROM threads WHERE user_no = ?1", number, &e->step.threads},
+        {"DELETE FROM vector_users WHERE user_no = ?1", number, &users},
         {"DELETE FROM users WHERE user_no = ?1", number, &users},
         {"DELETE FROM preferences WHERE user_id = ?1", name, &e->step.preferences},
         {"DELETE FROM signals WHERE user_id = ?1", name, &e->step.signals},
@@ -277,6 +280,8 @@ static const char *const leftovers[] = {
     "SELECT count(*) FROM threads WHERE user_no = ?1",
     "SELECT count(*) FROM summaries WHERE user_no = ?1",
     "SELECT count(*) FROM users WHERE user_no = ?1",
+    "SELECT count(*) FROM vectors WHERE user_no = ?1",
+    "SELECT count(*) FROM vector_users WHERE user_no = ?1",
     "SELECT count(*) FROM preferences WHERE user_id = ?2",
     "SELECT count(*) FROM signals WHERE user_id = ?2",
     twins_left_over,
