@@ -329,10 +329,10 @@ enum mc_status mc_pg_put_agent(struct mc_store *store, const struct mc_agent_row
                                struct mc_error *err);
 enum mc_status mc_pg_remove_agent(struct mc_store *store, mc_str agent_id, struct mc_error *err);
 enum mc_status mc_pg_put_key(struct mc_store *store, const struct mc_key_row *key,
-                               struct mc_error *err);
+                             struct mc_error *err);
 enum mc_status mc_pg_remove_key(struct mc_store *store, mc_str key_id, struct mc_error *err);
 enum mc_status mc_pg_keys(struct mc_store *store, mc_key_fn each, void *context,
-                            struct mc_error *err);
+                          struct mc_error *err);
 enum mc_status mc_pg_agents(struct mc_store *store, mc_agent_fn each, void *context,
                             struct mc_error *err);
 enum mc_status mc_pg_agent_counts(struct mc_store *store, mc_count_fn by_agent,

@@ -372,7 +372,7 @@ static enum mc_status marks(struct mc_store *store, struct mc_copy_marks *marks,
                                  MC_NO_BINDS, NULL, &there, err);
     if (status != MC_OK || there == 0)
         return status;
-    for (int i = 0; i < MC_COPY_TABLES; i++) {
+    for (enum mc_copy_table i = 0; i < MC_COPY_TABLES; i++) {
         mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
         bool found = false;
         status = mc_conn_start(

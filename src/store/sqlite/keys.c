@@ -56,11 +56,8 @@ enum mc_status mc_sqlite_keys(struct mc_store *store, mc_key_fn each, void *cont
                                "SELECT key_id, hash, definition, created_at FROM keys"
                                " ORDER BY created_at, key_id",
                                MC_NO_BINDS, &stmt, err);
-    bool row = true, more = true;
-    while (status == MC_OK && more) {
-        status = mc_conn_step(reading.conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    bool more = true;
+    while (more && mc_conn_next(reading.conn, stmt, &status, err)) {
         struct mc_key_row key = {
             .key_id = mc_column_str(stmt, 0),
             .hash = mc_column_str(stmt, 1),

@@ -30,12 +30,9 @@ static enum mc_status choose_jobs(struct mc_conn *conn, struct claim *claim, str
         MC_BINDS(mc_bind_int(claim->stage), mc_bind_int(claim->now_us),
                  mc_bind_int((int64_t)claim->limit)),
         &stmt, err);
-    bool row = true, lost = false;
+    bool lost = false;
     claim->count = 0;
-    while (status == MC_OK && claim->count < claim->limit && !lost) {
-        status = mc_conn_step(conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    while (claim->count < claim->limit && !lost && mc_conn_next(conn, stmt, &status, err)) {
         lost = mc_column_int(stmt, 1) != 0;
         if (!lost || claim->count == 0)
             claim->rows[claim->count++] = mc_column_int(stmt, 0);

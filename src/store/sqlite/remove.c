@@ -234,12 +234,8 @@ static enum mc_status next_rows(struct mc_conn *conn, int64_t user_no, int64_t r
     enum mc_status status =
         mc_conn_start(conn, "SELECT id FROM messages WHERE user_no = ?1 LIMIT ?2",
                       MC_BINDS(mc_bind_int(user_no), mc_bind_int(ERASE_STEP)), &stmt, err);
-    bool row = true;
     *count = 0;
-    while (status == MC_OK && *count < ERASE_STEP) {
-        status = mc_conn_step(conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    while (*count < ERASE_STEP && mc_conn_next(conn, stmt, &status, err)) {
         rows[(*count)++] = mc_column_int(stmt, 0);
     }
     return status;

@@ -119,11 +119,8 @@ enum mc_status mc_sqlite_vector_models(struct mc_store *store, mc_vector_model_f
                                "SELECT number, name, dimension, current, filled, vectors"
                                " FROM vector_models ORDER BY number",
                                MC_NO_BINDS, &stmt, err);
-    bool row = true, more = true;
-    while (status == MC_OK && more) {
-        status = mc_conn_step(reading.conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    bool more = true;
+    while (more && mc_conn_next(reading.conn, stmt, &status, err)) {
         struct mc_vector_model model = {
             .number = mc_column_int(stmt, 0),
             .name = mc_column_str(stmt, 1),
@@ -156,12 +153,8 @@ static enum mc_status choose(struct mc_conn *conn, struct claim *claim, struct m
         conn,
         "SELECT row, attempts FROM vector_jobs WHERE due_at <= ?1 ORDER BY due_at, row LIMIT ?2",
         MC_BINDS(mc_bind_int(claim->now_us), mc_bind_int((int64_t)claim->limit)), &stmt, err);
-    bool row = true;
     claim->count = 0;
-    while (status == MC_OK && claim->count < claim->limit) {
-        status = mc_conn_step(conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    while (claim->count < claim->limit && mc_conn_next(conn, stmt, &status, err)) {
         claim->rows[claim->count] = mc_column_int(stmt, 0);
         claim->attempts[claim->count++] = sqlite3_column_int(stmt, 1) + 1;
     }
@@ -375,11 +368,8 @@ static enum mc_status read_vectors(struct mc_conn *conn, int64_t user_no, int64_
     enum mc_status status =
         mc_conn_start(conn, since > 0 ? VECTORS " AND v.version > ?2" : VECTORS,
                       MC_BINDS(mc_bind_int(user_no), mc_bind_int(since)), &stmt, err);
-    bool row = true, more = true;
-    while (status == MC_OK && more) {
-        status = mc_conn_step(conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    bool more = true;
+    while (more && mc_conn_next(conn, stmt, &status, err)) {
         struct mc_vector_row vector = {
             .row = mc_column_int(stmt, 0),
             .model = mc_column_int(stmt, 1),
