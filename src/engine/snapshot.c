@@ -118,6 +118,9 @@ void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot)
     s.store_status = engine->store->ops->queue(engine->store, s.now_us, &s.queue, &s.store_error);
     mc_enricher_read(engine->enricher, &s.pool);
     engine->cache->ops->stats(engine->cache, &s.cache);
+    /* An entry that was there and proved to be stale has answered nobody. */
+    s.cache.hits = mc_metrics_count(engine->metrics, MC_COUNT_CACHE_HIT);
+    s.cache.misses = mc_metrics_count(engine->metrics, MC_COUNT_CACHE_MISS);
     count_cache_errors(engine, s.cache.errors);
     s.cache_failing = is_recent(atomic_load(&engine->cache_error_us));
     read_ingest(engine, &s);

@@ -192,6 +192,7 @@ def test_a_replica_that_is_behind_is_not_read(postgres, replica, place, make_rea
         assert health["healthy"] is True and health["replicas"][0]["serving"] is False, health
         assert server.http.get("/health").status == 200
         assert prometheus(server, "mindcore_store_replicas_serving") == 0
+        assert prometheus(server, "mindcore_store_replica_lag_seconds") >= 0.5
     finally:
         replica.resume()
     wait_for_state(server, True)
