@@ -1,4 +1,5 @@
 /* The PostgreSQL store: what the contract does not ask of every back-end. */
+#include "store/postgres/schema.h"
 #include "support/postgres.h"
 
 #include "base/compiler.h"
