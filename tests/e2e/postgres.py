@@ -244,7 +244,7 @@ class Replica(Postgres):
 
     def catch_up(self):
         """Returns when it shows all that the primary has now."""
-        position, = self.primary.sql("SELECT pg_current_wal_insert_lsn()")
+        position, = self.primary.sql("SELECT pg_logical_emit_message(true, 'so far', '')")
         wait_until(lambda: self.sql(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") == ["t"], 30, "the replica")
 
 

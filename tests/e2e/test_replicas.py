@@ -255,6 +255,23 @@ def test_the_network_to_the_replica_is_cut(replica, wire, place, make_reader):
     assert state(server)["serving"] is False
 
 
+def test_reads_hang_on_a_replica_that_answers(postgres, replica, place, make_reader):
+    """A lock that was replayed and not its end: the replica says that it is well, and no read of messages ends."""
+    server = make_reader(place)
+    fill(server, replica)
+    said = by_replica(server, "refund for order A-7")
+    with postgres.holding("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE", place.name):
+        replica.catch_up()
+        replica.pause()
+    try:
+        for _ in range(3):
+            assert by_primary(server, "refund for order A-7") == said
+    finally:
+        replica.resume()
+    wait_for_state(server, True)
+    assert by_replica(server, "refund for order A-7") == said
+
+
 # ---- With all that a large installation has ----
 
 def test_two_servers_pgbouncer_and_a_replica(replica, bouncer, make_reader):

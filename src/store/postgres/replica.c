@@ -236,10 +236,13 @@ static void lost(struct mc_pg_replica *r, const char *why)
 /* One that answers its thread and fails the reads all the same is left for longer each time. */
 static void failed_read(struct mc_pg_replica *r, const char *why)
 {
+    int64_t now_us = mc_time_monotonic_us();
     mc_mutex_lock(&r->lock);
     if (r->reachable) {
-        int64_t pause_us = LOOK_US << (r->failures < 5 ? r->failures : 5);
-        r->again_us = mc_time_monotonic_us() + pause_us;
+        /* Not when another read succeeds: it may be one that does not need what hangs. */
+        if (now_us - r->again_us > BACK_OFF_MAX_US)
+            r->failures = 0;
+        r->again_us = now_us + (LOOK_US << (r->failures < 5 ? r->failures : 5));
         r->failures++;
     }
     mc_mutex_unlock(&r->lock);
@@ -250,7 +253,6 @@ static void served(struct mc_pg_replica *r)
 {
     mc_mutex_lock(&r->lock);
     r->reads++;
-    r->failures = 0;
     mc_mutex_unlock(&r->lock);
 }
 

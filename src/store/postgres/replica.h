@@ -36,7 +36,7 @@ struct mc_pg_replica {
     int64_t lag_us;
     struct mc_pg_goal goal;
     uint64_t reads;
-    unsigned failures;                /* of reads since one succeeded */
+    unsigned failures;                /* of reads, until there is none for a time */
     int64_t again_us;                 /* it is not read before, whatever its thread finds */
     char trouble[MC_PG_REPLICA_TEXT]; /* why it is not reachable */
 };
