@@ -62,6 +62,8 @@ MC_MUST_CHECK enum mc_status mc_pg_replicas_start(struct mc_pg_replicas *replica
 /* Accepts those that were not started, all zero. No reads may be under way. */
 void mc_pg_replicas_stop(struct mc_pg_replicas *replicas);
 
+/* ---- Entries of the option (replica_place.c) ---- */
+
 /* Options of a replica's pool: those of the primary, but for what the entry says. Texts: freed with free(). */
 struct mc_pg_replica_place {
     char *host, *name, *user, *password, *sslmode;
