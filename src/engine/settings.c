@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "config/config.h"
 #include "message/input.h"
 
 #define SETTINGS_ARENA_MAX ((size_t)16 << 20)
@@ -234,21 +235,9 @@ static enum mc_status read_agents(struct mc_settings *settings, const struct mc_
 static enum mc_status read_vocabulary(struct mc_settings *settings, const struct mc_config *config,
                                       struct mc_error *err)
 {
-    static const char *const PARTS[] = {"topics", "categories", "synonyms", "topic_categories"};
     mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, SETTINGS_ARENA_MAX);
-    struct mc_json_writer w = mc_json_writer(&buf);
-    mc_json_begin(&w, '{');
-    for (size_t i = 0; i < mc_countof(PARTS); i++) {
-        char key[64];
-        snprintf(key, sizeof(key), "vocabulary.%s", PARTS[i]);
-        const char *value = mc_config_get(config, key);
-        if (!value || !*value)
-            continue;
-        mc_json_key(&w, PARTS[i]);
-        mc_json_put_raw(&w, mc_str_of(value));
-    }
-    mc_json_end(&w, '}');
+    mc_config_vocabulary_section(config, &buf);
     settings->vocabulary = mc_arena_copy(&settings->strings, mc_buf_str(&buf));
     if (buf.failed || !settings->vocabulary.data)
         return mc_fail_memory(err);
