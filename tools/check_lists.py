@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""No file is forgotten: every source, test, benchmark, fuzz target, example, public header and man page
+"""No file is forgotten: every source, test, benchmark, fuzz target, example, public header, file of the dashboard and man page
 is named in the meson.build that should name it, and every command in the man page. Prints TAP. `check_lists.py [ROOT]`
 """
 
@@ -17,6 +17,7 @@ LISTS = [
     ("fuzz targets", "fuzz/meson.build", "fuzz", r"fuzz_(\w+)\.c"),
     ("examples", "docs/examples/meson.build", "docs/examples", r"(\w+)\.c"),
     ("public headers", "meson.build", "include/mindcore", r"(\w+\.h)"),
+    ("files of the dashboard", "dashboard/meson.build", "dashboard", r"([\w-]+\.(?:js|json|css|html|svg))"),
     ("man pages", "meson.build", "docs/man", r"(\w+\.[13])"),
 ]
 

@@ -145,6 +145,14 @@ def get_llama(report):
         os.environ["MINDCORE_LLAMA_PREFIX"] = output.strip().splitlines()[-1]
 
 
+def get_playwright(report):
+    """What leads the browser in the tests of the dashboard."""
+    start = time.monotonic()
+    status, output = run(["tools/get-playwright"], 600)
+    if status != 0:
+        report.check("playwright", False, time.monotonic() - start, tail(output))
+
+
 def configure(report, target):
     """Sets the build folder up where needed; false, and one failure counted, when that did not work."""
     new = not os.path.exists(os.path.join(target.folder, "build.ninja"))
@@ -490,6 +498,8 @@ def main():
     report = Report()
     if any(suite not in ("lint", "fuzz") for suite in suites):
         get_llama(report)
+    if "e2e" in suites and PLAIN in builds:
+        get_playwright(report)
     fuzz_built = "fuzz" in suites and build(report, FUZZ, options.jobs, ["all"])
     if "lint" in suites:
         run_lint(report, options.jobs, thorough=chosen == {"lint"})

@@ -126,6 +126,23 @@ typedef bool (*mc_user_fn)(void *context, mc_str user_id);
 MC_API MC_MUST_CHECK enum mc_status mc_user_each(struct mc_engine *engine, mc_user_fn each,
                                                  void *context, struct mc_error *err);
 
+/*
+ * Whose memory there is, page by page: those that have messages and whose ids begin with prefix (absent: all), in
+ * order of their ids, behind `after` (absent: from the first), at most limit (1 to 1000; 0: 100). *json: {users: [{user_id, messages, threads,
+ * last_message_at}], next}, freed with mc_free; next, there after a full page, is the following page's `after`.
+ * MC_INVALID, with the field: a bad id or limit. Tells ids and counts only.
+ */
+MC_API MC_MUST_CHECK enum mc_status mc_user_list(struct mc_engine *engine, mc_str prefix,
+                                                 mc_str after, size_t limit, char **json,
+                                                 struct mc_error *err);
+/*
+ * The threads of a user in the same way, the one with the newest message first: {threads: [{thread_id,
+ * messages, last_message_at}], next}. An unknown user has none; behind a thread that is not there comes nothing.
+ */
+MC_API MC_MUST_CHECK enum mc_status mc_thread_list(struct mc_engine *engine, mc_str user_id,
+                                                   mc_str after, size_t limit, char **json,
+                                                   struct mc_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,4 +1,4 @@
-/* Health, readiness, counts, and the page at "/". */
+/* Health, readiness, counts. */
 #include "http/routes.h"
 
 #include <stdio.h>
@@ -108,34 +108,4 @@ enum mc_status mc_http_prometheus(struct mc_http_request *req, struct mc_error *
     status = mc_http_answer_json(req, 200, text);
     req->content_type = type;
     return status;
-}
-
-enum mc_status mc_http_page(struct mc_http_request *req, struct mc_error *err)
-{
-    static const char start[] =
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-        "<title>Mindcore</title>\n</head>\n<body>\n<h1>Mindcore</h1>\n";
-    static const char links[] =
-        "<p>The dashboard is not built into this program. What there is to see:</p>\n<ul>\n"
-        "<li><a href=\"/health\">/health</a>: the checks in full</li>\n"
-        "<li><a href=\"/openapi.json\">/openapi.json</a>: every route of the interface</li>\n"
-        "<li><a href=\"/metrics\">/metrics</a>: counts for Prometheus</li>\n"
-        "<li><a href=\"/v1/status\">/v1/status</a>: messages, users, sizes</li>\n"
-        "<li><a href=\"/v1/queue\">/v1/queue</a>: enrichment jobs</li>\n"
-        "</ul>\n</body>\n</html>\n";
-    bool healthy = false;
-    char *json = NULL;
-    enum mc_status status = mc_engine_health(req->engine, &healthy, &json, err);
-    if (status != MC_OK)
-        return status;
-    mc_free(json);
-    mc_http_answer(req, 200, req->route->content_type);
-    mc_buf_text(&req->out, start);
-    mc_buf_printf(&req->out, "<p>Version %s on %s, %s.</p>\n", mc_version(),
-                  mc_engine_backend(req->engine), healthy ? "healthy" : "not healthy");
-    mc_buf_text(&req->out, links);
-    return mc_http_add_header(
-        req, "Content-Security-Policy",
-        MC_STR("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
-        err);
 }

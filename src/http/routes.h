@@ -68,6 +68,8 @@ enum mc_status mc_http_preferences_get(struct mc_http_request *req, struct mc_er
 enum mc_status mc_http_preferences_patch(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_preferences_signals(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_preferences_apply(struct mc_http_request *req, struct mc_error *err);
+enum mc_status mc_http_user_list(struct mc_http_request *req, struct mc_error *err);
+enum mc_status mc_http_thread_list(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_user_export(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_user_erase(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_agent_list(struct mc_http_request *req, struct mc_error *err);
@@ -96,6 +98,7 @@ enum mc_status mc_http_ready(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_prometheus(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_openapi(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_page(struct mc_http_request *req, struct mc_error *err);
+enum mc_status mc_http_asset(struct mc_http_request *req, struct mc_error *err);
 
 /* Tables of input that the routes name. */
 #define MC_HTTP_FIELDS(name, count) extern const struct mc_http_field name[count];
@@ -103,6 +106,9 @@ enum { MC_HTTP_AGENT_ID, MC_HTTP_READER_COUNT };
 MC_HTTP_FIELDS(mc_http_reader_query, MC_HTTP_READER_COUNT)
 enum { MC_HTTP_RECENT_LIMIT, MC_HTTP_RECENT_BEFORE, MC_HTTP_RECENT_AGENT, MC_HTTP_RECENT_COUNT };
 MC_HTTP_FIELDS(mc_http_recent_query, MC_HTTP_RECENT_COUNT)
+enum { MC_HTTP_LIST_LIMIT, MC_HTTP_LIST_AFTER, MC_HTTP_THREADS_COUNT };
+enum { MC_HTTP_LIST_PREFIX = MC_HTTP_THREADS_COUNT, MC_HTTP_USERS_COUNT };
+MC_HTTP_FIELDS(mc_http_list_query, MC_HTTP_USERS_COUNT) /* of threads: without the prefix */
 enum { MC_HTTP_USAGE_SINCE, MC_HTTP_USAGE_UNTIL, MC_HTTP_USAGE_COUNT };
 MC_HTTP_FIELDS(mc_http_usage_query, MC_HTTP_USAGE_COUNT)
 enum {

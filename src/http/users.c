@@ -1,7 +1,39 @@
-/* All of a user: export and erasure. */
+/* Users: who there are, their threads, export and erasure. */
 #include "http/routes.h"
 
 #include "http/export.h"
+
+const struct mc_http_field mc_http_list_query[MC_HTTP_USERS_COUNT] = {
+    [MC_HTTP_LIST_LIMIT] = {.name = "limit",
+                            .type = MC_HTTP_INTEGER,
+                            .min = 1,
+                            .max = 1000,
+                            .help = "At most so many; 100 when not given"},
+    [MC_HTTP_LIST_AFTER] = {.name = "after",
+                            .type = MC_HTTP_STRING,
+                            .help = "Only what comes behind this id in the list"},
+    [MC_HTTP_LIST_PREFIX] = {.name = "prefix",
+                             .type = MC_HTTP_STRING,
+                             .help = "Only ids that begin with this"},
+};
+
+enum mc_status mc_http_user_list(struct mc_http_request *req, struct mc_error *err)
+{
+    char *json = NULL;
+    enum mc_status status = mc_user_list(
+        req->engine, req->query[MC_HTTP_LIST_PREFIX].text, req->query[MC_HTTP_LIST_AFTER].text,
+        (size_t)req->query[MC_HTTP_LIST_LIMIT].integer, &json, err);
+    return status == MC_OK ? mc_http_answer_json(req, 200, json) : status;
+}
+
+enum mc_status mc_http_thread_list(struct mc_http_request *req, struct mc_error *err)
+{
+    char *json = NULL;
+    enum mc_status status =
+        mc_thread_list(req->engine, req->params[0], req->query[MC_HTTP_LIST_AFTER].text,
+                       (size_t)req->query[MC_HTTP_LIST_LIMIT].integer, &json, err);
+    return status == MC_OK ? mc_http_answer_json(req, 200, json) : status;
+}
 
 enum mc_status mc_http_user_export(struct mc_http_request *req, struct mc_error *err)
 {

@@ -516,6 +516,72 @@ static inline void export_pages(struct mc_store *store)
     is_int(seen.count, 300, "at once");
 }
 
+static inline bool see_listed(void *context, const struct mc_listed *listed)
+{
+    struct text_seen *seen = context;
+    size_t at = strlen(seen->text);
+    snprintf(seen->text + at, sizeof(seen->text) - at, "%.*s:%d/%d@%d ", MC_STR_ARG(listed->id),
+             (int)listed->messages, (int)listed->threads, (int)(listed->last_us % 1000));
+    return ++seen->count < 3;
+}
+
+static inline const char *list_users(struct mc_store *store, const char *prefix, const char *after,
+                                     size_t limit)
+{
+    static struct text_seen seen;
+    struct mc_error err = {0};
+    seen = (struct text_seen){0};
+    is_status(store->ops->list_users(store, mc_str_of(prefix), mc_str_of(after), limit, see_listed,
+                                     &seen, &err),
+              MC_OK, &err, "users");
+    return seen.text;
+}
+
+static inline const char *list_threads(struct mc_store *store, const char *user, const char *after,
+                                       size_t limit)
+{
+    static struct text_seen seen;
+    struct mc_error err = {0};
+    seen = (struct text_seen){0};
+    is_status(store->ops->list_threads(store, mc_str_of(user), mc_str_of(after), limit, see_listed,
+                                       &seen, &err),
+              MC_OK, &err, "threads");
+    return seen.text;
+}
+
+static inline void listing(struct mc_store *store)
+{
+    struct mc_error err = {0};
+    is_str(list_users(store, "", "", 10), "", "an empty store has no users");
+    is_str(list_threads(store, "nobody", "", 10), "", "nor has an unknown user threads");
+    store_one(store, message("b", "t1", "m1", "x", 1));
+    store_one(store, message("b", "t1", "m2", "x", 5));
+    store_one(store, message("b", "t2", "m3", "x", 9));
+    store_one(store, message("b", "t3", "m4", "x", 5));
+    store_one(store, message("B", "t1", "m5", "x", 2));
+    store_one(store, message("ba.r", "t1", "m6", "x", 3));
+    store_one(store, message("bz", "t1", "m7", "x", 4));
+    store_one(store, message("c", "t1", "m8", "x", 4));
+    is_str(list_users(store, "", "", 2), "B:1/1@2 b:4/3@9 ", "a page, in the order of the bytes");
+    is_str(list_users(store, "", "b", 2), "ba.r:1/1@3 bz:1/1@4 ", "the next one");
+    is_str(list_users(store, "", "bz", 2), "c:1/1@4 ", "the last one");
+    is_str(list_users(store, "b", "", 10), "b:4/3@9 ba.r:1/1@3 bz:1/1@4 ", "that begin so");
+    is_str(list_users(store, "b", "ba.r", 10), "bz:1/1@4 ", "and come behind");
+    is_str(list_users(store, "ba", "c", 10), "", "nothing comes behind");
+    is_str(list_users(store, "", "", 10), "B:1/1@2 b:4/3@9 ba.r:1/1@3 ", "until the caller stops");
+    is_str(list_threads(store, "b", "", 2), "t2:1/1@9 t3:1/1@5 ", "the newest threads first");
+    is_str(list_threads(store, "b", "t3", 2), "t1:2/1@5 ", "then those behind");
+    is_str(list_threads(store, "b", "t1", 2), "", "then none");
+    is_str(list_threads(store, "b", "gone", 2), "", "nothing is behind a thread that is not there");
+    struct mc_record *removed = NULL;
+    int64_t version;
+    is_status(store->ops->remove(store, MC_STR("m8"), &everything, &removed, &version, &err), MC_OK,
+              &err, "the only message of a user is removed");
+    mc_record_unref(removed);
+    is_str(list_users(store, "c", "", 10), "", "who is not listed any more");
+    is_str(list_threads(store, "c", "", 10), "", "nor is the thread");
+}
+
 static inline void upkeep(struct mc_store *store)
 {
     struct mc_error err = {0};
@@ -545,4 +611,4 @@ static inline void upkeep(struct mc_store *store)
     {"preferences", preferences}, {"signals", signals}, {"agents", agents}, {"keys", keys},        \
         {"summaries", summaries}, {"who reads summaries", summary_access},                         \
         {"summaries and removed messages", summary_withdrawn}, {"tiers", tiers},                   \
-        {"erasure", erasure}, {"export", export_pages}, {"upkeep", upkeep},
+        {"erasure", erasure}, {"export", export_pages}, {"listing", listing}, {"upkeep", upkeep},

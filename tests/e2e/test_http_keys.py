@@ -22,7 +22,7 @@ BODIES = {
     "migrateTiers": lambda user: {"user_id": user},
 }
 QUERIES = {"search": {"q": "hello"}}
-OPEN = {"health", "live", "ready", "openapi", "page"}
+OPEN = {"health", "live", "ready", "openapi", "page", "dashboardScript", "dashboardStyle", "dashboardIcon"}
 ADMIN = {"eraseUser", "registerAgent", "unregisterAgent", "listKeys", "createKey", "revokeKey", "retryJobs",
          "purgeJobs", "invalidateCache", "migrateTiers"}
 WRITE = {"ingestMessages", "patchPreferences", "applySignals", "deleteMessage"}

@@ -20,7 +20,8 @@ PATHS = {
     "/v1/queue/retry": {"post"}, "/v1/queue/purge": {"post"}, "/v1/cache/stats": {"get"},
     "/v1/cache/invalidate": {"post"}, "/v1/tiers/migrate": {"post"}, "/v1/workers/health": {"get"},
     "/v1/enrichment/metrics": {"get"}, "/v1/metrics": {"get"}, "/v1/models": {"get"}, "/v1/status": {"get"},
-    "/v1/usage": {"get"},
+    "/v1/usage": {"get"}, "/v1/users": {"get"}, "/v1/users/{user_id}/threads": {"get"},
+    "/dashboard.js": {"get"}, "/dashboard.css": {"get"}, "/dashboard.svg": {"get"},
 }
 
 KEY = "0123456789abcdef"
@@ -69,6 +70,11 @@ def call(server, path, method, operation):
     return server.http.request(method.upper(), path, body, query=QUERIES.get(operation["operationId"]))
 
 
+def built(server):
+    """Whether the dashboard is in this program."""
+    return "not built" not in server.http.get("/").json
+
+
 def check_answer(response, operation, document):
     answers = operation["responses"]
     answer = answers.get(str(response.status), answers["default"])
@@ -109,6 +115,9 @@ def test_every_route_answers_by_its_schema(server, document):
     for path, method, operation in todo:
         response = call(server, path, method, operation)
         where = f"{method} {path}: {response}"
+        if path.startswith("/dashboard.") and not built(server):
+            assert response.status == 404, where
+            continue
         assert response.status in {int(code) for code in operation["responses"] if code != "default"}, where
         assert response.status < 300, where
         try:
@@ -230,11 +239,37 @@ def test_cache_invalidation_takes_exactly_one_kind(server):
 
 
 def test_the_page_needs_nothing_from_elsewhere(server):
+    """test_dashboard.py has more where the dashboard is built."""
     response = server.http.get("/")
     assert response.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in response.headers["content-security-policy"]
-    assert "not built" in response.json
-    assert "http://" not in response.json and "https://" not in response.json and "<script" not in response.json
+    assert "http://" not in response.json and "https://" not in response.json and "<script>" not in response.json
+    assert ("<script" in response.json) == built(server)
+
+
+def test_users_and_threads_are_listed(server):
+    for user, thread in (("ann", "t1"), ("ann", "t2"), ("anna", "t1"), ("bob", "t1")):
+        server.http.post("/v1/messages", message("Where is my parcel?", user_id=user, thread_id=thread,
+                                                 created_at=f"2026-01-0{thread[1]}T12:00:00Z"))
+    first = server.http.get("/v1/users", query={"limit": 2}).json
+    assert first == {"next": "anna", "users": [
+        {"user_id": "ann", "messages": 2, "threads": 2, "last_message_at": "2026-01-02T12:00:00.000000Z"},
+        {"user_id": "anna", "messages": 1, "threads": 1, "last_message_at": "2026-01-01T12:00:00.000000Z"}]}
+    rest = server.http.get("/v1/users", query={"limit": 2, "after": first["next"]}).json
+    assert [user["user_id"] for user in rest["users"]] == ["bob"] and "next" not in rest
+    begun = server.http.get("/v1/users", query={"prefix": "ann", "after": "ann"}).json
+    assert [user["user_id"] for user in begun["users"]] == ["anna"]
+    threads = server.http.get("/v1/users/ann/threads", query={"limit": 1}).json
+    assert threads == {"next": "t2", "threads": [
+        {"thread_id": "t2", "messages": 1, "last_message_at": "2026-01-02T12:00:00.000000Z"}]}
+    rest = server.http.get("/v1/users/ann/threads", query={"limit": 1, "after": "t2"}).json
+    assert [thread["thread_id"] for thread in rest["threads"]] == ["t1"]
+    assert server.http.get("/v1/users/nobody/threads").json == {"threads": []}
+    for path, field in (("/v1/users?limit=0", "limit"), ("/v1/users?limit=1001", "limit"), ("/v1/users?prefix=a%2Fb", "prefix"),
+                        ("/v1/users?after=%2F", "after"), ("/v1/users/ann/threads?after=a+b", "after"),
+                        ("/v1/users/a%20b/threads", "user_id"), ("/v1/users/ann/threads?prefix=t", "prefix")):
+        refused = server.http.get(path)
+        assert (refused.status, refused.json["field"]) == (400, field), path
 
 
 def test_metrics_text(server):

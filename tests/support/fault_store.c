@@ -15,7 +15,7 @@
     X(add_signals) X(signals) X(add_usage) X(usage) X(vector_model) X(vector_models) X(claim_vectors) X(put_vectors) \
     X(fill_vectors) X(vectors) X(put_agent) X(remove_agent) X(agents) X(agent_counts) \
     X(unsummarised) X(put_summary) X(summaries) X(migrate) X(erase) X(export_user) X(users) \
-    X(stats) X(room) X(ping) X(check) X(backup)
+    X(list_users) X(list_threads) X(stats) X(room) X(ping) X(check) X(backup)
 /* clang-format on */
 
 enum op {
@@ -149,6 +149,11 @@ FORWARD(export_user,
         (mc_str user_id, const struct mc_reader *reader, mc_record_fn each, void *context),
         (user_id, reader, each, context))
 FORWARD(users, (mc_name_fn each, void *context), (each, context))
+FORWARD(list_users, (mc_str prefix, mc_str after, size_t limit, mc_listed_fn each, void *context),
+        (prefix, after, limit, each, context))
+FORWARD(list_threads,
+        (mc_str user_id, mc_str after, size_t limit, mc_listed_fn each, void *context),
+        (user_id, after, limit, each, context))
 FORWARD(stats, (struct mc_store_stats * stats), (stats))
 FORWARD(room, (struct mc_store_room * room), (room))
 FORWARD(check, (mc_name_fn problem, void *context), (problem, context))

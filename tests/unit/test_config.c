@@ -108,6 +108,8 @@ static void test_defaults(void)
         {"database.pool_timeout", "30"},
         {"database.pgbouncer", "false"},
         {"database.replicas", "[]"},
+        {"database.replica_max_lag", "1"},
+        {"database.replica_timeout", "1"},
         {"cache.persistent", "true"},
         {"cache.dir", NULL},
         {"cache.max_size", "50"},

@@ -450,6 +450,19 @@ static void test_restart(const struct scratch *scratch, struct mc_engine **engin
     mc_buf_init(&users, 1000);
     is_status(mc_user_each(*engine, count_users, &users, &err), MC_OK, &err, "users");
     is_text(mc_buf_str(&users), "j u ", "those that have something, in order");
+    char *json = NULL;
+    is_status(mc_user_list(*engine, MC_STR("j"), MC_STR_NONE, 0, &json, &err), MC_OK, &err, "list");
+    ok(json && strstr(json, "[{\"user_id\":\"j\",\"messages\":2,") && !strstr(json, "next"),
+       "of users: %s", json);
+    mc_free(json);
+    is_status(mc_thread_list(*engine, MC_STR("j"), MC_STR_NONE, 1, &json, &err), MC_OK, &err,
+              "list");
+    ok(json && strstr(json, "[{\"thread_id\":\"t\"") && strstr(json, "\"next\":\"t\""),
+       "of threads: %s", json);
+    mc_free(json);
+    is_status(mc_user_list(*engine, MC_STR_NONE, MC_STR_NONE, 1001, &json, &err), MC_INVALID, &err,
+              "too many");
+    is_str(err.field, "limit", "the field");
 }
 
 /* The mode of a context whose query leaves it open is that of the configuration. */

@@ -242,6 +242,12 @@ enum mc_status mc_sqlite_export(struct mc_store *store, mc_str user_id,
                                 struct mc_error *err);
 enum mc_status mc_sqlite_users(struct mc_store *store, mc_name_fn each, void *context,
                                struct mc_error *err);
+enum mc_status mc_sqlite_list_users(struct mc_store *store, mc_str prefix, mc_str after,
+                                    size_t limit, mc_listed_fn each, void *context,
+                                    struct mc_error *err);
+enum mc_status mc_sqlite_list_threads(struct mc_store *store, mc_str user_id, mc_str after,
+                                      size_t limit, mc_listed_fn each, void *context,
+                                      struct mc_error *err);
 enum mc_status mc_sqlite_stats(struct mc_store *store, struct mc_store_stats *stats,
                                struct mc_error *err);
 enum mc_status mc_sqlite_room(struct mc_store *store, struct mc_store_room *room,
