@@ -269,12 +269,13 @@ static void add_put(struct mc_pg_conn *conn, int64_t model, int64_t user_no,
         " told AS (INSERT INTO vector_users AS u(shard, user_no, version, removed)"
         " SELECT $1, $2, 1, count(*) FROM old ON CONFLICT (shard, user_no) DO UPDATE"
         " SET version = u.version + 1, removed = u.removed + excluded.removed RETURNING version),"
-        " made AS (INSERT INTO vectors AS v(shard, user_no, model, id, version, scale, data)"
-        " SELECT $1, $2, $3, $4, version, $5, $6 FROM told"
-        " ON CONFLICT (shard, user_no, model, id) DO UPDATE SET version = excluded.version,"
-        " scale = excluded.scale, data = excluded.data RETURNING v.xmax = 0 AS fresh)"
+        " changed AS (UPDATE vectors SET version = told.version, scale = $5, data = $6 FROM told"
+        " WHERE shard = $1 AND user_no = $2 AND model = $3 AND id = $4 RETURNING id),"
+        " made AS (INSERT INTO vectors(shard, user_no, model, id, version, scale, data)"
+        " SELECT $1, $2, $3, $4, version, $5, $6 FROM told WHERE NOT EXISTS(SELECT 1 FROM changed)"
+        " ON CONFLICT DO NOTHING RETURNING id)"
         " UPDATE vector_models m SET vectors = m.vectors + CASE WHEN m.number = $3"
-        " THEN (SELECT count(*) FROM made WHERE fresh)"
+        " THEN (SELECT count(*) FROM made)"
         " ELSE -(SELECT count(*) FROM old WHERE model = m.number) END"
         " WHERE m.shard = 0 AND (m.number = $3 OR m.number IN (SELECT model FROM old))",
         MC_PG_ARGS(shard, user, number, row, mc_pg_double(p->scale), mc_pg_bytes(p->data)));
