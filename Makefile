@@ -16,7 +16,9 @@ define prepare
 @ninja -C $(BUILD) -j $(JOBS) product
 endef
 
-.PHONY: help run build llama test bench install lint format clean
+PYTHON_LLAMA = $(if $(filter no,$(LLAMA)),,$(addsuffix /lib/pkgconfig,$(shell tools/get-llama --find)))
+
+.PHONY: help run build python llama test bench install lint format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,12 +35,21 @@ llama: ## build the pinned llama.cpp for local models, once, in ~/.cache/mindcor
 	@tools/install-deps llama
 	@tools/get-llama
 
+python: ## the Python package: its wheel in build/wheel, installed into build/python-venv (LLAMA=no: no local models)
+	@tools/install-deps build python
+	@mkdir -p $(BUILD)
+	@rm -rf $(BUILD)/wheel
+	@test -x $(BUILD)/python-venv/bin/python || $(PYTHON) -m venv $(BUILD)/python-venv
+	@PKG_CONFIG_PATH=$(PYTHON_LLAMA) $(BUILD)/python-venv/bin/pip wheel --quiet --no-deps --wheel-dir $(BUILD)/wheel .
+	@$(BUILD)/python-venv/bin/pip install --quiet --force-reinstall --no-deps $(BUILD)/wheel/mindcore-*.whl
+	@echo "$(BUILD)/python-venv/bin/python has the package"
+
 test: ## every test, plain and under sanitizers (SUITE=unit|e2e|lint|fuzz|..., PLAIN=1 for a quick run)
-	@tools/install-deps build test
+	@tools/install-deps build test python
 	@LLAMA=$(LLAMA) $(PYTHON) tools/run_tests.py --jobs $(JOBS) $(if $(SUITE),--suite $(SUITE)) $(if $(PLAIN),--plain) $(ARGS)
 
 bench: ## run every benchmark of bench/ and write bench/RESULTS.md
-	@tools/install-deps build bench
+	@tools/install-deps build bench python
 	@LLAMA=$(LLAMA) $(PYTHON) tools/run_bench.py --build $(BUILD) $(ARGS)
 
 install: ## install program, library, headers, man pages (PREFIX=, DESTDIR=)

@@ -170,8 +170,10 @@ static void queries(struct mc_store *store)
         CHECK(store->ops->match(store, &query, &result, &error) == MC_OK);
         match_us[i] = (double)(mc_time_monotonic_us() - start_us);
         mc_match_result_fini(&result);
-        struct mc_recent_read read = {
-            mc_str_of(names.user), mc_str_of(names.thread), {0}, 20, &everything};
+        struct mc_recent_read read = {.user_id = mc_str_of(names.user),
+                                      .thread_id = mc_str_of(names.thread),
+                                      .limit = 20,
+                                      .reader = &everything};
         struct mc_records found = {0};
         start_us = mc_time_monotonic_us();
         CHECK(store->ops->recent(store, &read, &found, &error) == MC_OK);

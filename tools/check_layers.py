@@ -3,6 +3,7 @@
 
 - A folder of src/ includes its own headers and those of lower layers; folders of one layer only as
   PEERS says, without a cycle. Programs (http, mcp, cli) see the public interface and src/base alone.
+- The Python extension sees the public interface, its own headers, and Python.
 - A third-party header has one home.
 - SQL text exists only in src/store.
 - Public headers include only public and standard headers.
@@ -52,6 +53,7 @@ HOMES = {
     "ggml.h": ["tests/support/"],
     "gguf.h": ["tests/support/"],
     "sodium.h": ["src/base/hash.c"],
+    "Python.h": ["python/src/binding.h"],
 }
 
 STANDARD = {
@@ -138,6 +140,8 @@ def check_includes(root, path, text):
                      for header, places in HOMES.items()
                      if (name == header or header.endswith("/") and name.startswith(header))
                      and not any(path.startswith(place) for place in places)]
+        if quoted and path.startswith("python/") and not os.path.exists(os.path.join(root, "python", "src", name)):
+            problems.append(f"{where}: the extension sees include/mindcore and python/src, not {name}")
         if not folder:
             continue
         if quoted and "/" not in name:
@@ -213,7 +217,7 @@ RULES = {
     "SQL is in src/store only": check_sql,
     "no goto and no banned function": check_words,
 }
-FOLDERS = ["include", "src", "tests", "bench", "fuzz", "docs/examples"]
+FOLDERS = ["include", "src", "tests", "bench", "fuzz", "docs/examples", "python"]
 
 
 def check_tree(root):
@@ -243,6 +247,12 @@ FIXTURES = [
      "http must not include engine/"),
     ("a program over base", {"src/cli/a.c": '#include "base/b.h"\n#include <mindcore/engine.h>\n',
                              "src/base/b.h": ""}, None),
+    ("the extension inside the library", {"python/src/a.c": '#include "base/b.h"\n', "src/base/b.h": ""},
+     "the extension sees include/mindcore and python/src, not base/b.h"),
+    ("the extension over the public interface", {"python/src/a.c": '#include "a.h"\n', "python/src/a.h": "",
+                                                 "python/src/binding.h": "#include <Python.h>\n#include <mindcore/mindcore.h>\n"},
+     None),
+    ("Python's header away from home", {"src/engine/a.c": "#include <Python.h>\n"}, "Python.h belongs to"),
     ("include without a path", {"src/base/a.c": '#include "b.h"\n'}, "write the path from src/"),
     ("a header that is missing", {"src/base/a.c": '#include "base/nothing.h"\n'}, "does not exist"),
     ("unknown folder", {"src/odd/a.c": "int x;\n"}, "src/odd"),

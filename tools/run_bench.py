@@ -3,9 +3,9 @@
 
     tools/run_bench.py [--build build] [--output FILE] [NAME ...]
 
-Each bench_<name> prints what it measured, as ratios to a raw loop in the same run where there is one, and
-exits with 0 when every figure reached its target, 1 when one did not. With names, only those are run
-and no file is written unless --output names one. Everything together takes a few minutes.
+Each bench_<name> (and bench/python/bench_python.py) prints what it measured, as ratios to a raw loop in the same
+run where there is one, and exits with 0 when every figure reached its target, 1 when one did not. With names,
+only those are run and no file is written unless --output names one. Everything together takes a few minutes.
 """
 
 import argparse
@@ -23,6 +23,26 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # The sizes at which each is run, where they are not its own.
 ARGUMENTS = {"context": ["100000", "300000"], "engine": ["50000"],
              "postgres": ["--messages", "300000"], "store": ["50000"]}
+
+
+# Not of one program: its half in C, and what is run with that.
+PYTHON_PROGRAM, PYTHON_SOURCE = "python_calls", "python/bench_python.py"
+
+
+def program_of(name):
+    return PYTHON_PROGRAM if name == "python" else f"bench_{name}"
+
+
+def source_of(name):
+    return PYTHON_SOURCE if name == "python" else f"bench_{name}.c"
+
+
+def command_of(name, build):
+    """What is run: a program of the build folder, for Python with the package of that folder."""
+    program = os.path.join(build, "bench", program_of(name))
+    if name != "python":
+        return [program]
+    return [os.path.join(build, "python-venv", "bin", "python"), os.path.join(ROOT, "bench", PYTHON_SOURCE), program]
 
 
 def first_match(path, pattern):
@@ -71,9 +91,9 @@ def get_llama():
     os.environ["MINDCORE_LLAMA_PREFIX"] = prefix
 
 
-def run_one(program, arguments, folder):
+def run_one(command, folder):
     """(reached its targets, output), the output shown as it comes."""
-    process = subprocess.Popen([program, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, errors="replace",
                                env={**os.environ, "TMPDIR": folder})
     lines = []
@@ -90,8 +110,8 @@ def main():
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
 
-    every = sorted(match[1] for match in (re.fullmatch(r"bench_(\w+)\.c", name) for name in
-                                          os.listdir(os.path.join(ROOT, "bench"))) if match)
+    every = sorted([match[1] for match in (re.fullmatch(r"bench_(\w+)\.c", name) for name in
+                                          os.listdir(os.path.join(ROOT, "bench"))) if match] + ["python"])
     unknown = set(options.names) - set(every)
     if unknown:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(every)}")
@@ -101,8 +121,10 @@ def main():
         parser.error("bench/ holds no benchmark")
     get_llama()
     subprocess.run([os.path.join(ROOT, "tools", "setup-build"), build], check=True)
-    subprocess.run(["ninja", "-C", build, "product", *(f"bench/bench_{name}" for name in names)], check=True,
+    subprocess.run(["ninja", "-C", build, "product", *(f"bench/{program_of(name)}" for name in names)], check=True,
                    stdout=subprocess.DEVNULL)
+    if "python" in names:
+        subprocess.run(["make", "python", f"BUILD={options.build}"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
     rows = []
     sections = []
@@ -113,13 +135,13 @@ def main():
             print(name, flush=True)
             arguments = ARGUMENTS.get(name, [])
             started = time.monotonic()
-            reached, output = run_one(os.path.join(build, "bench", f"bench_{name}"), arguments, folder)
+            reached, output = run_one([*command_of(name, build), *arguments], folder)
             seconds = time.monotonic() - started
             if not reached:
                 missed.append(name)
             rows.append(f"| [{name}](#{name}) | {'reached' if reached else '**missed**'} | {seconds:.0f} s |\n")
-            command = " ".join([f"bench_{name}", *arguments])
-            sections.append(f"## {name}\n\n`{command}` ([source](bench_{name}.c))\n\n```\n{output.rstrip()}\n```\n")
+            command = " ".join([os.path.basename(command_of(name, build)[-1]), *arguments])
+            sections.append(f"## {name}\n\n`{command}` ([source]({source_of(name)}))\n\n```\n{output.rstrip()}\n```\n")
     path = options.output or (None if options.names else os.path.join(ROOT, "bench", "RESULTS.md"))
     if path:
         with open(path, "w", encoding="utf-8") as file:

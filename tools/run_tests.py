@@ -7,12 +7,13 @@ lint. Every test case counts: TAP lines, pytest cases, single checks; a build th
 
     tools/run_tests.py                      everything
     tools/run_tests.py --plain              the plain build only, without fuzzing
-    tools/run_tests.py --suite unit         one of: unit contract checks examples e2e lint fuzz
+    tools/run_tests.py --suite unit         one of: unit contract checks examples e2e python lint fuzz
     tools/run_tests.py --suite asan         everything of one build: plain asan tsan
 """
 
 import argparse
 import concurrent.futures
+import glob
 import json
 import os
 import re
@@ -28,7 +29,7 @@ import xml.etree.ElementTree
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = "/usr/bin/python3"
 C_SUITES = ["unit", "contract", "checks", "examples"]
-SUITES = C_SUITES + ["e2e", "lint", "fuzz"]
+SUITES = C_SUITES + ["e2e", "python", "lint", "fuzz"]
 FUZZ_SECONDS = 10
 LOG_LINES = 80  # of a failing test on the screen; the whole log is named beside them
 
@@ -51,8 +52,8 @@ class Build:
 
 
 PLAIN = Build("plain", "build", [])
-ASAN = Build("asan", "build-asan", ["-Db_sanitize=address,undefined", "-Doptimization=1", "-Dbench=false"],
-             timeout_factor=4)
+ASAN = Build("asan", "build-asan", ["-Db_sanitize=address,undefined", "-Doptimization=1", "-Dbench=false",
+                                    "-Dpython=true"], timeout_factor=4)
 TSAN = Build("tsan", "build-tsan", ["-Db_sanitize=thread", "-Doptimization=1", "-Dbench=false"],
              timeout_factor=8)
 FUZZ = Build("fuzz", "build-fuzz", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dfuzz=true",
@@ -226,25 +227,15 @@ def run_c_tests(report, target, suites, jobs):
         report.check(f"{target.name} tests", False, time.monotonic() - start, tail(output))
 
 
-def run_e2e(report, target, only):
+def run_pytest(report, name, target, interpreter, tests, environment, options):
     start = time.monotonic()
-    folder = os.path.join(ROOT, "tests", "e2e")
-    if not any(name.startswith("test_") for name in os.listdir(folder)):
-        return
-    results = os.path.join(target.folder, "e2e.xml")
+    results = os.path.join(target.folder, f"{name}.xml")
     if os.path.exists(results):
         os.unlink(results)
-    environment = {**SANITIZER_ENVIRONMENT, "MINDCORE_BUILD": target.folder, "MINDCORE_SANITIZER":
-                   "" if target is PLAIN else target.name, "PYTHONDONTWRITEBYTECODE": "1"}
-    command = (without_randomization() if target is TSAN else []) + [
-        PYTHON, "-m", "pytest", "-q", "--maxfail=20", "-p", "no:cacheprovider", "--tb=short",
-        f"--junitxml={results}", folder]
-    if target is not PLAIN:
-        command += ["-m", "not plain_only"]
-    if only:
-        command += ["-k", only]
-    status, output = run(command, 1500, environment)
-    log = os.path.join(target.folder, "e2e.log")
+    status, output = run(interpreter + ["-m", "pytest", "-q", "--maxfail=20", "-p", "no:cacheprovider", "--tb=short",
+                                        f"--junitxml={results}", tests, *options], 1500,
+                         {**environment, "PYTHONDONTWRITEBYTECODE": "1"})
+    log = os.path.join(target.folder, f"{name}.log")
     with open(log, "w", encoding="utf-8") as file:
         file.write(output)
     try:
@@ -252,12 +243,94 @@ def run_e2e(report, target, only):
         tests, failures, errors, skipped = (int(suite.get(key, "0")) for key in
                                             ("tests", "failures", "errors", "skipped"))
     except (OSError, StopIteration, xml.etree.ElementTree.ParseError):
-        report.check(f"{target.name} e2e", False, time.monotonic() - start, tail(output, log))
+        report.check(f"{target.name} {name}", False, time.monotonic() - start, tail(output, log))
         return
     failed = failures + errors or int(status not in (0, 5))
-    report.add(f"{target.name} e2e", max(0, tests - skipped - failures - errors), failed,
+    report.add(f"{target.name} {name}", max(0, tests - skipped - failures - errors), failed,
                time.monotonic() - start, f"{skipped} skipped" if skipped else "",
                tail(output, log) if failed else "")
+
+
+def run_e2e(report, target, only):
+    folder = os.path.join(ROOT, "tests", "e2e")
+    if not any(name.startswith("test_") for name in os.listdir(folder)):
+        return
+    environment = {**SANITIZER_ENVIRONMENT, "MINDCORE_BUILD": target.folder,
+                   "MINDCORE_SANITIZER": "" if target is PLAIN else target.name}
+    options = [] if target is PLAIN else ["-m", "not plain_only"]
+    if only:
+        options += ["-k", only]
+    interpreter = (without_randomization() if target is TSAN else []) + [PYTHON]
+    run_pytest(report, "e2e", target, interpreter, folder, environment, options)
+
+
+def get_package(report):
+    """The folder with the package that its wheel installs; "" and one failure counted when that did not work."""
+    start = time.monotonic()
+    folder = os.path.join(PLAIN.folder, "python-package")
+    shutil.rmtree(folder, ignore_errors=True)
+    status, output = run(["make", "python"], 900)
+    wheels = glob.glob(os.path.join(PLAIN.folder, "wheel", "*.whl"))
+    if status == 0:
+        status, output = run([PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", folder,
+                              *wheels], 120)
+    report.check("python wheel", status == 0, time.monotonic() - start, tail(output), " ".join(map(os.path.basename, wheels)))
+    return folder if status == 0 else ""
+
+
+def other_python():
+    """A Python that comes first on PATH and is not Debian's; "" when there is none that the package serves."""
+    python = shutil.which("python3")
+    question = ["-c", "import sys; print(sys.version_info[:3], sys.version_info >= (3, 9))"]
+    if not python or not os.path.exists(PYTHON):
+        return ""
+    own, other = run([PYTHON, *question], 30), run([python, *question], 30)
+    return python if other[0] == 0 and other != own and other[1].strip().endswith("True") else ""
+
+
+def run_python(report):
+    """The package's tests: with the frameworks that it has adapters for, and the same wheel with another Python."""
+    package = get_package(report)
+    if not package:
+        return
+    environment = {"PYTHONPATH": package, "MINDCORE_BUILD": PLAIN.folder}
+    start = time.monotonic()
+    status, output = run(["tools/get-python-packages", PYTHON], 900)
+    report.check("python packages", status == 0, time.monotonic() - start, tail(output))
+    if status == 0:
+        run_pytest(report, "python", PLAIN, [output.strip().splitlines()[-1]], "tests/python", environment, [])
+    other = other_python()
+    if other:
+        start = time.monotonic()
+        folder = os.path.join(PLAIN.folder, "python-other")
+        status, output = run([other, "-m", "venv", "--clear", folder], 120)
+        if status == 0:
+            status, output = run([os.path.join(folder, "bin", "pip"), "install", "--quiet", "pytest"], 300)
+        if status == 0:
+            run_pytest(report, "python-other", PLAIN, [os.path.join(folder, "bin", "python")], "tests/python", environment,
+                       ["-m", "not plain_only", "-k", "test_client or test_process"])
+        else:
+            report.check("plain python-other", False, time.monotonic() - start, tail(output))
+
+
+def run_python_sanitized(report, target):
+    """The extension under the address sanitizer, in an interpreter that is not; what this one leaks is not asked."""
+    package = os.path.join(target.folder, "python-package", "mindcore")
+    shutil.rmtree(os.path.dirname(package), ignore_errors=True)
+    os.makedirs(os.path.join(package, "bin"))
+    sources = os.path.join(ROOT, "python", "mindcore")
+    links = {name: os.path.join(sources, name) for name in os.listdir(sources)}
+    links["_mindcore.abi3.so"] = os.path.join(target.folder, "python", "_mindcore.abi3.so")
+    links["bin/mindcore"] = os.path.join(target.folder, "mindcore")
+    for name, path in links.items():
+        os.symlink(path, os.path.join(package, name))
+    libraries = [run(["gcc", f"-print-file-name={name}"], 30)[1].strip() for name in ("libasan.so", "libubsan.so")]
+    environment = {**SANITIZER_ENVIRONMENT, "LD_PRELOAD": " ".join(libraries), "MINDCORE_BUILD": target.folder,
+                   "ASAN_OPTIONS": "detect_leaks=0:strict_string_checks=1", "MINDCORE_SANITIZER": target.name,
+                   "PYTHONPATH": os.path.dirname(package)}
+    run_pytest(report, "python", target, [PYTHON], "tests/python", environment,
+               # PostgreSQL's own programs do not start with the sanitizer preloaded.
+               ["-m", "not plain_only", "-k", "(test_client or test_process or test_services) and not postgres"])
 
 
 def tracked(*patterns):
@@ -334,7 +407,8 @@ def lint_man(_):
 
 def lint_scripts(_):
     problems = ""
-    for path in [".ci/run", "tools/install-deps", "tools/get-llama", "tools/setup-build"]:
+    for path in [".ci/run", "tools/install-deps", "tools/get-llama", "tools/get-python-packages",
+                 "tools/setup-build"]:
         status, output = run(["bash" if path == ".ci/run" else "sh", "-n", path], 30)
         problems += output if status else ""
     for path in tracked("*.py"):
@@ -412,7 +486,7 @@ def main():
     builds = [target for target in (PLAIN, ASAN, TSAN) if target.name in chosen] or [PLAIN, ASAN, TSAN]
     suites = [suite for suite in SUITES if suite in chosen]
     if not suites:
-        suites = SUITES if not chosen else C_SUITES + ["e2e"]
+        suites = SUITES if not chosen else C_SUITES + ["e2e", "python"]
     if options.plain or (chosen and chosen <= set(SUITES)):
         builds = [PLAIN]
     if options.plain and "fuzz" not in chosen:
@@ -429,13 +503,15 @@ def main():
     fuzz_built = "fuzz" in suites and build(report, FUZZ, options.jobs, ["all"])
     if "lint" in suites:
         run_lint(report, options.jobs, thorough=chosen == {"lint"})
+    built = []
     waiting = []
     for target in builds:
         c_suites = [suite for suite in suites if suite in C_SUITES and (target is PLAIN or suite != "checks")]
-        if not c_suites and "e2e" not in suites:
+        if not c_suites and "e2e" not in suites and ("python" not in suites or target is TSAN):
             continue
         if not build(report, target, options.jobs, ["all", "meson-test-prereq"] if c_suites else ["all"]):
             continue
+        built.append(target)
         if c_suites:
             run_c_tests(report, target, c_suites, options.jobs)
         if "e2e" in suites and target is PLAIN:
@@ -443,6 +519,10 @@ def main():
         elif "e2e" in suites:
             waiting.append(target)
     in_parallel(options.jobs, lambda target: run_e2e(report, target, options.only), waiting)
+    if "python" in suites and PLAIN in builds:
+        run_python(report)
+    if "python" in suites and ASAN in built:
+        run_python_sanitized(report, ASAN)
     if fuzz_built:
         run_fuzz(report, options.jobs)
 

@@ -79,6 +79,13 @@ MC_API int64_t mc_config_duration_us(const struct mc_config *config, const char 
 MC_API MC_MUST_CHECK enum mc_status mc_config_show(const struct mc_config *config, char **yaml,
                                                    struct mc_error *err);
 
+/*
+ * The vocabulary that the section `vocabulary` describes, with what is built in, as JSON: {topics: [], categories:
+ * [], synonyms: {words: topic}}, of which synonyms are the built-in ones. MC_CONFIG: a name in the section is none. Free with mc_free.
+ */
+MC_API MC_MUST_CHECK enum mc_status mc_config_vocabulary(const struct mc_config *config,
+                                                         char **json, struct mc_error *err);
+
 /* The options table: count, and the row at an index (NULL beyond the end). */
 MC_API size_t mc_option_count(void);
 MC_API const struct mc_option *mc_option_at(size_t index);

@@ -113,6 +113,14 @@ MC_API MC_MUST_CHECK enum mc_status mc_user_export(struct mc_engine *engine, mc_
                                                    mc_str agent_id, mc_write_fn write,
                                                    void *context, struct mc_error *err);
 
+/*
+ * Summaries of a user's threads, newest first, only of threads of which the agent may read everything:
+ * {summaries: [{user_id, thread_id, summary, key_facts, topics, method, messages, from, to}]}. limit 1 to 1000; 0: 20.
+ */
+MC_API MC_MUST_CHECK enum mc_status mc_user_summaries(struct mc_engine *engine, mc_str user_id,
+                                                      mc_str agent_id, size_t limit, char **json,
+                                                      struct mc_error *err);
+
 /* Calls each for every user id, in order; return false to stop. For tools. */
 typedef bool (*mc_user_fn)(void *context, mc_str user_id);
 MC_API MC_MUST_CHECK enum mc_status mc_user_each(struct mc_engine *engine, mc_user_fn each,

@@ -36,6 +36,9 @@
     X(COMMITS, "mindcore_store_commits_total", "", "Write transactions committed")                 \
     X(COMMIT_MEMBERS, "mindcore_store_commit_requests_total", "",                                  \
       "Write requests that those transactions carried")                                            \
+    X(READ_REPLICA, "mindcore_store_context_reads_total", "server=\"replica\"",                    \
+      "Reads of PostgreSQL that assemble contexts, by the server that answered")                   \
+    X(READ_PRIMARY, "mindcore_store_context_reads_total", "server=\"primary\"", "")                \
     X(LLM_LLAMA_ENRICH, "mindcore_llm_calls_total", "provider=\"llama_cpp\",operation=\"enrich\"", \
       "Requests to models, by what they were for")                                                 \
     X(LLM_LLAMA_CONTEXT, "mindcore_llm_calls_total",                                               \
@@ -92,6 +95,9 @@
     X(CACHE_SIZE, "mindcore_cache_size_bytes", "", "Bytes held by the cache")                      \
     X(CACHE_THREADS, "mindcore_cache_threads", "", "Threads held by the cache")                    \
     X(STORE_SIZE, "mindcore_store_size_bytes", "", "Size of the database")                         \
+    X(REPLICAS_SERVING, "mindcore_store_replicas_serving", "", "Read replicas that may be read")   \
+    X(REPLICA_LAG, "mindcore_store_replica_lag_seconds", "",                                       \
+      "How far the slowest of the read replicas that answer is behind")                            \
     X(STORE_DISK, "mindcore_store_disk_size_bytes", "",                                            \
       "Size of the file system with the database; NaN on PostgreSQL")                              \
     X(STORE_DISK_FREE, "mindcore_store_disk_free_bytes", "",                                       \

@@ -266,7 +266,10 @@ void mc_show_checks(struct mc_out *out, const struct mc_json *checks, const char
         const struct mc_json *check = mc_json_at(checks, i);
         bool ok = mc_json_boolean(mc_json_get(check, "ok"));
         mc_str advice = mc_json_string(mc_json_get(check, "advice"));
-        mc_out_print(out, ok ? MC_STYLE_GREEN : MC_STYLE_RED, "%-5s", ok ? "ok" : "FAIL");
+        if (ok && advice.len) /* a warning */
+            mc_out_print(out, MC_STYLE_YELLOW, "%-5s", "warn");
+        else
+            mc_out_print(out, ok ? MC_STYLE_GREEN : MC_STYLE_RED, "%-5s", ok ? "ok" : "FAIL");
         mc_out_line(out, mc_json_string(mc_json_get(check, key)), 0);
         fputs(": ", out->file);
         mc_out_line(out, mc_json_string(mc_json_get(check, "detail")), 0);

@@ -56,7 +56,12 @@
     X("database.pgbouncer", "MINDCORE_DATABASE_PGBOUNCER", BOOLEAN, "false", "true|false", "",     \
       "Whether the host is a PgBouncer in transaction mode, so that no session state is used.")    \
     X("database.replicas", "MINDCORE_DATABASE_REPLICAS", SECRETS, "[]", "", "",                    \
-      "Connection strings of read replicas; reserved, this version reads from the primary.")       \
+      "Streaming replicas that contexts are read from: postgresql:// URLs, or host[:port] with "   \
+      "the rest as for the primary.")                                                              \
+    X("database.replica_max_lag", "MINDCORE_DATABASE_REPLICA_MAX_LAG", DURATION, "1", "10ms..1h",  \
+      "s", "A replica that is further behind the primary is not read.")                            \
+    X("database.replica_timeout", "MINDCORE_DATABASE_REPLICA_TIMEOUT", DURATION, "1", "50ms..1m",  \
+      "s", "How long a replica may take over a read before the primary is asked instead.")         \
     X("cache.persistent", "MINDCORE_CACHE_PERSISTENT", BOOLEAN, "true", "true|false", "",          \
       "Whether the cache of recent messages is kept on disk and survives a restart.")              \
     X("cache.dir", "MINDCORE_CACHE_DIR", PATH, "", "", "",                                         \

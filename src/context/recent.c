@@ -9,9 +9,9 @@
  * is applied to what leaves it. Where the rule leaves too few of a cached thread, the store is
  * asked, which filters while it reads.
  *
- * The cache is never wrong: the thread's version is read before its messages, and again after the
- * entry was filled; if a change came between, it may have passed the cache before the entry
- * existed, so the entry is dropped.
+ * The cache is never wrong: an entry is made of messages and version of one moment. What changed since, and may have
+ * passed the cache before the entry existed, or is not in the copy of the database yet from which they came,
+ * shows when the entry is used first: its version is compared with the store's own, which is never behind.
  */
 
 static const struct mc_reader reader_of_all = {.everything = true};
@@ -52,30 +52,24 @@ static enum mc_status verify(const struct mc_retrieval *r, const struct mc_recen
     return MC_OK;
 }
 
-/* Fills the entry from the store and keeps it only if the thread stood still meanwhile. */
+/* Reads the thread's newest messages and makes the entry of them. */
 static enum mc_status fill(const struct mc_retrieval *r, const struct mc_recent_read *read,
                            int64_t now_us, struct mc_records *all, bool *complete,
                            struct mc_error *err)
 {
-    struct mc_thread_state before, after;
-    *complete = true;
-    enum mc_status status =
-        r->store->ops->thread(r->store, read->user_id, read->thread_id, &before, err);
-    if (status || !before.exists)
-        return status;
+    struct mc_thread_state state;
     struct mc_recent_read whole = *read;
     whole.limit = r->cache_max_size;
     whole.reader = &reader_of_all;
-    status = r->store->ops->recent(r->store, &whole, all, err);
+    whole.state = &state;
+    enum mc_status status = r->store->ops->recent(r->store, &whole, all, err);
     if (status)
         return status;
-    *complete = all->count < r->cache_max_size || before.messages == (int64_t)all->count;
-    r->cache->ops->fill(r->cache, read->user_id, read->thread_id, all->items, all->count,
-                        before.version, *complete, now_us);
-    status = r->store->ops->thread(r->store, read->user_id, read->thread_id, &after, err);
-    if (status || !after.exists || after.version != before.version)
-        (void)r->cache->ops->drop(r->cache, read->user_id, read->thread_id, now_us);
-    return status;
+    *complete = all->count < r->cache_max_size || state.messages == (int64_t)all->count;
+    if (state.exists)
+        r->cache->ops->fill(r->cache, read->user_id, read->thread_id, all->items, all->count,
+                            state.version, *complete, now_us);
+    return MC_OK;
 }
 
 /*

@@ -270,7 +270,7 @@ static struct mc_preference_access preference_access(struct mc_engine *engine)
 static void prepare_retrieval(struct mc_engine *engine)
 {
     engine->retrieval = (struct mc_retrieval){
-        .store = engine->store,
+        .store = mc_store_lagging(engine->store),
         .cache = engine->cache,
         .vocabulary = engine->vocabulary,
         .metrics = engine->metrics,

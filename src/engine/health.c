@@ -130,6 +130,9 @@ static const char *restore_advice(const struct mc_engine *engine)
     return engine->settings.in_postgres ? RESTORE_SERVER : RESTORE;
 }
 
+/* Longer than a replica may take to be found to be away. */
+#define REPLICA_WAIT_US (5 * MC_US_PER_SECOND)
+
 struct doctor {
     struct mc_json_writer w;
     bool ok;
@@ -137,16 +140,28 @@ struct doctor {
     char first_problem[400];
 };
 
-static void report(struct doctor *doctor, const char *name, bool ok, const char *detail,
-                   const char *advice)
+static void write_finding(struct doctor *doctor, const char *name, bool ok, const char *detail,
+                          const char *advice)
 {
     mc_json_begin(&doctor->w, '{');
     mc_json_member_text(&doctor->w, "name", name);
     mc_json_member_boolean(&doctor->w, "ok", ok);
     mc_json_member_text(&doctor->w, "detail", detail);
-    mc_json_member_text(&doctor->w, "advice", ok ? "" : advice);
+    mc_json_member_text(&doctor->w, "advice", advice);
     mc_json_end(&doctor->w, '}');
     doctor->ok = doctor->ok && ok;
+}
+
+static void report(struct doctor *doctor, const char *name, bool ok, const char *detail,
+                   const char *advice)
+{
+    write_finding(doctor, name, ok, detail, ok ? "" : advice);
+}
+
+/* Works, but not as well as it could: it is good, and comes with advice. */
+static void warn(struct doctor *doctor, const char *name, const char *detail, const char *advice)
+{
+    write_finding(doctor, name, true, detail, advice);
 }
 
 static void check_database(struct mc_engine *engine, struct doctor *doctor)
@@ -246,6 +261,28 @@ static void check_queue(struct mc_engine *engine, struct doctor *doctor)
            "check cache.dir: free space and permission to write");
 }
 
+static void check_replica(void *context, const struct mc_replica_state *state)
+{
+    struct doctor *doctor = context;
+    char name[160];
+    snprintf(name, sizeof(name), "replica %s", state->name);
+    if (state->reachable && !state->serving)
+        warn(doctor, name, state->detail,
+             "the primary is read meanwhile; look at pg_stat_replication there, or raise "
+             "database.replica_max_lag");
+    else
+        report(doctor, name, state->serving,
+               state->serving ? "is read for contexts" : state->detail,
+               "check database.replicas, and that a streaming replica of this database runs there "
+               "with hot_standby on");
+}
+
+static void check_replicas(struct mc_engine *engine, struct doctor *doctor)
+{
+    if (engine->store->ops->replicas)
+        engine->store->ops->replicas(engine->store, REPLICA_WAIT_US, check_replica, doctor);
+}
+
 enum mc_status mc_engine_doctor(struct mc_engine *engine, bool *ok, char **json,
                                 struct mc_error *err)
 {
@@ -257,6 +294,7 @@ enum mc_status mc_engine_doctor(struct mc_engine *engine, bool *ok, char **json,
     doctor.w = mc_json_writer(&checks);
     mc_json_begin(&doctor.w, '[');
     check_database(engine, &doctor);
+    check_replicas(engine, &doctor);
     check_data(engine, &doctor);
     check_queue(engine, &doctor);
     check_models(engine, &doctor);

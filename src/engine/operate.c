@@ -188,6 +188,8 @@ enum mc_status mc_engine_status(struct mc_engine *engine, char **json, struct mc
     mc_json_member_integer(w, "cache_misses", (int64_t)s.cache.misses);
     mc_json_member_number(w, "hit_rate", mc_snapshot_hit_rate(&s));
     mc_json_end(w, '}');
+    mc_json_key(w, "replicas");
+    mc_snapshot_write_replicas(&s, w);
     mc_json_key(w, "workers");
     mc_json_begin(w, '{');
     mc_json_member_integer(w, "size", engine->settings.pool.workers);

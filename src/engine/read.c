@@ -116,7 +116,8 @@ static enum mc_status assemble(struct mc_engine *engine, const struct mc_context
         return status;
     mc_auto(mc_buf_fini) struct mc_buf preferences;
     mc_buf_init(&preferences, MC_RESULT_MAX);
-    status = engine->store->ops->preferences(engine->store, query->user_id, &preferences, err);
+    struct mc_store *store = engine->retrieval.store;
+    status = store->ops->preferences(store, query->user_id, &preferences, err);
     if (status)
         return status;
     int64_t now_us = query->now_us ? query->now_us : mc_time_now_us();

@@ -234,11 +234,9 @@ static bool export_message(void *context, struct mc_record *record)
     return export_end(export);
 }
 
-static bool export_summary(void *context, const struct mc_summary *summary)
+/* The members of a summary, in an object that is begun. */
+static void put_summary(struct mc_json_writer *w, const struct mc_summary *summary)
 {
-    struct export *export = context;
-    export_begin(export, "summary");
-    struct mc_json_writer *w = &export->w;
     mc_json_member_string(w, "user_id", summary->user_id);
     mc_json_member_string(w, "thread_id", summary->thread_id);
     mc_json_member_string(w, "summary", summary->text);
@@ -252,6 +250,13 @@ static bool export_summary(void *context, const struct mc_summary *summary)
     mc_json_put_time(w, summary->first_us);
     mc_json_key(w, "to");
     mc_json_put_time(w, summary->last_us);
+}
+
+static bool export_summary(void *context, const struct mc_summary *summary)
+{
+    struct export *export = context;
+    export_begin(export, "summary");
+    put_summary(&export->w, summary);
     return export_end(export);
 }
 
@@ -291,6 +296,8 @@ static bool export_signal(void *context, const struct mc_signal *signal)
 }
 
 #define EXPORT_SUMMARIES_MAX 100000
+#define SUMMARIES_MAX 1000
+#define SUMMARIES_DEFAULT 20
 
 static enum mc_status export_all(struct mc_engine *engine, mc_str user_id,
                                  const struct mc_reader *reader, struct export *export,
@@ -328,6 +335,42 @@ enum mc_status mc_user_export(struct mc_engine *engine, mc_str user_id, mc_str a
     status = export_all(engine, user_id, &reader, &export, err);
     mc_buf_fini(&export.line);
     return status;
+}
+
+static bool list_summary(void *context, const struct mc_summary *summary)
+{
+    struct mc_json_writer *w = context;
+    mc_json_begin(w, '{');
+    put_summary(w, summary);
+    mc_json_end(w, '}');
+    return true;
+}
+
+enum mc_status mc_user_summaries(struct mc_engine *engine, mc_str user_id, mc_str agent_id,
+                                 size_t limit, char **json, struct mc_error *err)
+{
+    enum mc_status status = mc_input_check_id("user_id", user_id, err);
+    if (status)
+        return status;
+    if (limit > SUMMARIES_MAX)
+        return mc_fail_field(err, MC_INVALID, "limit", "limit: 1 to %d", SUMMARIES_MAX);
+    mc_auto(mc_arena_fini) struct mc_arena arena;
+    mc_arena_init(&arena, MC_REQUEST_ARENA_MAX);
+    struct mc_reader reader;
+    status = mc_engine_reader(engine, agent_id, &arena, &reader, err);
+    if (status)
+        return status;
+    mc_auto(mc_buf_fini) struct mc_buf buf;
+    mc_buf_init(&buf, MC_RESULT_MAX);
+    struct mc_json_writer w = mc_json_writer(&buf);
+    mc_json_begin(&w, '{');
+    mc_json_key(&w, "summaries");
+    mc_json_begin(&w, '[');
+    status = engine->store->ops->summaries(
+        engine->store, user_id, &reader, limit ? limit : SUMMARIES_DEFAULT, list_summary, &w, err);
+    mc_json_end(&w, ']');
+    mc_json_end(&w, '}');
+    return finish(status, &buf, json, err);
 }
 
 enum mc_status mc_user_each(struct mc_engine *engine, mc_user_fn each, void *context,

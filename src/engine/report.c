@@ -95,6 +95,8 @@ enum mc_status mc_workers_health(struct mc_engine *engine, char **json, struct m
     mc_json_key(w, "timestamp");
     mc_json_put_time(w, s.now_us);
     mc_json_member_integer(w, "worker_pool_size", engine->settings.pool.workers);
+    mc_json_key(w, "replicas");
+    mc_snapshot_write_replicas(&s, w);
     mc_json_key(w, "workers");
     mc_json_begin(w, '{');
     mc_json_key(w, "enrichment");

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "config/config.h"
 #include "message/input.h"
 
 #define SETTINGS_ARENA_MAX ((size_t)16 << 20)
@@ -52,6 +53,33 @@ static enum mc_status read_sqlite(struct mc_settings *settings, const struct mc_
     return MC_OK;
 }
 
+/* database.replicas, a JSON array, as texts that end with NUL. */
+static enum mc_status read_replicas(struct mc_settings *settings, const struct mc_config *config,
+                                    struct mc_error *err)
+{
+    const char *text = mc_config_get(config, "database.replicas");
+    mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
+    enum mc_status status = mc_json_parse(mc_str_of(text ? text : "[]"), &root, err);
+    if (status)
+        return status;
+    size_t count = mc_json_count(root);
+    if (count > MC_REPLICAS_MAX)
+        return mc_fail_field(err, MC_CONFIG, "database.replicas",
+                             "database.replicas has %zu entries, more than %d", count,
+                             MC_REPLICAS_MAX);
+    const char **entries = mc_arena_array(&settings->strings, count, sizeof(*entries));
+    if (!entries)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < count; i++) {
+        entries[i] = mc_arena_copy(&settings->strings, mc_json_string(mc_json_at(root, i))).data;
+        if (!entries[i])
+            return mc_fail_memory(err);
+    }
+    settings->postgres.replicas = entries;
+    settings->postgres.replica_count = count;
+    return MC_OK;
+}
+
 static enum mc_status read_postgres(struct mc_settings *settings, const struct mc_config *config,
                                     struct mc_error *err)
 {
@@ -76,7 +104,12 @@ static enum mc_status read_postgres(struct mc_settings *settings, const struct m
         .statement_timeout_us = mc_config_duration_us(config, "database.statement_timeout"),
         .lock_timeout_us = mc_config_duration_us(config, "database.lock_timeout"),
         .pgbouncer = mc_config_boolean(config, "database.pgbouncer"),
+        .replica_max_lag_us = mc_config_duration_us(config, "database.replica_max_lag"),
+        .replica_timeout_us = mc_config_duration_us(config, "database.replica_timeout"),
     };
+    enum mc_status status = read_replicas(settings, config, err);
+    if (status)
+        return status;
     settings->database = mc_arena_printf(&settings->strings, "postgresql://%s:%d/%s",
                                          texts[0].len ? texts[0].data : "", settings->postgres.port,
                                          texts[1].len ? texts[1].data : "")
@@ -202,21 +235,9 @@ static enum mc_status read_agents(struct mc_settings *settings, const struct mc_
 static enum mc_status read_vocabulary(struct mc_settings *settings, const struct mc_config *config,
                                       struct mc_error *err)
 {
-    static const char *const PARTS[] = {"topics", "categories", "synonyms", "topic_categories"};
     mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, SETTINGS_ARENA_MAX);
-    struct mc_json_writer w = mc_json_writer(&buf);
-    mc_json_begin(&w, '{');
-    for (size_t i = 0; i < mc_countof(PARTS); i++) {
-        char key[64];
-        snprintf(key, sizeof(key), "vocabulary.%s", PARTS[i]);
-        const char *value = mc_config_get(config, key);
-        if (!value || !*value)
-            continue;
-        mc_json_key(&w, PARTS[i]);
-        mc_json_put_raw(&w, mc_str_of(value));
-    }
-    mc_json_end(&w, '}');
+    mc_config_vocabulary_section(config, &buf);
     settings->vocabulary = mc_arena_copy(&settings->strings, mc_buf_str(&buf));
     if (buf.failed || !settings->vocabulary.data)
         return mc_fail_memory(err);
@@ -278,13 +299,15 @@ static void warn_of_database(const struct mc_config *config, bool in_postgres)
 {
     static const char *const OF_SQLITE[] = {"database.path", "database.synchronous",
                                             "database.busy_timeout"};
-    static const char *const OF_POSTGRES[] = {"database.host",         "database.port",
-                                              "database.name",         "database.user",
-                                              "database.password",     "database.sslmode",
-                                              "database.pool_size",    "database.max_overflow",
-                                              "database.pool_timeout", "database.statement_timeout",
-                                              "database.lock_timeout", "database.pgbouncer",
-                                              "database.replicas"};
+    static const char *const OF_POSTGRES[] = {
+        "database.host",           "database.port",
+        "database.name",           "database.user",
+        "database.password",       "database.sslmode",
+        "database.pool_size",      "database.max_overflow",
+        "database.pool_timeout",   "database.statement_timeout",
+        "database.lock_timeout",   "database.pgbouncer",
+        "database.replicas",       "database.replica_max_lag",
+        "database.replica_timeout"};
     const char *const *idle = in_postgres ? OF_SQLITE : OF_POSTGRES;
     size_t count = in_postgres ? mc_countof(OF_SQLITE) : mc_countof(OF_POSTGRES);
     for (size_t i = 0; i < count; i++) {
@@ -292,9 +315,6 @@ static void warn_of_database(const struct mc_config *config, bool in_postgres)
             mc_log(MC_LOG_WARNING, "engine", "%s is set but has no effect: the database is %s",
                    idle[i], in_postgres ? "PostgreSQL" : "SQLite");
     }
-    if (in_postgres && mc_config_source(config, "database.replicas") != MC_SOURCE_DEFAULT)
-        mc_log(MC_LOG_WARNING, "engine",
-               "database.replicas is set but has no effect: this build reads from the primary");
 }
 
 static enum mc_status read_all(struct mc_settings *settings, const struct mc_config *config,

@@ -63,17 +63,70 @@ static void count_cache_errors(struct mc_engine *engine, uint64_t errors)
     }
 }
 
+/* A healthy replica has answered by then, and a program that has just begun does not wait for another one. */
+#define FIRST_LOOK_US (250 * MC_US_PER_MS)
+
+static void keep_replica(void *context, const struct mc_replica_state *state)
+{
+    struct mc_snapshot *s = context;
+    if (s->replica_count == MC_REPLICAS_MAX)
+        return;
+    struct mc_replica_view *view = &s->replicas[s->replica_count++];
+    view->state = *state;
+    snprintf(view->name, sizeof(view->name), "%s", state->name);
+    snprintf(view->detail, sizeof(view->detail), "%s", state->detail);
+}
+
+static void read_replicas(struct mc_engine *engine, struct mc_snapshot *s)
+{
+    int serving = 0;
+    int64_t lag_us = 0;
+    if (engine->store->ops->replicas)
+        engine->store->ops->replicas(engine->store, FIRST_LOOK_US, keep_replica, s);
+    for (size_t i = 0; i < s->replica_count; i++) {
+        const struct mc_replica_state *state = &s->replicas[i].state;
+        serving += state->serving;
+        lag_us = state->lag_us > lag_us ? state->lag_us : lag_us;
+    }
+    mc_metrics_set(engine->metrics, MC_GAUGE_REPLICAS_SERVING, serving);
+    mc_metrics_set(engine->metrics, MC_GAUGE_REPLICA_LAG, (double)lag_us / 1e6);
+}
+
+void mc_snapshot_write_replicas(const struct mc_snapshot *s, struct mc_json_writer *w)
+{
+    mc_json_begin(w, '[');
+    for (size_t i = 0; i < s->replica_count; i++) {
+        const struct mc_replica_view *view = &s->replicas[i];
+        mc_json_begin(w, '{');
+        mc_json_member_text(w, "host", view->name);
+        mc_json_member_boolean(w, "serving", view->state.serving);
+        mc_json_key(w, "lag_seconds");
+        if (view->state.lag_us < 0)
+            mc_json_put_null(w);
+        else
+            mc_json_put_fixed(w, (double)view->state.lag_us / 1e6, 3);
+        mc_json_member_integer(w, "reads", (int64_t)view->state.reads);
+        mc_json_member_text(w, "detail", view->detail);
+        mc_json_end(w, '}');
+    }
+    mc_json_end(w, ']');
+}
+
 void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot)
 {
     struct mc_snapshot s = {.now_us = mc_time_now_us()};
     s.store_status = engine->store->ops->queue(engine->store, s.now_us, &s.queue, &s.store_error);
     mc_enricher_read(engine->enricher, &s.pool);
     engine->cache->ops->stats(engine->cache, &s.cache);
+    /* An entry that was there and proved to be stale has answered nobody. */
+    s.cache.hits = mc_metrics_count(engine->metrics, MC_COUNT_CACHE_HIT);
+    s.cache.misses = mc_metrics_count(engine->metrics, MC_COUNT_CACHE_MISS);
     count_cache_errors(engine, s.cache.errors);
     s.cache_failing = is_recent(atomic_load(&engine->cache_error_us));
     read_ingest(engine, &s);
     read_counts(engine, &s);
     mc_models_health(engine->models, &s.models);
+    read_replicas(engine, &s);
     if (!mc_embeddings_issue(engine->embeddings, s.embeddings, sizeof(s.embeddings)))
         s.embeddings[0] = '\0';
     if (s.queue.oldest_us > 0 && s.queue.oldest_us < s.now_us)
@@ -175,6 +228,15 @@ int mc_snapshot_warnings(const struct mc_snapshot *s, mc_issue_fn issue, void *c
     int count = 0;
     for (size_t i = 0; !s->models.blocked && i < s->models.trouble; i++, count++)
         issue(context, s->models.issues[i]);
+    for (size_t i = 0; i < s->replica_count; i++) {
+        const struct mc_replica_view *view = &s->replicas[i];
+        char text[512];
+        if (view->state.serving || !view->state.known)
+            continue;
+        snprintf(text, sizeof(text), "replica %s is not read: %s", view->name, view->detail);
+        issue(context, text);
+        count++;
+    }
     /* Words find what meaning does not. */
     if (s->embeddings[0]) {
         issue(context, s->embeddings);

@@ -17,6 +17,11 @@ struct mc_snapshot {
     char ingest_error[256];
     uint64_t trivial, builtin, llm, errors;
     struct mc_models_health models;
+    size_t replica_count;
+    struct mc_replica_view {
+        char name[128], detail[256];
+        struct mc_replica_state state; /* its texts are those above */
+    } replicas[MC_REPLICAS_MAX];
     char embeddings[512]; /* what is wrong with them; "" when nothing */
     double average_ms;    /* time of one enrichment */
     double oldest_age_s;  /* of the oldest job that is not dead, 0 when none */
@@ -40,8 +45,11 @@ int mc_snapshot_issues(const struct mc_engine *engine, const struct mc_snapshot 
                        mc_issue_fn issue, void *context);
 /*
  * The same for what makes it work less well: a model that does not answer, while another or the built-in rules
- * take its place.
+ * take its place; a replica that is not read, while others or the primary are.
  */
 int mc_snapshot_warnings(const struct mc_snapshot *snapshot, mc_issue_fn issue, void *context);
+
+/* The replicas as a JSON array, the value of a member that was begun. */
+void mc_snapshot_write_replicas(const struct mc_snapshot *snapshot, struct mc_json_writer *w);
 
 #endif

@@ -59,6 +59,10 @@
     "\"calls\":" INTEGER ",\"failures\":" INTEGER ",\"tokens_in\":" INTEGER                        \
     ",\"tokens_cached\":" INTEGER ",\"tokens_out\":" INTEGER ",\"milliseconds\":" INTEGER          \
     ",\"cost_usd\":" NUMBER
+#define REPLICA                                                                                    \
+    OBJECT("\"host\",\"serving\",\"lag_seconds\",\"reads\",\"detail\"",                               \
+           "\"host\":" STRING ",\"serving\":" BOOLEAN ",\"lag_seconds\":" OR_NULL("number")           \
+           ",\"reads\":" INTEGER ",\"detail\":" STRING)
 #define USAGE_ROW                                                                                  \
     OBJECT("\"day\",\"operation\",\"provider\",\"model\"," USED_NAMES,                             \
            "\"day\":" DAY ",\"operation\":" STRING ",\"provider\":" STRING ",\"model\":" STRING "," USED)
@@ -195,9 +199,9 @@ static const struct {
          "\"messages_migrated\":" INTEGER ",\"threads_summarized\":" INTEGER
          ",\"messages_deleted\":" INTEGER ",\"errors\":" STRINGS ",\"dry_run\":" BOOLEAN)},
     {"WorkersHealth",
-     OBJECT("\"healthy\",\"issues\",\"timestamp\",\"worker_pool_size\",\"workers\"",
+     OBJECT("\"healthy\",\"issues\",\"timestamp\",\"worker_pool_size\",\"replicas\",\"workers\"",
             "\"healthy\":" BOOLEAN ",\"issues\":" STRINGS ",\"timestamp\":" TIME
-            ",\"worker_pool_size\":" INTEGER ",\"workers\":" OBJECT(
+            ",\"worker_pool_size\":" INTEGER ",\"replicas\":" LIST(REPLICA) ",\"workers\":" OBJECT(
                 "\"enrichment\"",
                 "\"enrichment\":" OBJECT("\"healthy\",\"status\",\"issues\",\"metrics\"",
                                          "\"healthy\":" BOOLEAN ",\"status\":" STRING

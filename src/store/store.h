@@ -48,6 +48,8 @@ struct mc_recent_read {
     mc_str before; /* message id, absent: from the newest. Not in the thread: MC_NOT_FOUND */
     size_t limit;
     const struct mc_reader *reader;
+    struct mc_thread_state
+        *state; /* the thread's, of the same moment as the messages; may be NULL */
 };
 
 #define MC_TURNS 2
@@ -268,6 +270,21 @@ typedef bool (*mc_count_fn)(void *context, mc_str name, int64_t count);
 typedef bool (*mc_record_fn)(void *context, struct mc_record *record);
 typedef bool (*mc_name_fn)(void *context, mc_str name);
 
+/* Each has a thread, so they are not many. */
+#define MC_REPLICAS_MAX 16
+
+/* A copy of the database for reads. Texts are valid during the call. */
+struct mc_replica_state {
+    const char *name;   /* where it is; never a password */
+    bool known;         /* it was looked at; else all that follows says nothing */
+    bool reachable;     /* it answers, and is a copy of this database */
+    bool serving;       /* and near enough to the primary to be read */
+    int64_t lag_us;     /* how long it has been behind the primary, below 0: not known */
+    uint64_t reads;     /* that it served */
+    const char *detail; /* why it is not serving, "" when it is */
+};
+typedef void (*mc_replica_fn)(void *context, const struct mc_replica_state *replica);
+
 /* One bounded step of tier migration (set-based): what it does next, how much at most. */
 struct mc_tier_rule {
     mc_str user_id; /* absent: all */
@@ -457,11 +474,27 @@ struct mc_store_ops {
                             struct mc_error *err);
     enum mc_status (*backup)(struct mc_store *store, const char *path, mc_progress_fn progress,
                              void *context, struct mc_error *err);
+    /*
+     * One call for each copy of the database; NULL: this back-end has none. wait_us: how long to wait at most for the
+     * first look at them, after the store was opened.
+     */
+    void (*replicas)(struct mc_store *store, int64_t wait_us, mc_replica_fn each, void *context);
 };
 
 struct mc_store {
     const struct mc_store_ops *ops;
+    /*
+     * The same store for assembling contexts: its match, rows, turns, recent, summaries and preferences may come from a
+     * copy of the database that is a little behind. What the caller's own process has written to the user is always
+     * there, what others have written as soon as elsewhere. NULL: there is no other. Not closed.
+     */
+    struct mc_store *lagging;
 };
+
+static inline struct mc_store *mc_store_lagging(struct mc_store *store)
+{
+    return store->lagging ? store->lagging : store;
+}
 
 /* Messages waiting for the index that a search looks at one by one. */
 #define MC_PENDING_SCAN 256

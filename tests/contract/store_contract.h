@@ -80,13 +80,22 @@ static inline const char *recent_ids(struct mc_store *store, const char *user, c
                                      const char *before, size_t limit,
                                      const struct mc_reader *reader)
 {
-    struct mc_recent_read read = {mc_str_of(user), mc_str_of(thread), mc_str_of(before), limit,
-                                  reader};
+    struct mc_thread_state state, alone;
+    struct mc_recent_read read = {.user_id = mc_str_of(user),
+                                  .thread_id = mc_str_of(thread),
+                                  .before = mc_str_of(before),
+                                  .limit = limit,
+                                  .reader = reader,
+                                  .state = &state};
     mc_auto(mc_records_fini) struct mc_records found = {0};
     struct mc_error err = {0};
     enum mc_status status = store->ops->recent(store, &read, &found, &err);
     if (status != MC_OK)
         return mc_status_name(status);
+    if (store->ops->thread(store, read.user_id, read.thread_id, &alone, &err) ||
+        alone.exists != state.exists || alone.version != state.version ||
+        alone.messages != state.messages)
+        return "the thread's state is another one";
     return ids_of(&found);
 }
 

@@ -7,7 +7,8 @@
 
 Answers follow the request's json_schema; several questions in one request are answered by id, in
 {"results": [{"id", "result"}]}. A message that holds a mark such as [m7] is counted under it: how often
-it was asked, and how often it was answered so that the answer can be used.
+it was asked, and how often it was answered so that the answer can be used. A request without a schema is a chat:
+its answer repeats what the user said.
 """
 
 import collections
@@ -39,8 +40,8 @@ class Asked:
         self.body = json.loads(body)
         self.at = time.monotonic()
         self.messages = self.body["messages"]
-        self.system = "\n".join(m["content"] for m in self.messages if m["role"] == "system")
-        self.user = next(m["content"] for m in reversed(self.messages) if m["role"] == "user")
+        self.system = "\n".join(_text(m) for m in self.messages if m["role"] == "system")
+        self.user = next(_text(m) for m in reversed(self.messages) if m["role"] == "user")
         self.format = self.body.get("response_format", {})
         self.schema = self.format.get("json_schema", {}).get("schema") or _schema_in(self.system + self.user)
         self.marks = MARK.findall(self.user)
@@ -55,7 +56,7 @@ class Asked:
 
     @property
     def batched(self):
-        return list(self.schema["properties"]) == ["results"]
+        return self.schema is not None and list(self.schema["properties"]) == ["results"]
 
     def ids(self):
         """Of the questions of a batch: the schema's, else those of the user's text."""
@@ -423,6 +424,8 @@ class ModelServer:
 
     def content(self, asked):
         """The text of a good answer."""
+        if not asked.schema:
+            return f"You said: {asked.user}"
         rng = random.Random(f"{self.seed} {asked.user}")
         if not asked.batched:
             return json.dumps(answer(asked.schema, rng))
@@ -465,12 +468,18 @@ class ModelServer:
         self.stop()
 
 
+def _text(message):
+    """Of a message whose content is text, or a list of parts of which some are text."""
+    content = message["content"]
+    return content if isinstance(content, str) else "\n".join(part["text"] for part in content if part["type"] == "text")
+
+
 def _schema_in(text):
-    """The first JSON Schema written in a prompt."""
+    """The first JSON Schema written in a prompt; None where there is none: somebody chats."""
     decoder = json.JSONDecoder()
     for match in re.finditer(r"\{", text):
         with contextlib.suppress(ValueError):
             value, _ = decoder.raw_decode(text, match.start())
             if isinstance(value, dict) and "type" in value and "properties" in value:
                 return value
-    raise AssertionError("no schema in the request, and none in its texts")
+    return None

@@ -9,8 +9,10 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
 import urllib.parse
 from pathlib import Path
 
@@ -127,6 +129,15 @@ class Postgres:
             process.kill()
             process.wait()
 
+    def kill(self):
+        """SIGKILL of the server and all its processes, as when its machine ends."""
+        own = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        self.process.send_signal(signal.SIGSTOP)  # it starts no more
+        for child in Path(own).read_text(encoding="ascii").split():
+            os.kill(int(child), signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+
     def stop(self):
         if self.bouncer:
             self._end(self.bouncer, signal.SIGTERM)
@@ -203,3 +214,89 @@ max_client_conn = 400
             process.stdin.close()
             process.wait()
             process.stdout.close()
+
+
+class Replica(Postgres):
+    """A streaming replica of a started server: start(), crash() or kill() and run(), stop()."""
+
+    def __init__(self, primary):
+        super().__init__(primary.binaries)
+        self.primary = primary
+        self.settings = primary.settings
+
+    def start(self):
+        self.give_away(self.folder, 0o755)
+        with open(self.folder / "basebackup.log", "wb") as log:
+            done = subprocess.run([self.binaries / "pg_basebackup", "-D", self.folder / "data", "-R", "-X", "stream",
+                                   "-c", "fast", "--no-sync", "-h", self.primary.folder, "-p", str(self.primary.port),
+                                   "-U", "postgres"], check=False, **self._options(log))
+        assert done.returncode == 0, self.log("basebackup")
+        self.run()
+        return self
+
+    def pause(self):
+        """It receives the primary's log and shows nothing of it from now on."""
+        self.sql("SELECT pg_wal_replay_pause()")
+        wait_until(lambda: self.sql("SELECT pg_get_wal_replay_pause_state()") == ["paused"], what="the pause")
+
+    def resume(self):
+        self.sql("SELECT pg_wal_replay_resume()")
+
+    def catch_up(self):
+        """Returns when it shows all that the primary has now."""
+        position, = self.primary.sql("SELECT pg_logical_emit_message(true, 'so far', '')")
+        wait_until(lambda: self.sql(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") == ["t"], 30, "the replica")
+
+
+class Wire:
+    """A network to a server on this machine: cut() and mend() it. Cut, it swallows everything and says nothing."""
+
+    def __init__(self, port):
+        self.target = port
+        self.port = free_port()
+        self.whole = threading.Event()
+        self.whole.set()
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        self.sockets = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self):
+        self.whole.clear()
+
+    def mend(self):
+        self.whole.set()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near = self.listener.accept()[0]
+                self.sockets.append(near)
+                threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+
+    def _connect(self, near):
+        self.whole.wait()
+        try:
+            far = socket.create_connection(("127.0.0.1", self.target))
+        except OSError:
+            near.close()
+            return
+        self.sockets.append(far)
+        threading.Thread(target=self._carry, args=(far, near), daemon=True).start()
+        self._carry(near, far)
+
+    def _carry(self, source, sink):
+        with contextlib.suppress(OSError):
+            while chunk := source.recv(65536):
+                self.whole.wait()
+                sink.sendall(chunk)
+        self.whole.wait()
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.mend()
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        for one in (self.listener, *self.sockets):
+            one.close()

@@ -185,7 +185,7 @@ def test_search(cli, stored):
     out = cli("search", "--db", stored, "--user", "u1", "--query", "invoice", status=0).out
     assert "INV-77" in out and out.splitlines()[0].split() == ["score", "time", "role", "thread", "text"]
     assert "please send a new one with the right" in out, "a line break would tear the table"
-    assert cli("search", "--db", stored, "--user", "u2", "kayak", "--json", status=0).json == {"hits": []}
+    assert cli("search", "--db", stored, "--user", "u2", "kayak", "--json", status=0).json == {"hits": [], "meaning": "off"}
     value = cli("search", "--db", stored, "--user", "u1", "kayak invoice", "--since", "2026-01-02", "--json",
                 status=0).json
     assert "m0" not in [hit["message"]["message_id"] for hit in value["hits"]]

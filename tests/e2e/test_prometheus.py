@@ -205,6 +205,8 @@ ELSEWHERE = {
     r'mindcore_vectors_total{result="given_up"}': ("unit/test_embedder.c", "MC_COUNT_VECTORS_{VALUE}), 1,"),
     r'mindcore_(vectors_total|meaning_queries_total|vectors_stored){\w+="\w+"}|mindcore_embeddings_circuit_open'
     r"|mindcore_vectors_waiting": ("e2e/test_embeddings.py", "{series}"),
+    r"mindcore_store_context_reads_total{.*}|mindcore_store_replica(s_serving|_lag_seconds)":
+        ("e2e/test_replicas.py", "{name}"),
     r"process_(max_fds|start_time_seconds)": ("unit/test_metrics.c", "{name} "),
 }
 

@@ -108,6 +108,8 @@ static void test_defaults(void)
         {"database.pool_timeout", "30"},
         {"database.pgbouncer", "false"},
         {"database.replicas", "[]"},
+        {"database.replica_max_lag", "1"},
+        {"database.replica_timeout", "1"},
         {"cache.persistent", "true"},
         {"cache.dir", NULL},
         {"cache.max_size", "50"},
@@ -852,6 +854,37 @@ static void test_documents(void)
     free(text);
 }
 
+static void test_vocabulary(void)
+{
+    CONFIG(config);
+    struct mc_error err = {0};
+    mc_auto(text_free) char *plain = NULL;
+    is_status(mc_config_vocabulary(config, &plain, &err), MC_OK, &err, "the vocabulary");
+    ok(strstr(plain, "\"topics\":[\"") && strstr(plain, "\"billing\"") &&
+           strstr(plain, "\"synonyms\":{\"") && !strstr(plain, "warranty2"),
+       "what is built in");
+
+    is_status(mc_config_set(config, "vocabulary.topics", "[\"warranty2\"]", &err), MC_OK, &err,
+              "a topic");
+    is_status(mc_config_set(config, "vocabulary.categories", "[\"aftercare\"]", &err), MC_OK, &err,
+              "a category");
+    mc_auto(text_free) char *more = NULL;
+    is_status(mc_config_vocabulary(config, &more, &err), MC_OK, &err, "with them");
+    const char *topic = strstr(more, "\"warranty2\"");
+    const char *category = strstr(more, "\"aftercare\"");
+    ok(topic && topic < strstr(more, "\"categories\""), "the topic is among the topics");
+    ok(category && category > strstr(more, "\"categories\"") &&
+           category < strstr(more, "\"synonyms\""),
+       "the category among the categories");
+
+    is_status(mc_config_set(config, "vocabulary.topics", "[\"NOT A NAME!\"]", &err), MC_OK, &err,
+              "a name that is none");
+    char *kept = more;
+    is_int(mc_config_vocabulary(config, &kept, &err), MC_CONFIG, "is refused");
+    ok(kept == more && strstr(err.message, "NOT A NAME!"), "by its name, and nothing is given: %s",
+       err.message);
+}
+
 int main(void)
 {
     clear_environment();
@@ -868,5 +901,6 @@ int main(void)
     test_backend();
     test_show();
     test_documents();
+    test_vocabulary();
     return done_testing();
 }

@@ -14,6 +14,16 @@ static size_t occurrences(mc_str text, const char *part)
 
 /* ---- Recent ---- */
 
+/* Separated by spaces. */
+static void write_ids(const struct mc_records *records, char *text, size_t size)
+{
+    size_t len = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < records->count; i++)
+        len += (size_t)snprintf(text + len, size - len, "%s%.*s", i ? " " : "",
+                                MC_STR_ARG(records->items[i]->m.message_id));
+}
+
 /* The ids newest first, separated by spaces. */
 static const char *recent(struct fixture *f, const struct mc_reader *reader, const char *thread,
                           const char *before, size_t limit)
@@ -31,11 +41,7 @@ static const char *recent(struct fixture *f, const struct mc_reader *reader, con
     enum mc_status status = mc_retrieve_recent(&f->r, &read, NOW, &found, &err);
     if (status)
         return mc_status_name(status);
-    size_t len = 0;
-    text[0] = '\0';
-    for (size_t i = 0; i < found.count; i++)
-        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%.*s", i ? " " : "",
-                                MC_STR_ARG(found.items[i]->m.message_id));
+    write_ids(&found, text, sizeof(text));
     return text;
 }
 
@@ -79,6 +85,140 @@ static void test_recent(void)
     before = hits(&f);
     is_str(recent(&f, &everyone, "t1", NULL, 2), "m5 m4", "a doubted entry that is right");
     is_int(hits(&f), before + 1, "is confirmed");
+    fixture_close(&f);
+}
+
+/* ---- Copies of the database that are behind ---- */
+
+#define PAST 64
+
+/* The store, whose recent messages come from a copy that is `behind` changes behind. */
+struct lagging {
+    struct mc_store store;
+    struct mc_store *exact;
+    struct mc_records past[PAST];
+    struct mc_thread_state states[PAST];
+    size_t count, behind;
+};
+
+static enum mc_status past_recent(struct mc_store *store, const struct mc_recent_read *read,
+                                  struct mc_records *out, struct mc_error *err)
+{
+    struct lagging *lagging = mc_container_of(store, struct lagging, store);
+    size_t nth = lagging->count - 1 - lagging->behind % lagging->count;
+    const struct mc_records *past = &lagging->past[nth];
+    for (size_t i = 0; i < past->count && i < read->limit; i++)
+        if (!mc_records_push(out, mc_record_ref(past->items[i])))
+            return mc_fail_memory(err);
+    if (read->state)
+        *read->state = lagging->states[nth];
+    return MC_OK;
+}
+
+static enum mc_status exact_thread(struct mc_store *store, mc_str user_id, mc_str thread_id,
+                                   struct mc_thread_state *state, struct mc_error *err)
+{
+    struct mc_store *exact = mc_container_of(store, struct lagging, store)->exact;
+    return exact->ops->thread(exact, user_id, thread_id, state, err);
+}
+
+/* The database as it is now becomes part of the copy's past. */
+static void keep_present(struct lagging *lagging)
+{
+    struct mc_error err;
+    size_t nth = lagging->count++;
+    struct mc_recent_read read = {.user_id = MC_STR("ann"),
+                                  .thread_id = MC_STR("t1"),
+                                  .limit = PAST,
+                                  .reader = &everyone,
+                                  .state = &lagging->states[nth]};
+    must(lagging->exact->ops->recent(lagging->exact, &read, &lagging->past[nth], &err), &err);
+}
+
+/* What another process does: the cache is not told of the message, only that there was something. */
+static void say_elsewhere(struct fixture *f, const char *id)
+{
+    struct mc_error err;
+    struct mc_put item = {.message = {.message_id = mc_str_of(id),
+                                      .user_id = MC_STR("ann"),
+                                      .thread_id = MC_STR("t1"),
+                                      .session_id = MC_STR("s1"),
+                                      .text = MC_STR("said elsewhere"),
+                                      .metadata = MC_STR("{}"),
+                                      .created_at_us = f->clock_us}};
+    f->clock_us += MINUTE;
+    must(f->r.store->ops->put(f->r.store, &item, 1, &err), &err);
+    must(item.status, &err);
+    mc_record_unref(item.record);
+    f->r.cache->ops->doubt(f->r.cache);
+}
+
+/* A read while the copy is that many changes behind. */
+static const char *read_behind(struct fixture *f, struct lagging *lagging, size_t behind)
+{
+    lagging->behind = behind;
+    f->r.store = &lagging->store;
+    const char *text = recent(f, &everyone, "t1", NULL, 4);
+    f->r.store = lagging->exact;
+    return text;
+}
+
+static bool is_present(const struct lagging *lagging, const char *text)
+{
+    static char present[4096];
+    struct mc_records newest = lagging->past[lagging->count - 1];
+    newest.count = newest.count < 4 ? newest.count : 4;
+    write_ids(&newest, present, sizeof(present));
+    return strcmp(text, present) == 0;
+}
+
+/*
+ * Writes here and elsewhere, and reads from a copy that is some changes behind, in any order: once the copy is where
+ * the database is, a read is what the database holds, whatever entry the cache made of what it was given before.
+ */
+static void stale_reads(struct fixture *f, const char *what)
+{
+    struct mc_store_ops ops = {.recent = past_recent, .thread = exact_thread};
+    struct lagging lagging = {.store = {.ops = &ops}, .exact = f->r.store};
+    uint64_t random = 42;
+    int wrong = 0, stale = 0;
+    keep_present(&lagging);
+    for (int step = 0; step < 600; step++) {
+        random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        unsigned dice = (unsigned)(random >> 40);
+        if (dice % 5 < 2 && lagging.count < PAST) {
+            char id[16];
+            snprintf(id, sizeof(id), "m%zu", lagging.count);
+            if (dice % 5 == 0)
+                say(f, "t1", id, "user", "something to say");
+            else
+                say_elsewhere(f, id);
+            keep_present(&lagging);
+        }
+        stale += !is_present(&lagging, read_behind(f, &lagging, dice / 5 % 4));
+        /* Now and then the entry stays as it is for the next write. */
+        if (dice / 20 % 3 > 0)
+            wrong += !is_present(&lagging, read_behind(f, &lagging, 0));
+    }
+    is_int(wrong, 0, "%s: no read is older than the copy it came from", what);
+    ok(stale > 10 && lagging.count == PAST, "%s: %d reads were of the past", what, stale);
+    for (size_t i = 0; i < lagging.count; i++)
+        mc_records_fini(&lagging.past[i]);
+}
+
+static void test_stale_reads(void)
+{
+    struct fixture f;
+    fixture_open(&f, 4);
+    stale_reads(&f, "memory");
+    fixture_close(&f);
+    fixture_open(&f, 4);
+    f.r.cache->ops->close(f.r.cache);
+    struct mc_error err;
+    struct mc_cache_options options = {
+        .dir = scratch_path(&f.scratch, "cache"), .max_size = 4, .max_bytes = 64U << 20};
+    must(mc_cache_lmdb_open(&options, &f.r.cache, &err), &err);
+    stale_reads(&f, "lmdb");
     fixture_close(&f);
 }
 
@@ -765,6 +905,7 @@ static void test_huge(void)
 int main(void)
 {
     test_recent();
+    test_stale_reads();
     test_access();
     test_window();
     test_search();

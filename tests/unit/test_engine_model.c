@@ -139,6 +139,26 @@ static void test_summary(void)
     is_status(mc_user_export(engine, MC_STR("u"), MC_STR_NONE, count_line, &lines, &err), MC_OK,
               &err, "exported");
     is_int(lines, 1, "the model's, which says so");
+
+    struct answer list = ANSWER(mc_user_summaries, engine, MC_STR("u"), MC_STR_NONE, 0);
+    const struct mc_json *summaries = mc_json_get(list.root, "summaries");
+    is_int(mc_json_count(summaries), 1, "one thread has a summary");
+    const struct mc_json *summary = mc_json_at(summaries, 0);
+    ok(mc_str_equal(mc_json_string(mc_json_get(summary, "summary")),
+                    MC_STR("Chess was discussed three times.")),
+       "its text");
+    ok(mc_str_equal(mc_json_string(mc_json_get(summary, "user_id")), MC_STR("u")), "its user");
+    answer_free(&list);
+    list = ANSWER(mc_user_summaries, engine, MC_STR("nobody"), MC_STR_NONE, 1000);
+    is_int(mc_json_count(mc_json_get(list.root, "summaries")), 0, "another user has none");
+    answer_free(&list);
+    char *untouched = NULL;
+    is_int(mc_user_summaries(engine, MC_STR("u"), MC_STR_NONE, 1001, &untouched, &err), MC_INVALID,
+           "more than a thousand");
+    is_str(err.field, "limit", "are too many");
+    is_int(mc_user_summaries(engine, MC_STR(""), MC_STR_NONE, 1, &untouched, &err), MC_INVALID,
+           "a user without a name");
+    ok(!untouched, "and nothing is given");
     give_model(engine, NULL);
     mc_fake_llm(fake)->ops->close(mc_fake_llm(fake));
     mc_engine_close(engine);

@@ -116,6 +116,45 @@ static void pragmas(void)
     }
 }
 
+/* The pragmas that the performance tuning guide promises, and no other one, are those of the writer. */
+static void pragmas_of_the_guide(void)
+{
+    static const struct {
+        const char *line, *name, *value;
+    } said[] = {
+        {"PRAGMA journal_mode = WAL;", "journal_mode", "wal"},
+        {"PRAGMA synchronous = NORMAL;", "synchronous", "1"},
+        {"PRAGMA cache_size = -64000;", "cache_size", "-64000"},
+        {"PRAGMA temp_store = MEMORY;", "temp_store", "2"},
+    };
+    const char *root = getenv("MINDCORE_SOURCE");
+    char path[1000], line[1000], text[64];
+    snprintf(path, sizeof(path), "%s/tests/data/performance-tuning-guide.md", root ? root : ".");
+    FILE *guide = fopen(path, "r");
+    if (!ok(guide != NULL, "open %s", path))
+        return;
+    struct mc_sqlite_options options = {.path = scratch_path(&scratch, "guide.db")};
+    struct mc_store *store = NULL;
+    struct mc_error err = {0};
+    is_status(mc_sqlite_store_open(&options, &store, &err), MC_OK, &err, "open");
+    size_t lines = 0, known = 0;
+    while (fgets(line, sizeof(line), guide)) {
+        lines += strncmp(line, "PRAGMA ", 7) == 0;
+        for (size_t i = 0; i < mc_countof(said); i++) {
+            if (strncmp(line, said[i].line, strlen(said[i].line)) != 0)
+                continue;
+            known++;
+            is_status(mc_sqlite_store_pragma(store, said[i].name, false, text, sizeof(text), &err),
+                      MC_OK, &err, "pragma");
+            is_str(text, said[i].value, "%s", said[i].line);
+        }
+    }
+    is_int((int)lines, (int)mc_countof(said), "pragmas in the guide");
+    is_int((int)known, (int)mc_countof(said), "of these are known here");
+    store->ops->close(store);
+    fclose(guide);
+}
+
 static void bad_paths(void)
 {
     expect_open("", MC_INVALID, "name of a file", "no path");
@@ -820,6 +859,7 @@ int main(void)
 {
     scratch_make(&scratch);
     pragmas();
+    pragmas_of_the_guide();
     bad_paths();
     foreign_files();
     read_only();

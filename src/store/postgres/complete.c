@@ -480,8 +480,11 @@ static enum mc_status complete_work(struct mc_pg_conn *conn, void *context, stru
         return status;
     /* What the caller is told is known before the round that commits. */
     share_versions(conn->results[0], b);
-    for (size_t i = 0; i < b->held_count; i++)
+    for (size_t i = 0; i < b->held_count; i++) {
         c->outcomes[b->held[i].item] = (struct outcome){b->held[i].found, b->held[i].version};
+        if (b->held[i].found)
+            mc_pg_touch(conn, mc_pg_shard(b->held[i].user_id));
+    }
     status = add_messages(conn, c, err);
     if (status == MC_OK)
         status = add_index(conn, c, err);

@@ -146,6 +146,7 @@ enum mc_status mc_pg_conn_new(PGconn *pg, const struct mc_pg_where *where, bool 
     made->where = where;
     made->direct = direct;
     made->answer_timeout_us = answer_timeout_us;
+    made->stop = -1;
     made->opened_us = made->returned_us = mc_time_monotonic_us();
     mc_buf_init(&made->scratch, SCRATCH_BYTES);
     if (PQsetnonblocking(pg, 1) != 0 || PQenterPipelineMode(pg) != 1) {
@@ -275,18 +276,19 @@ void mc_pg_add_numbering(struct mc_pg_conn *conn, const char *sql, const struct 
 
 /* ---- Running ---- */
 
-/* Waits until the socket is ready; false when the time is over. */
+/* Waits until the socket is ready; false when the time is over, or the wait is to end. */
 static bool wait_socket(struct mc_pg_conn *conn, bool to_write, int64_t until_us)
 {
-    struct pollfd fd = {.fd = PQsocket(conn->pg),
-                        .events = (short)(to_write ? POLLIN | POLLOUT : POLLIN)};
+    struct pollfd fds[] = {
+        {.fd = PQsocket(conn->pg), .events = (short)(to_write ? POLLIN | POLLOUT : POLLIN)},
+        {.fd = conn->stop, .events = POLLIN}};
     for (;;) {
         int64_t left_ms = (until_us - mc_time_monotonic_us()) / MC_US_PER_MS;
         if (left_ms <= 0)
             return false;
-        int ready = poll(&fd, 1, left_ms > 60000 ? 60000 : (int)left_ms);
+        int ready = poll(fds, mc_countof(fds), left_ms > 60000 ? 60000 : (int)left_ms);
         if (ready > 0 || (ready < 0 && errno != EINTR))
-            return ready > 0;
+            return ready > 0 && !fds[1].revents;
     }
 }
 

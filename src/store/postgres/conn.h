@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "base/str.h"
+#include "store/postgres/freshness.h"
 
 /* Slots of the table of prepared statements; the program has fewer than half of it. */
 #define MC_PG_STATEMENTS 512
@@ -49,9 +50,11 @@ struct mc_pg_conn {
     bool in_transaction, writes, commit_sent;
     int64_t
         transaction; /* number of the write transaction, to ask for its outcome; 0: not known yet */
+    struct mc_pg_shard_set touched; /* by the write transaction; none: it may be any */
     enum mc_pg_trouble trouble;
     char sqlstate[6]; /* of the last failure */
     int64_t answer_timeout_us;
+    int stop; /* descriptor: once it can be read, no answer is waited for; -1: none */
     int64_t opened_us, returned_us; /* monotonic */
     int64_t clock_offset_us;        /* the database's clock minus this machine's */
     int slot;                       /* number in the pool: no two open connections share one */

@@ -1,13 +1,13 @@
 /* Opening connections, and telling why one cannot be opened. */
+#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 
 #include "base/error.h"
 #include "base/time.h"
 #include "store/postgres/pool.h"
 
-/* The server gives up by itself after statement_timeout; then the network must be at fault. */
-#define ANSWER_GRACE_US (10 * MC_US_PER_SECOND)
 /* The clocks of machines that are kept in time differ less; then they count as the same. */
 #define CLOCK_TOLERANCE_US (100 * MC_US_PER_MS)
 
@@ -96,12 +96,44 @@ static void ignore_notice(void *context, const PGresult *result)
     (void)result;
 }
 
+/* False when the time is over, or the pool is stopped. */
+static bool wait_for_server(const struct mc_pg_pool *pool, PGconn *pg, bool to_write,
+                            int64_t until_us)
+{
+    struct pollfd fds[] = {
+        {.fd = PQsocket(pg), .events = to_write ? POLLOUT : POLLIN},
+        {.fd = pool->stop, .events = POLLIN},
+    };
+    int64_t left_ms = (until_us - mc_time_monotonic_us()) / MC_US_PER_MS;
+    int ready = left_ms > 0 ? poll(fds, mc_countof(fds), (int)left_ms) : 0;
+    return (ready > 0 && !fds[1].revents) || (ready < 0 && errno == EINTR);
+}
+
+/* libpq's own waiting tries the next address of a host when one keeps silent, but cannot be ended by others. */
+static PGconn *establish(const struct mc_pg_pool *pool, const char *const *keywords,
+                         const char *const *values)
+{
+    if (pool->stop < 0)
+        return PQconnectdbParams(keywords, values, 0);
+    int64_t until_us = mc_time_monotonic_us() + pool->options.connect_timeout_us;
+    PGconn *pg = PQconnectStartParams(keywords, values, 0);
+    PostgresPollingStatusType next =
+        pg && PQstatus(pg) != CONNECTION_BAD ? PGRES_POLLING_WRITING : PGRES_POLLING_FAILED;
+    while ((next == PGRES_POLLING_WRITING || next == PGRES_POLLING_READING) &&
+           wait_for_server(pool, pg, next == PGRES_POLLING_WRITING, until_us))
+        next = PQconnectPoll(pg);
+    return pg;
+}
+
 enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **conn,
                              enum mc_pg_trouble *trouble, struct mc_error *err)
 {
     const struct mc_postgres_options *o = &pool->options;
-    char port[12], options[160];
+    char port[12], options[160], connect_s[24], unheard_ms[24];
     snprintf(port, sizeof(port), "%d", o->port);
+    snprintf(connect_s, sizeof(connect_s), "%" PRId64, o->connect_timeout_us / MC_US_PER_SECOND);
+    /* What was sent and is not even confirmed. */
+    snprintf(unheard_ms, sizeof(unheard_ms), "%" PRId64, 2 * o->connect_timeout_us / MC_US_PER_MS);
     /* A session that died with a transaction open must not keep its locks for ever. */
     snprintf(options, sizeof(options),
              "-c statement_timeout=%" PRId64 " -c lock_timeout=%" PRId64
@@ -118,11 +150,11 @@ enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **
         {"sslmode", o->sslmode},
         {"application_name", "mindcore"},
         {"client_encoding", "UTF8"},
-        {"connect_timeout", "10"},
+        {"connect_timeout", connect_s},
         {"keepalives_idle", "30"},
         {"keepalives_interval", "10"},
         {"keepalives_count", "3"},
-        {"tcp_user_timeout", "20000"},
+        {"tcp_user_timeout", unheard_ms},
         {"options", o->pgbouncer ? NULL : options},
     };
     const char *keywords[mc_countof(pairs) + 1] = {NULL}, *values[mc_countof(pairs) + 1] = {NULL};
@@ -134,20 +166,24 @@ enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **
         values[count++] = pairs[i][1];
     }
     *trouble = MC_PG_LOST;
-    PGconn *pg = PQconnectdbParams(keywords, values, 0);
+    PGconn *pg = establish(pool, keywords, values);
     if (!pg)
         return mc_fail_memory(err);
     if (PQstatus(pg) != CONNECTION_OK) {
-        enum mc_status status = fail_connect(pool, PQerrorMessage(pg), trouble, err);
+        const char *text =
+            PQstatus(pg) == CONNECTION_BAD ? PQerrorMessage(pg) : "there was no answer in time";
+        enum mc_status status = fail_connect(pool, text, trouble, err);
         PQfinish(pg);
         return status;
     }
     PQsetNoticeReceiver(pg, ignore_notice, NULL);
     struct mc_pg_conn *made = NULL;
-    enum mc_status status = mc_pg_conn_new(pg, &pool->where, !o->pgbouncer,
-                                           o->statement_timeout_us + ANSWER_GRACE_US, &made, err);
-    if (status == MC_OK)
+    enum mc_status status =
+        mc_pg_conn_new(pg, &pool->where, !o->pgbouncer, o->answer_timeout_us, &made, err);
+    if (status == MC_OK) {
+        made->stop = pool->stop;
         status = measure_clock(made, err);
+    }
     if (status != MC_OK) {
         if (made)
             *trouble = made->trouble;

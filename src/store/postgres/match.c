@@ -310,7 +310,8 @@ enum mc_status mc_pg_match(struct mc_store *store, const struct mc_match_query *
     };
     status = number_groups(&m, err);
     if (status == MC_OK)
-        status = mc_pg_read(mc_pg_of(store), MC_PG_SNAPSHOT, match_all, &m, err);
+        status = mc_pg_read_lagging(store, mc_pg_shard(query->user_id), MC_PG_SNAPSHOT, match_all,
+                                    &m, err);
     if (status != MC_OK)
         return status;
     *out = (struct mc_match_result){.count = m.count, .user_messages = m.user_messages};

@@ -19,10 +19,10 @@ static enum mc_status take_preferences(const PGresult *result, void *context, st
 enum mc_status mc_pg_preferences(struct mc_store *store, mc_str user_id, struct mc_buf *json,
                                  struct mc_error *err)
 {
-    return mc_pg_read_one(mc_pg_of(store),
-                          "SELECT preferences FROM preferences WHERE shard = $1 AND user_id = $2",
-                          MC_PG_ARGS(mc_pg_int(mc_pg_shard(user_id)), mc_pg_str(user_id)),
-                          take_preferences, json, err);
+    int64_t shard = mc_pg_shard(user_id);
+    return mc_pg_read_one_lagging(
+        store, shard, "SELECT preferences FROM preferences WHERE shard = $1 AND user_id = $2",
+        MC_PG_ARGS(mc_pg_int(shard), mc_pg_str(user_id)), take_preferences, json, err);
 }
 
 struct preferences {
@@ -34,6 +34,7 @@ static enum mc_status preferences_work(struct mc_pg_conn *conn, void *context, s
 {
     const struct preferences *p = context;
     struct mc_pg_arg shard = mc_pg_int(mc_pg_shard(p->user_id)), user = mc_pg_str(p->user_id);
+    mc_pg_touch(conn, mc_pg_shard(p->user_id));
     /* Two that set a user's first preferences at once have no row to wait for: the number is the lock. */
     mc_pg_add_quiet(conn, "SELECT pg_advisory_xact_lock($1)",
                     MC_PG_ARGS(mc_pg_int((int64_t)mc_str_hash(p->user_id))));
@@ -97,6 +98,7 @@ enum mc_status mc_pg_add_learned(struct mc_pg_conn *conn, const struct mc_pg_lea
         const struct mc_signal *signal = items[i].signal;
         users[i] = items[i].user_id;
         shards[i] = mc_pg_shard(users[i]);
+        mc_pg_touch(conn, shards[i]);
         fields[i] = signal->field;
         values[i] = signal->value;
         counts[i] = signal->count;

@@ -130,7 +130,8 @@ enum mc_status mc_pg_rows_of(struct mc_store *store, const int64_t *rows, size_t
         return MC_OK;
     mc_auto(mc_records_fini) struct mc_records ordered = {0};
     struct rows asked = {.rows = rows, .count = count, .reader = reader};
-    enum mc_status status = mc_pg_read(mc_pg_of(store), 0, read_rows, &asked, err);
+    enum mc_status status =
+        mc_pg_read_lagging(store, mc_pg_shard_of_rows(rows, count), 0, read_rows, &asked, err);
     if (status == MC_OK && asked.found.count > 0)
         qsort(asked.found.items, asked.found.count, sizeof(void *), by_row);
     for (size_t i = 0; status == MC_OK && i < count; i++) {
@@ -147,7 +148,19 @@ enum mc_status mc_pg_rows_of(struct mc_store *store, const int64_t *rows, size_t
 struct recent {
     const struct mc_recent_read *read;
     struct mc_records found;
+    struct mc_thread_state state;
 };
+
+static const char thread_sql[] = "SELECT version, messages FROM threads"
+                                 " WHERE shard = $1 AND user_id = $2 AND thread_id = $3";
+
+static struct mc_thread_state thread_state(const PGresult *result)
+{
+    if (PQntuples(result) == 0)
+        return (struct mc_thread_state){.exists = false};
+    return (struct mc_thread_state){true, mc_pg_cell_int(result, 0, 0),
+                                    mc_pg_cell_int(result, 0, 1)};
+}
 
 #define OF_THREAD                                                                                  \
     "SELECT " MC_PG_RECORD " FROM messages m WHERE m.shard = $1 AND m.user_no = " MC_PG_USER_NO    \
@@ -199,18 +212,29 @@ static enum mc_status read_recent(struct mc_pg_conn *conn, void *context, struct
               before ? OF_THREAD " AND (m.created_at, m.id) < ($5, $6)" NEWEST_FIRST
                      : OF_THREAD NEWEST_FIRST,
               args.items);
+    if (read->state)
+        mc_pg_add(conn, thread_sql,
+                  MC_PG_ARGS(mc_pg_int(mc_pg_shard(read->user_id)), mc_pg_str(read->user_id),
+                             mc_pg_str(read->thread_id)));
     status = mc_pg_run_last(conn, err);
-    return status == MC_OK ? mc_pg_records(conn->results[0], &recent->found, err) : status;
+    if (status == MC_OK)
+        status = mc_pg_records(conn->results[0], &recent->found, err);
+    if (status == MC_OK && read->state)
+        recent->state = thread_state(conn->results[1]);
+    return status;
 }
 
 enum mc_status mc_pg_recent(struct mc_store *store, const struct mc_recent_read *read,
                             struct mc_records *out, struct mc_error *err)
 {
     struct recent recent = {.read = read};
-    int flags = mc_str_given(read->before) ? MC_PG_SNAPSHOT : 0;
-    enum mc_status status = mc_pg_read(mc_pg_of(store), flags, read_recent, &recent, err);
+    int flags = mc_str_given(read->before) || read->state ? MC_PG_SNAPSHOT : 0;
+    enum mc_status status =
+        mc_pg_read_lagging(store, mc_pg_shard(read->user_id), flags, read_recent, &recent, err);
     if (status == MC_OK)
         status = append_all(&recent.found, out, err);
+    if (status == MC_OK && read->state)
+        *read->state = recent.state;
     mc_records_fini(&recent.found);
     return status;
 }
@@ -218,11 +242,7 @@ enum mc_status mc_pg_recent(struct mc_store *store, const struct mc_recent_read 
 static enum mc_status take_thread(const PGresult *result, void *context, struct mc_error *err)
 {
     (void)err;
-    struct mc_thread_state *state = context;
-    *state = (struct mc_thread_state){.exists = false};
-    if (PQntuples(result) > 0)
-        *state = (struct mc_thread_state){true, mc_pg_cell_int(result, 0, 0),
-                                          mc_pg_cell_int(result, 0, 1)};
+    *(struct mc_thread_state *)context = thread_state(result);
     return MC_OK;
 }
 
@@ -230,9 +250,7 @@ enum mc_status mc_pg_thread(struct mc_store *store, mc_str user_id, mc_str threa
                             struct mc_thread_state *state, struct mc_error *err)
 {
     return mc_pg_read_one(
-        mc_pg_of(store),
-        "SELECT version, messages FROM threads"
-        " WHERE shard = $1 AND user_id = $2 AND thread_id = $3",
+        mc_pg_of(store), thread_sql,
         MC_PG_ARGS(mc_pg_int(mc_pg_shard(user_id)), mc_pg_str(user_id), mc_pg_str(thread_id)),
         take_thread, state, err);
 }
@@ -302,5 +320,5 @@ enum mc_status mc_pg_turns(struct mc_store *store, const int64_t *rows, size_t c
     if (count == 0)
         return MC_OK;
     struct turns turns = {rows, count, reader, out};
-    return mc_pg_read(mc_pg_of(store), 0, read_turns, &turns, err);
+    return mc_pg_read_lagging(store, mc_pg_shard_of_rows(rows, count), 0, read_turns, &turns, err);
 }

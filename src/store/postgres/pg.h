@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/metrics.h"
 #include "store/postgres/pool.h"
+#include "store/postgres/replica.h"
 #include "store/postgres/watch.h"
 
 /* Puts of several callers that share a transaction (group.c). */
@@ -20,6 +21,13 @@ struct mc_pg_group {
     struct mc_list waiting;
 };
 
+/* What callers hold: the store, or the same for reads that replicas may serve. */
+struct mc_pg_face {
+    struct mc_store store;
+    struct mc_pg *pg;
+    bool may_lag;
+};
+
 /* Counts over whole tables, kept for a time that grows with what they cost (maintenance.c). */
 struct mc_pg_counts {
     mc_mutex lock; /* guards what follows */
@@ -28,10 +36,11 @@ struct mc_pg_counts {
 };
 
 struct mc_pg {
-    struct mc_store store; /* first */
+    struct mc_pg_face exact, lagging;
     struct mc_pg_pool pool;
     struct mc_pg_group group;
     struct mc_pg_watch watch;
+    struct mc_pg_replicas replicas;
     struct mc_pg_counts counts;
     int partitions; /* of each table that has a shard; 0: they are whole */
     int64_t server; /* random: tells this store's changes from those of others */
@@ -39,7 +48,11 @@ struct mc_pg {
 };
 static inline struct mc_pg *mc_pg_of(struct mc_store *store)
 {
-    return mc_container_of(store, struct mc_pg, store);
+    return mc_container_of(store, struct mc_pg_face, store)->pg;
+}
+static inline bool mc_pg_may_lag(struct mc_store *store)
+{
+    return mc_container_of(store, struct mc_pg_face, store)->may_lag;
 }
 
 /* ---- Shards ---- */
@@ -75,6 +88,17 @@ enum mc_pg_flags {
  */
 MC_MUST_CHECK enum mc_status mc_pg_read(struct mc_pg *s, int flags, mc_pg_work work, void *context,
                                         struct mc_error *err);
+/* One try of it, on a connection of the pool that the caller holds. */
+MC_MUST_CHECK enum mc_status mc_pg_read_with(const struct mc_pg_pool *pool, struct mc_pg_conn *conn,
+                                             int flags, mc_pg_work work, void *context,
+                                             struct mc_error *err);
+/*
+ * The same for what is read of one shard (below 0: of several) to assemble a context: by a replica, when there is one
+ * that is up to date for it and the caller's store may lag (replica.c).
+ */
+MC_MUST_CHECK enum mc_status mc_pg_read_lagging(struct mc_store *store, int64_t shard, int flags,
+                                                mc_pg_work work, void *context,
+                                                struct mc_error *err);
 /*
  * mc_pg_run that also ends the transaction, in the same round. In a write: only when a round was run before, and
  * no result of this one is needed: when the connection is lost they are, though the commit may have arrived.
@@ -93,6 +117,18 @@ MC_MUST_CHECK enum mc_status mc_pg_read_one(struct mc_pg *s, const char *sql,
                                             const struct mc_pg_arg *args, mc_pg_take take,
                                             void *context, struct mc_error *err);
 
+MC_MUST_CHECK enum mc_status mc_pg_read_one_lagging(struct mc_store *store, int64_t shard,
+                                                    const char *sql, const struct mc_pg_arg *args,
+                                                    mc_pg_take take, void *context,
+                                                    struct mc_error *err);
+/*
+ * To be said by each write, before its commit, of every shard that it changes something in: replicas are not read for
+ * these until they have it. One that says nothing may have changed anything.
+ */
+static inline void mc_pg_touch(struct mc_pg_conn *conn, int64_t shard)
+{
+    conn->touched.bits[shard / 64] |= UINT64_C(1) << shard % 64;
+}
 /*
  * Adds a statement after which the transaction finds rows by their keys, one by one: a plan is kept, and may
  * be of a time at which the tables were small.
@@ -128,6 +164,9 @@ MC_MUST_CHECK enum mc_status mc_pg_add_by_shard(struct mc_pg_conn *conn, const c
                                                 const int64_t *rows, size_t count,
                                                 const struct mc_pg_arg *more, size_t *statements,
                                                 struct mc_error *err);
+
+/* The shard that all the rows are in; below 0 when there is none. */
+int64_t mc_pg_shard_of_rows(const int64_t *rows, size_t count);
 
 /* ---- The access rule (rows.c) ---- */
 
@@ -323,6 +362,7 @@ enum mc_status mc_pg_room(struct mc_store *store, struct mc_store_room *room, st
 enum mc_status mc_pg_ping(struct mc_store *store, struct mc_error *err);
 enum mc_status mc_pg_check(struct mc_store *store, mc_name_fn problem, void *context,
                            struct mc_error *err);
+void mc_pg_replicas(struct mc_store *store, int64_t wait_us, mc_replica_fn each, void *context);
 enum mc_status mc_pg_backup(struct mc_store *store, const char *path, mc_progress_fn progress,
                             void *context, struct mc_error *err);
 

@@ -12,6 +12,10 @@
 #define LOCK_TIMEOUT_US (15 * MC_US_PER_SECOND)
 #define MAX_AGE_US (1800 * MC_US_PER_SECOND)
 #define PORT 5432
+/* The server gives up by itself after statement_timeout; then the network must be at fault. */
+#define ANSWER_GRACE_US (10 * MC_US_PER_SECOND)
+#define CONNECT_TIMEOUT_US (10 * MC_US_PER_SECOND)
+#define REPLICA_US MC_US_PER_SECOND
 
 /* ---- Options ---- */
 
@@ -53,6 +57,14 @@ static bool copy_options(struct mc_pg_pool *pool, const struct mc_postgres_optio
         o->statement_timeout_us = STATEMENT_TIMEOUT_US;
     if (o->lock_timeout_us <= 0)
         o->lock_timeout_us = LOCK_TIMEOUT_US;
+    if (o->answer_timeout_us <= 0)
+        o->answer_timeout_us = o->statement_timeout_us + ANSWER_GRACE_US;
+    if (o->connect_timeout_us <= 0)
+        o->connect_timeout_us = CONNECT_TIMEOUT_US;
+    if (o->replica_max_lag_us <= 0)
+        o->replica_max_lag_us = REPLICA_US;
+    if (o->replica_timeout_us <= 0)
+        o->replica_timeout_us = REPLICA_US;
     if (o->max_age_us <= 0)
         o->max_age_us = MAX_AGE_US;
     return copied;
@@ -72,7 +84,7 @@ static bool name_place(struct mc_pg_pool *pool)
 enum mc_status mc_pg_pool_init(struct mc_pg_pool *pool, const struct mc_postgres_options *options,
                                struct mc_error *err)
 {
-    *pool = (struct mc_pg_pool){.open = 0};
+    *pool = (struct mc_pg_pool){.stop = -1};
     mc_mutex_init(&pool->lock);
     mc_cond_init(&pool->returned);
     bool copied = copy_options(pool, options);
@@ -117,6 +129,28 @@ static int take_slot(struct mc_pg_pool *pool)
     return slot;
 }
 
+/* With the lock held; NULL when there is none. */
+static struct mc_pg_conn *pop_idle(struct mc_pg_pool *pool)
+{
+    struct mc_pg_conn *conn = pool->idle;
+    if (conn) {
+        pool->idle = conn->next;
+        pool->idle_count--;
+        conn->next = NULL;
+    }
+    return conn;
+}
+
+/* The right to open one more, with the lock held; false when all are open. */
+static bool reserve(struct mc_pg_pool *pool, int *slot)
+{
+    if (pool->open >= pool->max)
+        return false;
+    pool->open++;
+    *slot = take_slot(pool);
+    return true;
+}
+
 /* One connection less, so that somebody may open another. */
 static void give_up_slot(struct mc_pg_pool *pool, int slot)
 {
@@ -135,18 +169,8 @@ static bool wait_for_one(struct mc_pg_pool *pool, struct mc_pg_conn **conn, int 
     mc_mutex_lock(&pool->lock);
     while (!pool->idle && pool->open >= pool->max && in_time)
         in_time = mc_cond_wait_until(&pool->returned, &pool->lock, until_us);
-    *conn = pool->idle;
-    bool got = true;
-    if (*conn) {
-        pool->idle = (*conn)->next;
-        pool->idle_count--;
-        (*conn)->next = NULL;
-    } else if (pool->open < pool->max) {
-        pool->open++;
-        *slot = take_slot(pool);
-    } else {
-        got = false;
-    }
+    *conn = pop_idle(pool);
+    bool got = *conn || reserve(pool, slot);
     mc_mutex_unlock(&pool->lock);
     return got;
 }
@@ -157,6 +181,24 @@ static bool too_old(const struct mc_pg_pool *pool, const struct mc_pg_conn *conn
     int64_t age = pool->options.max_age_us;
     age += age / 64 * (conn->slot % 16);
     return mc_time_monotonic_us() - conn->opened_us > age;
+}
+
+static enum mc_status open_in(struct mc_pg_pool *pool, int slot, struct mc_pg_conn **conn,
+                              enum mc_pg_trouble *trouble, struct mc_error *err)
+{
+    enum mc_status status = mc_pg_connect(pool, conn, trouble, err);
+    if (status == MC_OK)
+        (*conn)->slot = slot;
+    else
+        give_up_slot(pool, slot);
+    return status;
+}
+
+static void close_one(struct mc_pg_pool *pool, struct mc_pg_conn *conn)
+{
+    int slot = conn->slot;
+    mc_pg_conn_close(conn);
+    give_up_slot(pool, slot);
 }
 
 enum mc_status mc_pg_pool_acquire(struct mc_pg_pool *pool, struct mc_pg_conn **conn,
@@ -184,18 +226,45 @@ enum mc_status mc_pg_pool_acquire(struct mc_pg_pool *pool, struct mc_pg_conn **c
             *conn = got;
             return MC_OK;
         }
-        slot = got->slot;
-        mc_pg_conn_close(got);
-        give_up_slot(pool, slot);
+        close_one(pool, got);
     }
-    enum mc_status status = mc_pg_connect(pool, &got, trouble, err);
-    if (status != MC_OK) {
-        give_up_slot(pool, slot);
-        return status;
+    return open_in(pool, slot, conn, trouble, err);
+}
+
+struct mc_pg_conn *mc_pg_pool_take(struct mc_pg_pool *pool, bool *more)
+{
+    for (;;) {
+        mc_mutex_lock(&pool->lock);
+        struct mc_pg_conn *conn = pop_idle(pool);
+        *more = pool->open < pool->max;
+        mc_mutex_unlock(&pool->lock);
+        if (!conn || (mc_pg_conn_usable(conn) && !too_old(pool, conn)))
+            return conn;
+        close_one(pool, conn);
     }
-    got->slot = slot;
-    *conn = got;
-    return MC_OK;
+}
+
+enum mc_status mc_pg_pool_grow(struct mc_pg_pool *pool, struct mc_error *err)
+{
+    int slot;
+    mc_mutex_lock(&pool->lock);
+    bool reserved = reserve(pool, &slot);
+    mc_mutex_unlock(&pool->lock);
+    if (!reserved)
+        return MC_OK;
+    struct mc_pg_conn *conn = NULL;
+    enum mc_pg_trouble trouble;
+    enum mc_status status = open_in(pool, slot, &conn, &trouble, err);
+    mc_pg_pool_release(pool, conn);
+    return status;
+}
+
+int mc_pg_pool_open(struct mc_pg_pool *pool)
+{
+    mc_mutex_lock(&pool->lock);
+    int open = pool->open;
+    mc_mutex_unlock(&pool->lock);
+    return open;
 }
 
 void mc_pg_pool_release(struct mc_pg_pool *pool, struct mc_pg_conn *conn)
@@ -213,9 +282,18 @@ void mc_pg_pool_release(struct mc_pg_pool *pool, struct mc_pg_conn *conn)
         mc_cond_signal(&pool->returned);
     }
     mc_mutex_unlock(&pool->lock);
-    if (keep)
-        return;
-    int slot = conn->slot;
-    mc_pg_conn_close(conn);
-    give_up_slot(pool, slot);
+    if (!keep)
+        close_one(pool, conn);
+}
+
+void mc_pg_pool_drain(struct mc_pg_pool *pool)
+{
+    for (;;) {
+        mc_mutex_lock(&pool->lock);
+        struct mc_pg_conn *conn = pop_idle(pool);
+        mc_mutex_unlock(&pool->lock);
+        if (!conn)
+            return;
+        close_one(pool, conn);
+    }
 }

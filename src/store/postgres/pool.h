@@ -13,6 +13,7 @@ struct mc_pg_pool {
     struct mc_postgres_options options; /* texts are owned */
     struct mc_pg_where where;
     int max;
+    int stop; /* descriptor: once it can be read, nobody waits for a server any more; -1: none */
     mc_mutex lock; /* guards what follows */
     mc_cond returned;
     struct mc_pg_conn *idle; /* last returned first */
@@ -36,6 +37,16 @@ MC_MUST_CHECK enum mc_status mc_pg_pool_acquire(struct mc_pg_pool *pool, struct 
                                                 enum mc_pg_trouble *trouble, struct mc_error *err);
 /* Accepts NULL. One that cannot be used again, or is old, is closed. */
 void mc_pg_pool_release(struct mc_pg_pool *pool, struct mc_pg_conn *conn);
+/*
+ * For pools whose callers must not wait. take: an idle connection that was alive a moment ago, else NULL; *more:
+ * another one could be opened. grow: opens it, unless all are open, and makes it idle.
+ */
+struct mc_pg_conn *mc_pg_pool_take(struct mc_pg_pool *pool, bool *more);
+MC_MUST_CHECK enum mc_status mc_pg_pool_grow(struct mc_pg_pool *pool, struct mc_error *err);
+/* How many are open. */
+int mc_pg_pool_open(struct mc_pg_pool *pool);
+/* Closes the idle ones. */
+void mc_pg_pool_drain(struct mc_pg_pool *pool);
 
 /* connect.c: opens a connection with the pool's options, outside of the pool. */
 MC_MUST_CHECK enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **conn,

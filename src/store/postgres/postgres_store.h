@@ -18,8 +18,14 @@ struct mc_postgres_options {
     bool existing;                /* an empty database is MC_NOT_FOUND and stays as it is */
     int64_t statement_timeout_us; /* 0: 60 s */
     int64_t lock_timeout_us;      /* 0: 15 s */
+    int64_t answer_timeout_us;    /* 0: statement_timeout and 10 s for the journey */
+    int64_t connect_timeout_us;   /* whole seconds, 0: 10 s */
     int64_t max_age_us;           /* of a connection, 0: 30 min */
-    struct mc_metrics *metrics;   /* may be NULL */
+    const char *const *replicas;  /* as in database.replicas; used while opening */
+    size_t replica_count;
+    int64_t replica_max_lag_us;          /* one that is further behind is not read; 0: 1 s */
+    int64_t replica_timeout_us;          /* of its answers; 0: 1 s */
+    struct mc_metrics *metrics;          /* may be NULL */
     mc_foreign_change_fn foreign_change; /* may be NULL */
     void *context;
 };

@@ -88,6 +88,7 @@ static enum mc_status claim_ids(struct mc_pg_conn *conn, struct mc_pg_put_batch 
             i == 0 || !mc_str_equal(at(batch, i)->m->message_id, at(batch, i - 1)->m->message_id);
     for (size_t i = 0; i < batch->count; i++) {
         const struct mc_message *m = batch->items[i]->m;
+        mc_pg_touch(conn, mc_pg_shard(m->user_id));
         if (!batch->items[i]->inserts)
             continue;
         ids[count] = m->message_id;

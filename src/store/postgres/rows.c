@@ -92,6 +92,14 @@ enum mc_status mc_pg_records(const PGresult *result, struct mc_records *out, str
 
 #define MORE_MAX (MC_PG_ALLOWED_AT + 6)
 
+int64_t mc_pg_shard_of_rows(const int64_t *rows, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (mc_pg_row_shard(rows[i]) != mc_pg_row_shard(rows[0]))
+            return -1;
+    return count > 0 ? mc_pg_row_shard(rows[0]) : -1;
+}
+
 enum mc_status mc_pg_add_by_shard(struct mc_pg_conn *conn, const char *sql, const int64_t *rows,
                                   size_t count, const struct mc_pg_arg *more, size_t *statements,
                                   struct mc_error *err)

@@ -14,6 +14,7 @@ static void close_store(struct mc_store *store)
 {
     struct mc_pg *s = mc_pg_of(store);
     mc_pg_watch_stop(&s->watch);
+    mc_pg_replicas_stop(&s->replicas);
     mc_pg_group_fini(&s->group);
     mc_pg_pool_fini(&s->pool);
     mc_mutex_fini(&s->counts.lock);
@@ -23,7 +24,7 @@ static void close_store(struct mc_store *store)
 static void close_store_ptr(struct mc_pg **s)
 {
     if (*s)
-        close_store(&(*s)->store);
+        close_store(&(*s)->exact.store);
 }
 
 static const struct mc_store_ops ops = {
@@ -81,6 +82,7 @@ static const struct mc_store_ops ops = {
     .ping = mc_pg_ping,
     .check = mc_pg_check,
     .backup = mc_pg_backup,
+    .replicas = mc_pg_replicas,
 };
 
 bool mc_postgres_built(void)
@@ -119,6 +121,8 @@ static enum mc_status prepare(struct mc_pg *s, struct mc_error *err)
         status = mc_pg_schema_prepare(conn, &s->partitions, err);
     if (status == MC_OK)
         status = clear_changes(conn, err);
+    if (status == MC_OK)
+        status = mc_pg_replicas_start(&s->replicas, &s->pool, conn, err);
     mc_pg_pool_release(&s->pool, conn);
     if (status == MC_OK && s->partitions > 0)
         mc_log(MC_LOG_INFO, "store", "PostgreSQL database '%s' is partitioned into %d",
@@ -132,7 +136,8 @@ enum mc_status mc_postgres_store_open(const struct mc_postgres_options *options,
     mc_auto(close_store_ptr) struct mc_pg *s = calloc(1, sizeof(*s));
     if (!s)
         return mc_fail_memory(err);
-    s->store.ops = &ops;
+    s->exact = (struct mc_pg_face){{&ops, &s->lagging.store}, s, false};
+    s->lagging = (struct mc_pg_face){{&ops, NULL}, s, true};
     mc_mutex_init(&s->counts.lock);
     s->metrics = options->metrics;
     mc_random_bytes(&s->server, sizeof(s->server));
@@ -143,11 +148,12 @@ enum mc_status mc_postgres_store_open(const struct mc_postgres_options *options,
     int half = (s->pool.max + 1) / 2;
     mc_pg_group_init(&s->group, half < LEADERS_MAX ? half : LEADERS_MAX);
     status = prepare(s, err);
-    if (status == MC_OK && options->foreign_change)
-        status = mc_pg_watch_start(&s->watch, &s->pool, s->server, options->foreign_change,
-                                   options->context, err);
+    struct mc_pg_freshness *freshness = s->replicas.count > 0 ? &s->replicas.freshness : NULL;
+    if (status == MC_OK && (options->foreign_change || freshness))
+        status = mc_pg_watch_start(&s->watch, &s->pool, freshness, s->server,
+                                   options->foreign_change, options->context, err);
     if (status == MC_OK)
-        *store = &mc_steal(s)->store;
+        *store = &mc_steal(s)->exact.store;
     return status;
 }
 

@@ -136,9 +136,11 @@ enum mc_status mc_pg_summaries(struct mc_store *store, mc_str user_id,
 {
     struct summary_reader to = {each, context};
     struct mc_pg_allowed_args args;
+    int64_t shard = mc_pg_shard(user_id);
     mc_pg_allowed(&args,
-                  MC_PG_ARGS(mc_pg_int(mc_pg_shard(user_id)), mc_pg_str(user_id),
-                             mc_pg_int((int64_t)limit), mc_pg_bool(mc_reader_unfiltered(reader))),
+                  MC_PG_ARGS(mc_pg_int(shard), mc_pg_str(user_id), mc_pg_int((int64_t)limit),
+                             mc_pg_bool(mc_reader_unfiltered(reader))),
                   reader);
-    return mc_pg_read_one(mc_pg_of(store), summaries_sql, args.items, take_summaries, &to, err);
+    return mc_pg_read_one_lagging(store, shard, summaries_sql, args.items, take_summaries, &to,
+                                  err);
 }

@@ -93,21 +93,21 @@ static enum mc_status counted(struct mc_pg *s, enum mc_status status)
 /* ---- Transactions ---- */
 
 /* Without session state the limits are the transaction's. */
-static void add_limits(const struct mc_pg *s, struct mc_pg_conn *conn)
+static void add_limits(const struct mc_pg_pool *pool, struct mc_pg_conn *conn)
 {
     if (conn->direct)
         return;
     char statement[24], lock[24];
     snprintf(statement, sizeof(statement), "%" PRId64,
-             s->pool.options.statement_timeout_us / MC_US_PER_MS);
-    snprintf(lock, sizeof(lock), "%" PRId64, s->pool.options.lock_timeout_us / MC_US_PER_MS);
+             pool->options.statement_timeout_us / MC_US_PER_MS);
+    snprintf(lock, sizeof(lock), "%" PRId64, pool->options.lock_timeout_us / MC_US_PER_MS);
     mc_pg_add_quiet(conn,
                     "SELECT set_config('statement_timeout', $1, true),"
                     " set_config('lock_timeout', $2, true)",
                     MC_PG_ARGS(mc_pg_str(mc_str_of(statement)), mc_pg_str(mc_str_of(lock))));
 }
 
-static void begin_read(struct mc_pg *s, struct mc_pg_conn *conn, int flags)
+static void begin_read(const struct mc_pg_pool *pool, struct mc_pg_conn *conn, int flags)
 {
     bool snapshot = flags & MC_PG_SNAPSHOT;
     if (!snapshot && conn->direct)
@@ -115,7 +115,7 @@ static void begin_read(struct mc_pg *s, struct mc_pg_conn *conn, int flags)
     mc_pg_add_quiet(
         conn, snapshot ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN READ ONLY",
         MC_PG_NO_ARGS);
-    add_limits(s, conn);
+    add_limits(pool, conn);
     conn->in_transaction = true;
     conn->writes = false;
 }
@@ -156,6 +156,16 @@ static void roll_back(struct mc_pg_conn *conn)
     }
 }
 
+enum mc_status mc_pg_read_with(const struct mc_pg_pool *pool, struct mc_pg_conn *conn, int flags,
+                               mc_pg_work work, void *context, struct mc_error *err)
+{
+    conn->trouble = MC_PG_NO_TROUBLE;
+    begin_read(pool, conn, flags);
+    enum mc_status status = work(conn, context, err);
+    roll_back(conn);
+    return status;
+}
+
 enum mc_status mc_pg_read(struct mc_pg *s, int flags, mc_pg_work work, void *context,
                           struct mc_error *err)
 {
@@ -165,11 +175,8 @@ enum mc_status mc_pg_read(struct mc_pg *s, int flags, mc_pg_work work, void *con
         enum mc_pg_trouble trouble;
         enum mc_status status = mc_pg_pool_acquire(&s->pool, &conn, &trouble, err);
         if (status == MC_OK) {
-            conn->trouble = MC_PG_NO_TROUBLE;
-            begin_read(s, conn, flags);
-            status = work(conn, context, err);
+            status = mc_pg_read_with(&s->pool, conn, flags, work, context, err);
             trouble = conn->trouble;
-            roll_back(conn);
             mc_pg_pool_release(&s->pool, conn);
         }
         if (status == MC_OK || !once_more(&tries, trouble))
@@ -199,12 +206,21 @@ enum mc_status mc_pg_read_one(struct mc_pg *s, const char *sql, const struct mc_
     return mc_pg_read(s, 0, read_one, &one, err);
 }
 
+enum mc_status mc_pg_read_one_lagging(struct mc_store *store, int64_t shard, const char *sql,
+                                      const struct mc_pg_arg *args, mc_pg_take take, void *context,
+                                      struct mc_error *err)
+{
+    struct one one = {sql, args, take, context};
+    return mc_pg_read_lagging(store, shard, 0, read_one, &one, err);
+}
+
 /* ---- Writes ---- */
 
 static void begin_write(struct mc_pg *s, struct mc_pg_conn *conn, int flags)
 {
+    conn->touched = (struct mc_pg_shard_set){{0}};
     mc_pg_add_quiet(conn, "BEGIN", MC_PG_NO_ARGS);
-    add_limits(s, conn);
+    add_limits(&s->pool, conn);
     if (flags & MC_PG_RELAXED)
         mc_pg_add_quiet(conn, "SET LOCAL synchronous_commit TO off", MC_PG_NO_ARGS);
     /* A row for each connection: nobody waits for another. */
@@ -303,6 +319,8 @@ static enum mc_status try_write(struct mc_pg *s, int flags, mc_pg_work work, voi
     enum outcome outcome = OUTCOME_ROLLED_BACK;
     if (status != MC_OK && conn->commit_sent && *trouble == MC_PG_LOST)
         outcome = ask_outcome(s, conn);
+    if (conn->commit_sent && s->replicas.count > 0 && !(flags & MC_PG_SILENT))
+        mc_pg_freshness_wrote(&s->replicas.freshness, &conn->touched);
     roll_back(conn);
     mc_pg_pool_release(&s->pool, conn);
     if (status == MC_OK)

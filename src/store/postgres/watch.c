@@ -4,6 +4,9 @@
  * is sent after the commit and for many commits together, since a transaction that notifies holds up the
  * commits of all others. Should it be lost with the server that was to send it, the sum, which is looked at
  * every second all the same, shows the change.
+ *
+ * For replicas (freshness.h) each question also asks for the position in the primary's log, and each NOTIFY
+ * tells it: what the sender has committed is in the log up to there.
  */
 #include "store/postgres/watch.h"
 
@@ -57,19 +60,44 @@ static void rest(struct watcher *w, int timeout_ms)
     }
 }
 
-static const char sum_sql[] = "SELECT coalesce(sum(changes), 0)::bigint, count(*)"
+/*
+ * Where the primary's log ends. What is put into it next goes behind the header of a page (24 bytes, 40 in the first one of
+ * a file), so the position may be there, which a copy reaches only with the next record; the log ends before it.
+ */
+#define POSITION                                                                                   \
+    "(SELECT p - CASE WHEN p % page IN (24, 40) THEN p % page ELSE 0 END FROM"                     \
+    " (SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint AS p,"                         \
+    " current_setting('wal_block_size')::bigint AS page OFFSET 0) l)"
+
+static const char sum_sql[] = "SELECT coalesce(sum(changes), 0)::bigint, count(*), " POSITION
                               " FROM mindcore_changes WHERE server <> $1";
+
+/* writes: of this server, from before the position was asked for. */
+static void note_position(const struct watcher *w, uint64_t writes, int64_t position, bool foreign)
+{
+    if (w->watch->freshness)
+        mc_pg_freshness_sampled(w->watch->freshness, writes, position, foreign,
+                                mc_time_monotonic_us());
+}
+
+static uint64_t writes_so_far(const struct watcher *w)
+{
+    return w->watch->freshness ? mc_pg_freshness_writes(w->watch->freshness) : 0;
+}
 
 /* *foreign: another server has committed since the last look. */
 static enum mc_status look(struct watcher *w, bool *foreign, struct mc_error *err)
 {
+    uint64_t writes = writes_so_far(w);
     enum mc_status status =
         mc_pg_query(w->conn, sum_sql, MC_PG_ARGS(mc_pg_int(w->watch->server)), err);
     if (status != MC_OK)
         return status;
     int64_t changes = mc_pg_cell_int(w->conn->results[0], 0, 0);
     int64_t writers = mc_pg_cell_int(w->conn->results[0], 0, 1);
-    *foreign = *foreign || changes != w->changes || writers != w->writers;
+    bool changed = changes != w->changes || writers != w->writers;
+    note_position(w, writes, mc_pg_cell_int(w->conn->results[0], 0, 2), changed);
+    *foreign = *foreign || changed;
     w->changes = changes;
     w->writers = writers;
     w->looked_us = mc_time_monotonic_us();
@@ -108,27 +136,44 @@ static void connect_again(struct watcher *w, bool *foreign)
 
 static enum mc_status tell_others(struct watcher *w, struct mc_error *err)
 {
-    char payload[24];
-    snprintf(payload, sizeof(payload), "%" PRId64, w->watch->server);
+    char own[24];
+    snprintf(own, sizeof(own), "%" PRId64, w->watch->server);
     poll(NULL, 0, GATHER_MS);
     atomic_store(&w->watch->changed, false);
+    uint64_t writes = writes_so_far(w);
     mc_pg_add_quiet(w->conn, "BEGIN", MC_PG_NO_ARGS);
     mc_pg_add_quiet(w->conn, "SET LOCAL synchronous_commit TO off", MC_PG_NO_ARGS);
-    mc_pg_add_quiet(w->conn, "SELECT pg_notify('mindcore_changes', $1)",
-                    MC_PG_ARGS(mc_pg_str(mc_str_of(payload))));
+    mc_pg_add(w->conn,
+              "SELECT position, pg_notify('mindcore_changes', $1 || ' ' || position)"
+              " FROM (SELECT " POSITION " AS position OFFSET 0) p",
+              MC_PG_ARGS(mc_pg_str(mc_str_of(own))));
     mc_pg_add_quiet(w->conn, "COMMIT", MC_PG_NO_ARGS);
-    return mc_pg_run(w->conn, err);
+    enum mc_status status = mc_pg_run(w->conn, err);
+    if (status == MC_OK)
+        note_position(w, writes, mc_pg_first_int(w->conn, 0), false);
+    return status;
+}
+
+/* A notification: the server, and the position; older versions send none, then looking finds it. */
+static bool take_note(const struct watcher *w, const char *extra)
+{
+    mc_str rest = mc_str_of(extra), number;
+    int64_t server, position;
+    mc_str_split(&rest, ' ', &number);
+    if (mc_str_to_int64(number, &server) && server == w->watch->server)
+        return false;
+    if (mc_str_to_int64(rest, &position))
+        note_position(w, 0, position, true);
+    return true;
 }
 
 static enum mc_status hear(struct watcher *w, bool *foreign, struct mc_error *err)
 {
-    char own[24];
-    snprintf(own, sizeof(own), "%" PRId64, w->watch->server);
     if (PQconsumeInput(w->conn->pg) != 1)
         return mc_pg_conn_fail(w->conn, NULL, err);
     PGnotify *note;
     while ((note = PQnotifies(w->conn->pg)) != NULL) {
-        *foreign = *foreign || strcmp(note->extra, own) != 0;
+        *foreign = take_note(w, note->extra) || *foreign;
         PQfreemem(note);
     }
     return MC_OK;
@@ -164,7 +209,7 @@ static void *run(void *context)
             turn(&w, &foreign);
         else
             connect_again(&w, &foreign);
-        if (foreign)
+        if (foreign && w.watch->notify)
             w.watch->notify(w.watch->context);
     }
     mc_pg_conn_close(w.conn);
@@ -172,10 +217,11 @@ static void *run(void *context)
 }
 
 enum mc_status mc_pg_watch_start(struct mc_pg_watch *watch, const struct mc_pg_pool *pool,
-                                 int64_t server, mc_foreign_change_fn notify, void *context,
-                                 struct mc_error *err)
+                                 struct mc_pg_freshness *freshness, int64_t server,
+                                 mc_foreign_change_fn notify, void *context, struct mc_error *err)
 {
     watch->pool = pool;
+    watch->freshness = freshness;
     watch->server = server;
     watch->notify = notify;
     watch->context = context;

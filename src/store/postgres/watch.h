@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "store/postgres/freshness.h"
 #include "store/postgres/pool.h"
 
 struct mc_pg_watch {
@@ -15,14 +16,16 @@ struct mc_pg_watch {
     int signal; /* eventfd: stop, or something was committed here */
     atomic_bool stop, changed;
     const struct mc_pg_pool *pool;
+    struct mc_pg_freshness *freshness; /* NULL: nobody wants to know the primary's position */
     int64_t server;
     mc_foreign_change_fn notify;
     void *context;
 };
 
-/* Uses the pool's options, not its connections. */
+/* Uses the pool's options, not its connections. freshness, notify: may be NULL. */
 MC_MUST_CHECK enum mc_status mc_pg_watch_start(struct mc_pg_watch *watch,
-                                               const struct mc_pg_pool *pool, int64_t server,
+                                               const struct mc_pg_pool *pool,
+                                               struct mc_pg_freshness *freshness, int64_t server,
                                                mc_foreign_change_fn notify, void *context,
                                                struct mc_error *err);
 /* This server has committed. Does nothing when it is not running. */

@@ -250,6 +250,27 @@ static enum mc_status read_recent(struct mc_conn *conn, const struct mc_recent_r
     return read_thread(conn, older_sql, &at, read->limit, allowed, out, err);
 }
 
+static enum mc_status read_state(struct mc_conn *conn, mc_str user_id, mc_str thread_id,
+                                 struct mc_thread_state *state, struct mc_error *err)
+{
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    bool row = false;
+    enum mc_status status =
+        mc_conn_start(conn,
+                      "SELECT t.version, t.messages FROM threads t"
+                      " JOIN users u ON u.user_no = t.user_no"
+                      " WHERE u.user_id = ?1 AND t.thread_id = ?2",
+                      MC_BINDS(mc_bind_str(user_id), mc_bind_str(thread_id)), &stmt, err);
+    if (status == MC_OK)
+        status = mc_conn_step(conn, stmt, &row, err);
+    if (status != MC_OK)
+        return status;
+    *state = (struct mc_thread_state){0};
+    if (row)
+        *state = (struct mc_thread_state){true, mc_column_int(stmt, 0), mc_column_int(stmt, 1)};
+    return MC_OK;
+}
+
 enum mc_status mc_sqlite_recent(struct mc_store *store, const struct mc_recent_read *read,
                                 struct mc_records *out, struct mc_error *err)
 {
@@ -264,28 +285,20 @@ enum mc_status mc_sqlite_recent(struct mc_store *store, const struct mc_recent_r
         status = mc_snapshot_begin(&snapshot, reading.conn, err);
     if (status == MC_OK)
         status = read_recent(reading.conn, read, &allowed, &found, err);
-    return status == MC_OK ? append_all(&found, out, err) : status;
+    struct mc_thread_state state;
+    if (status == MC_OK && read->state)
+        status = read_state(reading.conn, read->user_id, read->thread_id, &state, err);
+    if (status == MC_OK)
+        status = append_all(&found, out, err);
+    if (status == MC_OK && read->state)
+        *read->state = state;
+    return status;
 }
 
 enum mc_status mc_sqlite_thread(struct mc_store *store, mc_str user_id, mc_str thread_id,
                                 struct mc_thread_state *state, struct mc_error *err)
 {
     mc_auto(mc_reading_end) struct mc_reading reading = {0};
-    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
-    bool row = false;
     enum mc_status status = mc_reading_begin(&reading, &mc_sqlite_of(store)->readers, err);
-    if (status == MC_OK)
-        status = mc_conn_start(reading.conn,
-                               "SELECT t.version, t.messages FROM threads t"
-                               " JOIN users u ON u.user_no = t.user_no"
-                               " WHERE u.user_id = ?1 AND t.thread_id = ?2",
-                               MC_BINDS(mc_bind_str(user_id), mc_bind_str(thread_id)), &stmt, err);
-    if (status == MC_OK)
-        status = mc_conn_step(reading.conn, stmt, &row, err);
-    if (status != MC_OK)
-        return status;
-    *state = (struct mc_thread_state){0};
-    if (row)
-        *state = (struct mc_thread_state){true, mc_column_int(stmt, 0), mc_column_int(stmt, 1)};
-    return MC_OK;
+    return status == MC_OK ? read_state(reading.conn, user_id, thread_id, state, err) : status;
 }
