@@ -10,9 +10,10 @@ const charts = [];
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-function axis({ grid, ...more }) {
-  const line = { stroke: color('--line'), width: 1 };
-  return { stroke: color('--muted'), font: '11px system-ui, sans-serif', grid: { ...line, ...grid }, ticks: line, ...more };
+/** filter: which of the ticks get a line; all when it is not given. */
+function axis({ filter, ...more }) {
+  const line = { stroke: color('--line'), width: 1, ...(filter && { filter }) };
+  return { stroke: color('--muted'), font: '11px system-ui, sans-serif', grid: line, ticks: line, ...more };
 }
 
 /** The first line stands on a soft area, so that a second one over it can be told from it. */
@@ -41,7 +42,10 @@ function tellNewest(plot) {
 
 const day = (seconds) => new Date(seconds * 1000).toISOString().slice(5, 10);
 const moment = (seconds) => clock(new Date(seconds * 1000));
-const wide = (_, low, high) => [Math.min(low, high - SPAN_SECONDS), high];
+const wide = (_, low, high) => {
+  const end = high ?? Date.now() / 1000; // there is nothing yet
+  return [Math.min(low ?? end, end - SPAN_SECONDS), end];
+};
 const aroundBars = (_, low, high) => [low - HALF_DAY, high + HALF_DAY];
 
 function draw(chart) {
@@ -52,11 +56,11 @@ function draw(chart) {
   if (!width) return; // hidden: drawn when it is shown
   const tell = chart.bars ? day : moment;
   chart.plot = new uPlot({
-    width, height: HEIGHT, padding: [8, 4, 0, 0], cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+    width, height: HEIGHT, padding: [8, 24, 0, 0], cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: { x: { range: chart.bars ? aroundBars : wide }, y: chart.logarithmic ? { distr: 3, range: decades } : { range: (_, low, high) => [0, Math.max(high * 1.1, chart.least)] } },
     series: [{ value: (_, value) => (value ? tell(value) : '–') }, ...series(chart)],
     axes: [axis({ values: (_, ticks) => ticks.map(tell), space: 80, size: 32 }),
-      axis({ size: 46, space: 26, grid: chart.logarithmic ? { filter: powersOfTen } : {}, values: (_, ticks) => ticks.map((value) => (value === null ? '' : tick(value))) })],
+      axis({ size: 46, space: 26, filter: chart.logarithmic && powersOfTen, values: (_, ticks) => ticks.map((value) => (value === null ? '' : tick(value))) })],
     hooks: { setCursor: [tellNewest], ready: [tellNewest] },
   }, chart.data, place);
 }

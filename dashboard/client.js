@@ -44,7 +44,7 @@ export function prepareKeyDialog(onChange) {
   });
   $('key-forget').addEventListener('click', () => change(() => sessionStorage.removeItem(KEY)));
   $('key-button').addEventListener('click', () =>
-    askForKey(sessionStorage.getItem(KEY) ? 'Another key for this server.' : 'Only where this server has keys.'));
+    askForKey(sessionStorage.getItem(KEY) ? 'Another key for this server.' : 'Needed where the server has keys.'));
 }
 
 async function problem(response) {

@@ -7,7 +7,7 @@ export const count = (value) => whole.format(value);
 /** "1 user", "2 users". */
 export const many = (value, thing) => `${count(value)} ${thing}${value === 1 ? '' : 's'}`;
 
-/** Of a second: 0, 0.25, 12.5, 1,250. */
+/** Of a second: 0, 0.25, 12.5, 1,250; a dash when it is not known. */
 export function rate(value) {
   if (value === null || value === undefined) return '–';
   if (value >= 100) return count(value);
@@ -37,6 +37,8 @@ export function bytes(value) {
   }
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
+
+export const perSecond = (value) => (value === null ? '–' : `${rate(value)} /s`);
 
 export const percent = (share) => `${(100 * share).toFixed(share > 0.9995 || share === 0 ? 0 : 1)}%`;
 

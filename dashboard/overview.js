@@ -3,7 +3,7 @@ import { $, bar, facts, failure, fill, h, show, table } from './dom.js';
 import { addChart, setChart } from './charts.js';
 import { post } from './client.js';
 import { NOTHING, observed, quantile } from './samples.js';
-import { bytes, count, duration, many, milliseconds, percent, rate } from './format.js';
+import { bytes, count, duration, many, milliseconds, perSecond, percent, rate } from './format.js';
 
 const TIERS = { short: 1, mid: 6, long: 4, archive: 7 };
 const OPERATIONS = { enrichment: 'enrichment by rules' };
@@ -20,9 +20,9 @@ export function prepareOverview() {
 
 export function showMetrics(metrics, histograms, samples) {
   const point = samples.latest();
-  show('ingest_rate', `${rate(point.ingested)} /s`);
+  show('ingest_rate', perSecond(point.ingested));
   show('ingest_note', `${count(metrics.messages_ingested)} since the start`);
-  show('enrich_rate', `${rate(point.enriched)} /s`);
+  show('enrich_rate', perSecond(point.enriched));
   show('enrich_note', `${count(metrics.messages_enriched)} since the start`);
   show('queue_depth', count(metrics.queue_depth));
   show('queue_note', metrics.queue_depth ? `the oldest waits ${duration(metrics.oldest_job_age_seconds)}` : 'nothing waits');

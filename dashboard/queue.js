@@ -20,6 +20,7 @@ async function retry(body, button, refresh) {
   try {
     const { retried } = await post('/v1/queue/retry', body);
     $('retried').textContent = `${many(retried, 'job')} made ready again.`;
+    shown = '';
     await refresh();
   } catch (error) {
     fill($('retried'), failure(error));
