@@ -22,6 +22,10 @@ bool mc_rules_pending_matches(const struct mc_match_query *query, const struct m
 /* A job at the end of the list, which takes over its record; false when out of memory. */
 MC_MUST_CHECK bool mc_rules_push_job(struct mc_jobs *jobs, const struct mc_job *job);
 
+/* MC_INVALID: a step that takes no messages, or too many. */
+MC_MUST_CHECK enum mc_status mc_rules_check_batch(const struct mc_tier_rule *rule,
+                                                  struct mc_error *err);
+
 /* A tier rule as times: what was created before these is due. */
 struct mc_tier_times {
     int64_t leaves[MC_TIER_ARCHIVE];        /* for messages of ordinary importance */

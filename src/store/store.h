@@ -224,6 +224,14 @@ struct mc_tier_step {
     bool more;
 };
 
+/* One bounded step of compressing the archive. */
+struct mc_pack_step {
+    int64_t packed;
+    int64_t bytes_before,
+        bytes_after; /* of text, metadata and index terms; of what holds them now */
+    bool more;
+};
+
 struct mc_store;
 struct mc_copy_ops;
 struct mc_store_ops {
@@ -337,6 +345,16 @@ struct mc_store_ops {
     /* What it deletes stays in summaries. */
     enum mc_status (*migrate)(struct mc_store *store, const struct mc_tier_rule *rule,
                               struct mc_tier_step *step, struct mc_error *err);
+
+    /* Trains a new dictionary for the archive if one is due (store/archive.h). MC_INVALID: the messages are not fit for that. */
+    enum mc_status (*train)(struct mc_store *store, int64_t now_us, struct mc_error *err);
+    /*
+     * Compresses messages of the archive, those without a job, at most rule->batch; none while there is no
+     * dictionary. They are read as before; the search index, and twin, find them no more. A dry run counts all
+     * that migration and this would compress.
+     */
+    enum mc_status (*pack)(struct mc_store *store, const struct mc_tier_rule *rule,
+                           struct mc_pack_step *step, struct mc_error *err);
 
     enum mc_status (*erase)(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
                             struct mc_error *err);

@@ -176,6 +176,7 @@ static inline const char *match_ids(struct mc_store *store, const struct mc_matc
     return ids_of(&found);
 }
 
+#include "store_contract_archive.h"
 #include "store_contract_memory.h"
 #include "store_contract_messages.h"
 #include "store_contract_models.h"
@@ -189,7 +190,7 @@ static inline void store_contract(const struct store_factory *factory)
         const char *name;
         void (*run)(struct mc_store *store);
     } cases[] = {STORE_MESSAGE_CASES STORE_QUEUE_CASES STORE_SEARCH_CASES STORE_MEMORY_CASES
-                     STORE_MODEL_CASES STORE_THREAD_CASES};
+                     STORE_MODEL_CASES STORE_THREAD_CASES STORE_ARCHIVE_CASES};
     erased_bytes_stay = factory->keeps_bytes;
     for (size_t i = 0; i < mc_countof(cases); i++) {
         diag("%s: %s", factory->name, cases[i].name);

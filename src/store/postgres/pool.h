@@ -13,7 +13,8 @@ struct mc_pg_pool {
     struct mc_postgres_options options; /* texts are owned */
     struct mc_pg_where where;
     int max;
-    mc_mutex lock; /* guards what follows */
+    struct mc_archive *archive; /* borrowed, for the connections */
+    mc_mutex lock;              /* guards what follows */
     mc_cond returned;
     struct mc_pg_conn *idle; /* last returned first */
     int open, idle_count;

@@ -207,8 +207,25 @@ static const char *const version_1[] = {
     " AS role, created_at, text, metadata, importance, terms FROM messages",
     NULL};
 
+/* The compressed archive (archive.c). */
+static const char *const archive[] = {
+    /* A frame that holds metadata and text; NULL: the row does. */
+    "ALTER TABLE messages ADD COLUMN packed bytea",
+    "CREATE INDEX messages_unpacked ON messages(id) WHERE tier = 3 AND packed IS NULL",
+    "DROP INDEX messages_pending",
+    "CREATE INDEX messages_pending ON messages(shard, user_no, id) WHERE terms IS NULL"
+    " AND packed IS NULL",
+
+    /* Of the whole database: every shard is packed with them. */
+    "CREATE TABLE dictionaries("
+    " number bigint PRIMARY KEY,"
+    " created_at timestamptz NOT NULL,"
+    " samples bigint NOT NULL," /* messages that it was trained from */
+    " data bytea NOT NULL)",
+    NULL};
+
 /* In order: the nth brings a database of version n to version n + 1. Never change one that was released. */
-static const char *const *const migrations[] = {version_1};
+static const char *const *const migrations[] = {version_1, archive};
 
 int mc_pg_schema_version(void)
 {

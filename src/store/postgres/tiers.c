@@ -222,10 +222,10 @@ enum mc_status mc_pg_migrate(struct mc_store *store, const struct mc_tier_rule *
 {
     struct mc_pg *s = mc_pg_of(store);
     struct due due = {.rule = rule};
-    if (rule->batch == 0 || rule->batch > 100000)
-        return mc_fail(err, MC_INVALID, "a step of tier migration takes 1 to 100000 messages");
+    enum mc_status status = mc_rules_check_batch(rule, err);
+    if (status != MC_OK)
+        return status;
     mc_rules_tier_times(rule, &due.times);
-    enum mc_status status;
     if (rule->dry_run) {
         status = mc_pg_read(s, MC_PG_SNAPSHOT, count_work, &due, err);
     } else {

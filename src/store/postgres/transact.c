@@ -59,6 +59,8 @@ static bool once_more(struct tries *t, enum mc_pg_trouble trouble)
         back_off(t->conflicts++);
         return true;
     }
+    if (trouble == MC_PG_DICTIONARY) /* which is known now */
+        return true;
     if (trouble != MC_PG_LOST || (t->flags & MC_PG_ONCE) || mc_time_monotonic_us() > t->until_us)
         return false;
     if (t->losses++ > 0) /* the first one may be one old connection of the pool */
@@ -151,6 +153,7 @@ enum mc_status mc_pg_read(struct mc_pg *s, int flags, mc_pg_work work, void *con
             status = work(conn, context, err);
             trouble = conn->trouble;
             roll_back(conn);
+            trouble = mc_pg_fetch_dictionary(conn, trouble);
             mc_pg_pool_release(&s->pool, conn);
         }
         if (status == MC_OK || !once_more(&tries, trouble))
@@ -293,6 +296,7 @@ static enum mc_status try_write(struct mc_pg *s, int flags, mc_pg_work work, voi
     if (status != MC_OK && sent && *trouble == MC_PG_LOST)
         outcome = ask_outcome(s, conn);
     roll_back(conn);
+    *trouble = mc_pg_fetch_dictionary(conn, *trouble);
     mc_pg_pool_release(&s->pool, conn);
     if (status == MC_OK)
         return status;

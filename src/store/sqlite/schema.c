@@ -162,9 +162,21 @@ static const char version_2[] =
     " cost_usd REAL NOT NULL,"
     " PRIMARY KEY(day, operation, provider, model)) WITHOUT ROWID;";
 
+/* The compressed archive (archive.c). */
+static const char archive[] =
+    /* A frame that holds metadata and text; NULL: the row does. */
+    "ALTER TABLE messages ADD COLUMN packed BLOB;"
+    "CREATE INDEX messages_unpacked ON messages(id) WHERE tier = 3 AND packed IS NULL;"
+
+    "CREATE TABLE dictionaries("
+    " number INTEGER PRIMARY KEY,"
+    " created_at INTEGER NOT NULL,"
+    " samples INTEGER NOT NULL," /* messages that it was trained from */
+    " data BLOB NOT NULL);";
+
 /* In order: the nth brings a file of version n to version n + 1. Never change one that was
  * released. */
-static const char *const migrations[] = {version_1, version_2};
+static const char *const migrations[] = {version_1, version_2, archive};
 
 int mc_schema_version(void)
 {

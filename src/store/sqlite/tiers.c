@@ -336,11 +336,11 @@ enum mc_status mc_sqlite_migrate(struct mc_store *store, const struct mc_tier_ru
 {
     struct mc_sqlite *s = mc_sqlite_of(store);
     struct due due = {.rule = rule};
-    if (rule->batch == 0 || rule->batch > 100000)
-        return mc_fail(err, MC_INVALID, "a step of tier migration takes 1 to 100000 messages");
-    mc_rules_tier_times(rule, &due.times);
     bool known = false;
-    enum mc_status status;
+    enum mc_status status = mc_rules_check_batch(rule, err);
+    if (status != MC_OK)
+        return status;
+    mc_rules_tier_times(rule, &due.times);
     {
         mc_auto(mc_reading_end) struct mc_reading reading = {0};
         mc_auto(mc_snapshot_end) struct mc_snapshot snapshot = {0};
