@@ -176,13 +176,14 @@ static inline const char *match_ids(struct mc_store *store, const struct mc_matc
     return ids_of(&found);
 }
 
-#include "store_contract_archive.h"
 #include "store_contract_memory.h"
 #include "store_contract_messages.h"
 #include "store_contract_models.h"
 #include "store_contract_queue.h"
 #include "store_contract_search.h"
 #include "store_contract_threads.h"
+
+#include "store_contract_archive.h" /* uses cases of the others */
 
 static inline void store_contract(const struct store_factory *factory)
 {

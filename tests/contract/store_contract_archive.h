@@ -3,7 +3,6 @@
 #define MC_TESTS_STORE_CONTRACT_ARCHIVE_H
 
 #include "store_contract.h"
-#include "store_contract_memory.h"
 
 #define ARCHIVE_USERS 4
 
