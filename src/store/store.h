@@ -229,7 +229,7 @@ struct mc_pack_step {
     int64_t packed;
     int64_t bytes_before,
         bytes_after; /* of text, metadata and index terms; of what holds them now */
-    bool more;
+    bool more;       /* also while nothing is left to pack but room is given back */
 };
 
 struct mc_store;
@@ -355,6 +355,16 @@ struct mc_store_ops {
      */
     enum mc_status (*pack)(struct mc_store *store, const struct mc_tier_rule *rule,
                            struct mc_pack_step *step, struct mc_error *err);
+
+    /*
+     * Takes a task that one process does for all of the database: *taken when it is due at now_us, as it is when
+     * nobody has ever set when. Then it is due again at until_us, so that another takes it up if this one dies.
+     */
+    enum mc_status (*take_task)(struct mc_store *store, mc_str task, int64_t now_us,
+                                int64_t until_us, bool *taken, struct mc_error *err);
+    /* When the task is due next, in place of what was set before. */
+    enum mc_status (*set_task)(struct mc_store *store, mc_str task, int64_t due_us,
+                               struct mc_error *err);
 
     enum mc_status (*erase)(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
                             struct mc_error *err);

@@ -197,8 +197,55 @@ static inline void archive_dictionaries(struct mc_store *store)
     is_status(store->ops->pack(store, &rule, &step, &err), MC_INVALID, &err, "no batch");
 }
 
+#define TASK_THREADS 8
+
+struct task_taker {
+    struct mc_store *store;
+    pthread_t thread;
+    bool taken;
+};
+
+static inline void *take_task(void *context)
+{
+    struct task_taker *taker = context;
+    struct mc_error err = {0};
+    if (taker->store->ops->take_task(taker->store, MC_STR("tiers"), T0 + 10, T0 + MINUTE,
+                                     &taker->taken, &err) != MC_OK)
+        bail_out("take_task: %s", err.message);
+    return NULL;
+}
+
+static inline void tasks(struct mc_store *store)
+{
+    struct mc_error err = {0};
+    struct task_taker takers[TASK_THREADS] = {{0}};
+    bool taken = false;
+    is_status(store->ops->set_task(store, MC_STR("tiers"), T0 + 10, &err), MC_OK, &err, "set");
+    is_status(store->ops->take_task(store, MC_STR("tiers"), T0 + 9, T0 + MINUTE, &taken, &err),
+              MC_OK, &err, "a moment early");
+    ok(!taken, "it is not due");
+    int count = 0;
+    for (int i = 0; i < TASK_THREADS; i++) {
+        takers[i].store = store;
+        if (mc_thread_start(&takers[i].thread, "taker", take_task, &takers[i], &err))
+            bail_out("no thread");
+    }
+    for (int i = 0; i < TASK_THREADS; i++) {
+        mc_thread_join(takers[i].thread);
+        count += takers[i].taken;
+    }
+    is_int(count, 1, "of many that find it due one takes it");
+    is_status(
+        store->ops->take_task(store, MC_STR("tiers"), T0 + MINUTE, T0 + 2 * MINUTE, &taken, &err),
+        MC_OK, &err, "when that one is not heard of");
+    ok(taken, "another takes it");
+    is_status(store->ops->take_task(store, MC_STR("new"), T0, T0 + MINUTE, &taken, &err), MC_OK,
+              &err, "a task that nobody knows");
+    ok(taken, "is due");
+}
+
 #define STORE_ARCHIVE_CASES                                                                        \
     {"the archive is compressed", archive_packs}, {"reading the archive", archive_reads},          \
-        {"dictionaries of the archive", archive_dictionaries},
+        {"dictionaries of the archive", archive_dictionaries}, {"tasks", tasks},
 
 #endif

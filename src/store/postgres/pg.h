@@ -271,6 +271,10 @@ enum mc_status mc_pg_summaries(struct mc_store *store, mc_str user_id,
                                void *context, struct mc_error *err);
 enum mc_status mc_pg_migrate(struct mc_store *store, const struct mc_tier_rule *rule,
                              struct mc_tier_step *step, struct mc_error *err);
+enum mc_status mc_pg_take_task(struct mc_store *store, mc_str task, int64_t now_us,
+                               int64_t until_us, bool *taken, struct mc_error *err);
+enum mc_status mc_pg_set_task(struct mc_store *store, mc_str task, int64_t due_us,
+                              struct mc_error *err);
 enum mc_status mc_pg_train(struct mc_store *store, int64_t now_us, struct mc_error *err);
 enum mc_status mc_pg_pack(struct mc_store *store, const struct mc_tier_rule *rule,
                           struct mc_pack_step *step, struct mc_error *err);

@@ -207,7 +207,7 @@ static const char *const version_1[] = {
     " AS role, created_at, text, metadata, importance, terms FROM messages",
     NULL};
 
-/* The compressed archive (archive.c). */
+/* The compressed archive (archive.c), and scheduled tasks. */
 static const char *const archive[] = {
     /* A frame that holds metadata and text; NULL: the row does. */
     "ALTER TABLE messages ADD COLUMN packed bytea",
@@ -222,7 +222,9 @@ static const char *const archive[] = {
     " created_at timestamptz NOT NULL,"
     " samples bigint NOT NULL," /* messages that it was trained from */
     " data bytea NOT NULL)",
-    NULL};
+
+    /* What one server does for all, and when it is due again. */
+    "CREATE TABLE mindcore_tasks(task " NAME " PRIMARY KEY, due_at timestamptz NOT NULL)", NULL};
 
 /* In order: the nth brings a database of version n to version n + 1. Never change one that was released. */
 static const char *const *const migrations[] = {version_1, archive};

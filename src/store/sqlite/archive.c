@@ -284,6 +284,22 @@ static enum mc_status count_packing(struct mc_conn *conn, struct packing *p, str
     return status;
 }
 
+/* The index of what was packed is given back to the file at the end of a run. */
+enum index_holes { NO_HOLES, HAS_HOLES, CLOSING_HOLES };
+#define MERGE_PAGES 16 /* of a step: a few milliseconds */
+
+static enum mc_status close_holes(struct mc_sqlite *s, bool *more, struct mc_error *err)
+{
+    int holes = atomic_load(&s->index_holes);
+    if (holes == NO_HOLES)
+        return MC_OK;
+    enum mc_status status =
+        mc_sqlite_merge_index(s, holes == HAS_HOLES ? -MERGE_PAGES : MERGE_PAGES, more, err);
+    if (status == MC_OK)
+        atomic_compare_exchange_strong(&s->index_holes, &holes, *more ? CLOSING_HOLES : NO_HOLES);
+    return status;
+}
+
 enum mc_status mc_sqlite_pack(struct mc_store *store, const struct mc_tier_rule *rule,
                               struct mc_pack_step *step, struct mc_error *err)
 {
@@ -310,6 +326,14 @@ enum mc_status mc_sqlite_pack(struct mc_store *store, const struct mc_tier_rule 
     }
     if (status == MC_OK && p.count > 0)
         status = mc_sqlite_write(s, MC_WRITE_OTHER, p.count, apply_packing, &p, err);
+    else if (status == MC_OK && !rule->dry_run)
+        status = close_holes(s, &p.step.more, err);
+    if (status == MC_OK && p.step.packed > 0) {
+        atomic_store(&s->index_holes, HAS_HOLES);
+        p.step.more = true;
+    }
+    if (!rule->dry_run)
+        mc_sqlite_relieve_log(s, p.count + MERGE_PAGES);
     if (status == MC_OK)
         *step = p.step;
     return status;

@@ -162,7 +162,7 @@ static const char version_2[] =
     " cost_usd REAL NOT NULL,"
     " PRIMARY KEY(day, operation, provider, model)) WITHOUT ROWID;";
 
-/* The compressed archive (archive.c). */
+/* The compressed archive (archive.c), and scheduled tasks. */
 static const char archive[] =
     /* A frame that holds metadata and text; NULL: the row does. */
     "ALTER TABLE messages ADD COLUMN packed BLOB;"
@@ -172,7 +172,10 @@ static const char archive[] =
     " number INTEGER PRIMARY KEY,"
     " created_at INTEGER NOT NULL,"
     " samples INTEGER NOT NULL," /* messages that it was trained from */
-    " data BLOB NOT NULL);";
+    " data BLOB NOT NULL);"
+
+    /* What one process does for all, and when it is due again. */
+    "CREATE TABLE tasks(task TEXT PRIMARY KEY, due_at INTEGER NOT NULL) WITHOUT ROWID;";
 
 /* In order: the nth brings a file of version n to version n + 1. Never change one that was
  * released. */

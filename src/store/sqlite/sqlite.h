@@ -22,6 +22,8 @@ struct mc_sqlite {
     struct mc_readers readers;
     struct mc_watch watch;
     struct mc_archive *archive;
+    atomic_size_t rewritten; /* rows since the log was relieved */
+    atomic_int index_holes;  /* enum index_holes of archive.c */
 };
 static inline struct mc_sqlite *mc_sqlite_of(struct mc_store *store)
 {
@@ -114,6 +116,19 @@ MC_MUST_CHECK enum mc_status mc_sqlite_drop(struct mc_conn *conn, int64_t row, b
                                             bool *had_job, int64_t *version, struct mc_error *err);
 /* Before messages are deleted: remembers the highest row, so that none is used again. */
 MC_MUST_CHECK enum mc_status mc_sqlite_keep_row(struct mc_conn *conn, struct mc_error *err);
+
+/*
+ * A step of merging the index, which keeps what was deleted until then: so many pages, negative to begin with all of
+ * it. *more: it is not at its end.
+ */
+MC_MUST_CHECK enum mc_status mc_sqlite_merge_index(struct mc_sqlite *s, int pages, bool *more,
+                                                   struct mc_error *err);
+
+/*
+ * After so many rows were rewritten: brings the log into the file now and then, without holding up writers. Else
+ * the writer would do it, inside somebody's commit: 20 ms and more.
+ */
+void mc_sqlite_relieve_log(struct mc_sqlite *s, size_t rows);
 
 /* ---- Twins (twins.c) ---- */
 
@@ -216,6 +231,10 @@ enum mc_status mc_sqlite_summaries(struct mc_store *store, mc_str user_id,
                                    void *context, struct mc_error *err);
 enum mc_status mc_sqlite_migrate(struct mc_store *store, const struct mc_tier_rule *rule,
                                  struct mc_tier_step *step, struct mc_error *err);
+enum mc_status mc_sqlite_take_task(struct mc_store *store, mc_str task, int64_t now_us,
+                                   int64_t until_us, bool *taken, struct mc_error *err);
+enum mc_status mc_sqlite_set_task(struct mc_store *store, mc_str task, int64_t due_us,
+                                  struct mc_error *err);
 /* archive.c */
 enum mc_status mc_sqlite_train(struct mc_store *store, int64_t now_us, struct mc_error *err);
 enum mc_status mc_sqlite_pack(struct mc_store *store, const struct mc_tier_rule *rule,

@@ -358,8 +358,47 @@ enum mc_status mc_sqlite_migrate(struct mc_store *store, const struct mc_tier_ru
             return mc_fail_memory(err);
         status = mc_sqlite_write(s, MC_WRITE_OTHER, rule->batch, apply_migrate, &due, err);
         free(due.rows);
+        mc_sqlite_relieve_log(s, (size_t)(due.step.moved + due.step.deleted));
     }
     if (status == MC_OK)
         *step = due.step;
     return status;
+}
+
+/* ---- Who migrates ---- */
+
+struct task {
+    mc_str task;
+    int64_t now_us, due_us;
+    bool taken;
+};
+
+static enum mc_status apply_task(struct mc_writer *writer, void *context, struct mc_error *err)
+{
+    struct task *t = context;
+    enum mc_status status = mc_conn_exec(
+        writer->conn,
+        "INSERT INTO tasks(task, due_at) VALUES(?1, ?2) ON CONFLICT(task) DO UPDATE"
+        " SET due_at = excluded.due_at WHERE due_at <= ?3",
+        MC_BINDS(mc_bind_str(t->task), mc_bind_int(t->due_us), mc_bind_int(t->now_us)), err);
+    t->taken = status == MC_OK && mc_conn_changes(writer->conn) > 0;
+    return status;
+}
+
+enum mc_status mc_sqlite_take_task(struct mc_store *store, mc_str task, int64_t now_us,
+                                   int64_t until_us, bool *taken, struct mc_error *err)
+{
+    struct task t = {task, now_us, until_us, false};
+    enum mc_status status =
+        mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, 1, apply_task, &t, err);
+    if (status == MC_OK)
+        *taken = t.taken;
+    return status;
+}
+
+enum mc_status mc_sqlite_set_task(struct mc_store *store, mc_str task, int64_t due_us,
+                                  struct mc_error *err)
+{
+    bool taken;
+    return mc_sqlite_take_task(store, task, INT64_MAX, due_us, &taken, err);
 }
