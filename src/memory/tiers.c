@@ -153,7 +153,7 @@ static void pack(struct run *run)
         run->packed += step.packed;
         run->bytes_before += step.bytes_before;
         run->bytes_after += step.bytes_after;
-        again = step.more;
+        again = !run->dry_run && step.more;
         if (again)
             pace(&rule, began_us, step.packed);
     }

@@ -328,7 +328,7 @@ enum mc_status mc_sqlite_pack(struct mc_store *store, const struct mc_tier_rule 
         status = mc_sqlite_write(s, MC_WRITE_OTHER, p.count, apply_packing, &p, err);
     else if (status == MC_OK && !rule->dry_run)
         status = close_holes(s, &p.step.more, err);
-    if (status == MC_OK && p.step.packed > 0) {
+    if (status == MC_OK && p.count > 0) {
         atomic_store(&s->index_holes, HAS_HOLES);
         p.step.more = true;
     }
