@@ -44,7 +44,7 @@ def database(request, tmp_path):
     return server.url(server.create())
 
 
-def test_killed_again_and_again(cli, database):
+def test_killed_again_and_again(cli, database, tmp_path):
     store(cli, database, old_messages())
     before = said(cli, database)
     assert len(before) == COUNT
@@ -54,7 +54,8 @@ def test_killed_again_and_again(cli, database):
     patience, kills, status = 0.05, 0, None
     while status is None:
         run = subprocess.Popen([str(PROGRAM), "tiers", "migrate", "--db", database, "-q", *KEEP],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment())
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment(),
+                               cwd=tmp_path)
         try:
             status = run.wait(patience * SLOWNESS)
         except subprocess.TimeoutExpired:
