@@ -368,6 +368,9 @@ static void copies_the_archive(struct pair *p)
     is_int(archive_pack(p->from, 100, &ratio), 300, "packed with another dictionary");
     is_int(run(p, &result), MC_OK, "the copy");
     is_int(result.rows[MC_COPY_DICTIONARIES], 2, "two dictionaries");
+    struct mc_put repeat = message("u1", "t", "m1", "something else", 1); /* compared in a write */
+    is_status(p->to->ops->put(p->to, &repeat, 1, &err), MC_OK, &err, "a put of an archived id");
+    is_int(repeat.status, MC_CONFLICT, "with another text");
     is_int(archive_readable(p->to, 1, 370), 370, "all are readable there");
     is_int(archive_pack(p->to, 100, &ratio), 0, "and packed");
     check_is_clean(p->to, "of the copy");
