@@ -259,6 +259,9 @@ static const struct rule rules[] = {
      "content hashes without a message"},
     {"SELECT count(*) FROM summaries WHERE thread_no NOT IN (SELECT thread_no FROM threads)",
      "summaries without a thread"},
+    {"SELECT count(*) FROM messages WHERE packed IS NOT NULL AND (tier <> 3 OR text <> ''"
+     " OR terms IS NOT NULL OR NOT EXISTS(SELECT 1 FROM dictionaries))",
+     "compressed messages that are not in the archive, or without a dictionary"},
 };
 
 struct report {
