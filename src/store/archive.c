@@ -62,14 +62,15 @@ enum mc_status mc_archive_add(struct mc_archive *archive, int64_t number, mc_str
                        "dictionary %" PRId64 " of the archive is damaged; restore a backup",
                        number);
     ZSTD_DDict *unpacking = ZSTD_createDDict(bytes.data, bytes.len);
-    ZSTD_CDict *packing = ZSTD_createCDict(bytes.data, bytes.len, LEVEL);
-    bool made = unpacking && packing;
+    bool packs = number > mc_archive_newest(archive);
+    ZSTD_CDict *packing = packs ? ZSTD_createCDict(bytes.data, bytes.len, LEVEL) : NULL;
+    bool made = unpacking && (packing || !packs);
     /* What is packed just now goes on with what it has. */
     mc_mutex_lock(&archive->packer_lock);
     mc_mutex_lock(&archive->lock);
     if (made && !archive->unpacking[number])
         archive->unpacking[number] = mc_steal(unpacking);
-    if (made && number > archive->newest) {
+    if (made && packs && number > archive->newest) {
         ZSTD_freeCDict(archive->packing);
         archive->packing = mc_steal(packing);
         archive->newest = number;
