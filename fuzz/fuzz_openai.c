@@ -35,6 +35,23 @@ static void read_content(mc_str content)
     must(found <= mc_json_count(elements));
 }
 
+/* The body as embeddings: all of them, of one length, or an error that says why. */
+static void read_vectors(mc_str body, struct mc_arena *arena)
+{
+    for (size_t count = 1; count <= 3; count++) {
+        struct mc_openai_answer answer = {0};
+        struct mc_error err = {0};
+        mc_str vectors[3];
+        if (mc_openai_read_vectors(body, count, arena, vectors, &answer, &err) != MC_OK) {
+            must(err.message[0]);
+            continue;
+        }
+        for (size_t i = 0; i < count; i++)
+            must(vectors[i].len > 0 && vectors[i].len == vectors[0].len &&
+                 vectors[i].len % sizeof(float) == 0);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     mc_str body = {(const char *)data, size};
@@ -47,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         read_content(answer.content);
     must(answer.tokens_in >= answer.tokens_cached && answer.tokens_cached >= 0);
     must(answer.tokens_out >= 0);
+    read_vectors(body, &arena);
     read_content(body);
     mc_openai_reason(body, reason);
     must(mc_utf8_check(mc_str_of(reason), NULL, NULL) && !strchr(reason, '\n'));

@@ -20,7 +20,7 @@ from tap import Tap
 
 LAYERS = {
     "base": 0,
-    "net": 1, "scrape": 1, "text": 1, "vocabulary": 1, "config": 1, "message": 1,
+    "net": 1, "scrape": 1, "text": 1, "vocabulary": 1, "config": 1, "message": 1, "vector": 1,
     "store": 2, "cache": 2, "llm": 2,
     "enrich": 3, "context": 3, "memory": 3,
     "engine": 4,

@@ -56,7 +56,7 @@ def unlisted_sources(root):
 
 
 def undocumented_commands(root):
-    """Commands of the table that the man page leaves out; hidden ones (last member true) are internal."""
+    """Commands of the table that the man page leaves out; hidden ones are internal."""
     source = os.path.join(root, "src", "cli", "commands.c")
     if not os.path.exists(source):
         return []
@@ -64,7 +64,7 @@ def undocumented_commands(root):
     table = re.search(r"mc_cli_command commands\[\] = \{\n(.*?)^\};", read(source), re.M | re.S)
     rows = re.findall(r'^ {4}\{"([^"]+)"(.*?)\},$', table[1], re.M | re.S) if table else []
     problems = [f"{name} is not in docs/man/mindcore.1" for name, row in rows
-                if not re.search(r"\btrue$", row)
+                if not "HIDDEN_COMMAND" in row
                 and not re.search(rf"^\.It Ic {name.split()[0]}\b.*{name.split()[-1]}\b", page, re.M)
                 and not re.search(rf"^\.It Ic {name}\b", page, re.M)]
     return problems if rows else ["src/cli/commands.c: no command was recognised"]

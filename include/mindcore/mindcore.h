@@ -6,6 +6,7 @@
 #include <mindcore/context.h>
 #include <mindcore/database.h>
 #include <mindcore/engine.h>
+#include <mindcore/key.h>
 #include <mindcore/memory.h>
 #include <mindcore/message.h>
 #include <mindcore/operate.h>

@@ -42,6 +42,11 @@ struct mc_hit {
 struct mc_hit_list {
     size_t count;
     const struct mc_hit *items;
+    /*
+     * Whether messages were compared by meaning too (docs/embeddings.md): "used", "off", "none" (the user has no
+     * vectors), or why words alone decided: "late", "failed". Static.
+     */
+    const char *meaning;
 };
 
 MC_API MC_MUST_CHECK enum mc_status mc_search(struct mc_engine *engine,

@@ -26,3 +26,8 @@ void mc_hash_of(const mc_str *parts, size_t count, unsigned char hash[MC_HASH_BY
     }
     crypto_generichash_final(&state, hash, MC_HASH_BYTES);
 }
+
+bool mc_hash_equal(const void *a, const void *b, size_t len)
+{
+    return sodium_memcmp(a, b, len) == 0;
+}

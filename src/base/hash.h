@@ -13,5 +13,7 @@
  * The hash of a sequence of texts; ("ab", "c") and ("a", "bc") differ. The same on every machine of the same byte order, and in every version.
  */
 void mc_hash_of(const mc_str *parts, size_t count, unsigned char hash[MC_HASH_BYTES]);
+/* Whether both are the same; takes the same time wherever they differ. */
+bool mc_hash_equal(const void *a, const void *b, size_t len);
 
 #endif

@@ -51,6 +51,17 @@
     X(LLM_OPENAI_SUMMARY, "mindcore_llm_calls_total", "provider=\"openai\",operation=\"summary\"", \
       "")                                                                                          \
     X(LLM_OPENAI_CHECK, "mindcore_llm_calls_total", "provider=\"openai\",operation=\"check\"", "") \
+    X(LLM_LLAMA_EMBED, "mindcore_llm_calls_total", "provider=\"llama_cpp\",operation=\"embed\"",   \
+      "")                                                                                          \
+    X(LLM_OPENAI_EMBED, "mindcore_llm_calls_total", "provider=\"openai\",operation=\"embed\"", "") \
+    X(VECTORS, "mindcore_vectors_total", "result=\"made\"",                                        \
+      "Messages that waited for a vector, by what came of them")                                   \
+    X(VECTORS_FAILED, "mindcore_vectors_total", "result=\"failed\"", "")                           \
+    X(VECTORS_GIVEN_UP, "mindcore_vectors_total", "result=\"given_up\"", "")                       \
+    X(MEANING_USED, "mindcore_meaning_queries_total", "result=\"used\"",                           \
+      "Queries that were to be compared by meaning, by what came of it")                           \
+    X(MEANING_LATE, "mindcore_meaning_queries_total", "result=\"late\"", "")                       \
+    X(MEANING_FAILED, "mindcore_meaning_queries_total", "result=\"failed\"", "")                   \
     X(LLM_LLAMA_FAILURES, "mindcore_llm_call_failures_total", "provider=\"llama_cpp\"",            \
       "Requests to models that failed")                                                            \
     X(LLM_OPENAI_FAILURES, "mindcore_llm_call_failures_total", "provider=\"openai\"", "")          \
@@ -88,6 +99,12 @@
     X(HEALTHY, "mindcore_healthy", "",                                                             \
       "0 while the store, the queue, ingest or the workers are in trouble: /health says why")      \
     X(UPTIME, "mindcore_uptime_seconds", "", "Time since the engine was opened")                   \
+    X(VECTORS_WAITING, "mindcore_vectors_waiting", "", "Messages that wait for a vector")          \
+    X(VECTORS_STORED, "mindcore_vectors_stored", "model=\"current\"",                              \
+      "Vectors stored, of the present model and of those before it")                               \
+    X(VECTORS_OLD, "mindcore_vectors_stored", "model=\"old\"", "")                                 \
+    X(EMBEDDINGS_OPEN, "mindcore_embeddings_circuit_open", "",                                     \
+      "1 while the circuit of the embeddings provider is open")                                    \
     X(LLM_LLAMA_OPEN, "mindcore_llm_circuit_open", "provider=\"llama_cpp\"",                       \
       "1 while a model that failed again and again is left alone")                                 \
     X(LLM_OPENAI_OPEN, "mindcore_llm_circuit_open", "provider=\"openai\"", "")

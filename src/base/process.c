@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define UNKNOWN ((double)NAN)
+
 /* Fields 14, 15, 22, 23 and 24 of /proc/self/stat, see proc(5). */
 struct process_stat {
     unsigned long long user_ticks, system_ticks, start_ticks, virtual_bytes;
@@ -57,7 +59,7 @@ static double boot_time(void)
 
 void mc_process_read(struct mc_process *process)
 {
-    struct mc_process read = {NAN, NAN, NAN, NAN, NAN, NAN};
+    struct mc_process read = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN};
     struct process_stat stat;
     struct rlimit limit;
     double ticks = (double)sysconf(_SC_CLK_TCK);

@@ -60,7 +60,7 @@ static enum mc_status unknown_command(const struct mc_args *args, mc_str word, s
         mc_str rest = mc_str_of(command->name);
         mc_str first;
         mc_str_split(&rest, ' ', &first);
-        if (command->hidden)
+        if (command->flags & MC_CLI_HIDDEN)
             continue;
         if (!family.len)
             consider(&nearest, first);
@@ -90,7 +90,7 @@ static const struct mc_cli_command *fallback_of(mc_str family)
 {
     const struct mc_cli_command *command;
     for (size_t i = 0; (command = mc_cli_command_at(i)); i++) {
-        if (command->fallback && mc_str_equal(mc_cli_family_of(command), family))
+        if ((command->flags & MC_CLI_FALLBACK) && mc_str_equal(mc_cli_family_of(command), family))
             return command;
     }
     return NULL;

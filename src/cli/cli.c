@@ -116,7 +116,7 @@ int mc_cli_usage(const struct mc_cli *cli, const char *format, ...)
     va_end(args);
     complain(message);
     const struct mc_cli_command *command = cli->args.command;
-    if (command && !command->hidden)
+    if (command && !(command->flags & MC_CLI_HIDDEN))
         fprintf(stderr, "See 'mindcore %s --help'.\n", command->name);
     else if (cli->args.family.len && mc_cli_family_exists(cli->args.family))
         fprintf(stderr, "See 'mindcore %.*s --help'.\n", MC_STR_ARG(cli->args.family));

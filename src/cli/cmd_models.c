@@ -27,6 +27,24 @@ static void number_cell(struct mc_table *table, const struct mc_json *object, co
         mc_table_printf(table, "%.*f", decimals, mc_json_number(value));
 }
 
+/* The embeddings model in the same columns; its progress is the detail. */
+static void add_embeddings(struct mc_table *table, const struct mc_json *e)
+{
+    if (!mc_json_boolean(mc_json_get(e, "enabled")))
+        return;
+    mc_str issue = mc_json_string(mc_json_get(e, "issue"));
+    mc_table_cell(table, MC_STR("embeddings"));
+    mc_table_cell(table, text_of(e, "state"));
+    mc_table_cell(table, text_of(e, "model"));
+    for (int i = 0; i < 4; i++) /* --usage tells what was asked */
+        mc_table_cell(table, MC_STR("-"));
+    mc_table_printf(table, "%lld vectors, %lld of a model before, %lld messages wait%s%.*s",
+                    (long long)mc_json_integer(mc_json_get(e, "vectors")),
+                    (long long)mc_json_integer(mc_json_get(e, "old_vectors")),
+                    (long long)mc_json_integer(mc_json_get(e, "waiting")), issue.len ? "; " : "",
+                    MC_STR_ARG(issue));
+}
+
 static int print_models(struct mc_cli *cli, const struct mc_json *root)
 {
     static const char *const HEADS[] = {"provider", "state",       "model",     "context",
@@ -49,6 +67,7 @@ static int print_models(struct mc_cli *cli, const struct mc_json *root)
         mc_str error = mc_json_string(mc_json_get(model, "last_error"));
         mc_table_cell(&table, detail.len > 0 ? detail : error);
     }
+    add_embeddings(&table, mc_json_get(root, "embeddings"));
     if (table.failed)
         return mc_cli_fail(&(struct mc_error){.status = MC_NO_MEMORY});
     mc_table_print(&table, &cli->out, 0);

@@ -10,7 +10,7 @@
 #define NAMES 64
 #define REASONS_BYTES ((size_t)4096)
 
-/* {"hits": [{"message", "score", "why"}]}, as over HTTP. */
+/* {"hits": [{"message", "score", "why"}], "meaning"}, as over HTTP. */
 static int print_hits_json(const struct mc_hit_list *hits)
 {
     struct mc_error err = {0};
@@ -23,7 +23,7 @@ static int print_hits_json(const struct mc_hit_list *hits)
         printf("%s%.*s", i ? "," : "", (int)len, json);
         mc_free(json);
     }
-    fputs("]}\n", stdout);
+    printf("],\"meaning\":\"%s\"}\n", hits->meaning);
     return MC_CLI_DONE;
 }
 

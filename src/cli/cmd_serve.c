@@ -112,16 +112,16 @@ static enum mc_status start(struct mc_cli *cli, struct service *service, struct 
     return status;
 }
 
-static bool has_keys(const struct mc_config *config)
+static bool has_keys(const struct mc_cli *cli)
 {
-    const char *keys = mc_config_get(config, "server.api_keys");
-    return keys && keys[0] && strcmp(keys, "[]") != 0;
+    const char *keys = mc_config_get(cli->config, "server.api_keys");
+    return (keys && keys[0] && strcmp(keys, "[]") != 0) || mc_key_count(cli->engine) > 0;
 }
 
 static void print_welcome(const struct mc_cli *cli, const struct service *service)
 {
     const char *url = mc_http_url(service->server);
-    const char *key = has_keys(cli->config) ? " -H 'Authorization: Bearer YOUR_KEY'" : "";
+    const char *key = has_keys(cli) ? " -H 'Authorization: Bearer YOUR_KEY'" : "";
     if (cli->json) {
         printf("{\"url\":\"%s\",\"port\":%d}\n", url, mc_http_port(service->server));
     } else {

@@ -184,6 +184,22 @@ EXAMPLES(agent_register_examples) = {
     NULL,
 };
 
+OPTIONS(key_create_options) = {
+    NEEDED("name", "TEXT", "what it is for"),
+    {"scope", "SCOPE", "read|write|admin", "what it may do; admin includes the others",
+     MC_CLI_CHOICE, 0, true, true, false},
+    LIST("user", "ID", "a user that it may act for; not given: any"),
+    LIST("agent", "ID", "an agent that it may speak as; not given: any, and none"),
+    NUMBER("rate-limit", "0..1000000", "requests a second (server.rate_limit)"),
+    INTEGER("days", "1..36500", "it expires after so many days; never when not given"),
+    END,
+};
+EXAMPLES(key_create_examples) = {
+    "mindcore keys create --name web --scope read --scope write",
+    "mindcore keys create --name ann-phone --scope read --scope write --user ann --days 90",
+    NULL,
+};
+
 OPTIONS(user_options) = {USER, END};
 OPTIONS(preference_set_options) = {
     USER,
@@ -226,6 +242,16 @@ OPTIONS(erase_options) = {
     USER,
     FLAG("yes", 'y', "do not ask"),
     END,
+};
+
+OPTIONS(partition_options) = {
+    {"shards", "N", "2..256", "number of partitions of each table, best a power of two",
+     MC_CLI_INTEGER, 0, true, false, false},
+    END,
+};
+EXAMPLES(partition_examples) = {
+    "mindcore db partition --shards 16 --db postgresql://mind@db.example/mindcore",
+    NULL,
 };
 
 OPTIONS(models_options) = {
@@ -291,6 +317,9 @@ OPTIONS(help_options) = {
 #define CONFIG MC_CLI_NEEDS_CONFIG
 #define ENGINE MC_CLI_NEEDS_ENGINE
 #define DATABASE MC_CLI_NEEDS_DATABASE
+#define FALLBACK MC_CLI_FALLBACK
+#define HIDDEN_COMMAND MC_CLI_HIDDEN
+#define AUDITED MC_CLI_AUDITED
 #define ANY_WORDS 1000
 
 static const struct mc_cli_command commands[] = {
@@ -298,85 +327,99 @@ static const struct mc_cli_command commands[] = {
      "Prints the address when it is ready and logs to standard error. SIGTERM and SIGINT end it in "
      "order: requests in hand are answered, workers finish or release their jobs; a second signal "
      "ends it at once.",
-     NO_OPERAND, serve_options, serve_examples, mc_cli_serve, NOTHING, false, false},
+     NO_OPERAND, serve_options, serve_examples, mc_cli_serve, NOTHING, 0},
     {"ingest", "Store messages",
      "One message from options, or many from standard input: one JSON object a line with the "
      "fields "
      "of POST /v1/messages. A line that is refused is named with its number and does not hinder "
      "the "
      "others; the exit status is then 1.",
-     NO_OPERAND, ingest_options, ingest_examples, mc_cli_ingest, ENGINE, false, false},
+     NO_OPERAND, ingest_options, ingest_examples, mc_cli_ingest, ENGINE, 0},
     {"context", "Assemble what an agent needs to know now", NULL, "TEXT", 0, ANY_WORDS,
-     context_options, context_examples, mc_cli_context, DATABASE, false, false},
+     context_options, context_examples, mc_cli_context, DATABASE, 0},
     {"search", "Search in a user's messages", NULL, "WORDS", 0, ANY_WORDS, search_options,
-     search_examples, mc_cli_search, DATABASE, false, false},
+     search_examples, mc_cli_search, DATABASE, 0},
     {"recent", "Show the newest messages of a thread",
      "People read them oldest first; --json has them newest first, as over HTTP.", NO_OPERAND,
-     recent_options, NULL, mc_cli_recent, DATABASE, false, false},
+     recent_options, NULL, mc_cli_recent, DATABASE, 0},
     {"window", "Show the newest messages of a thread that fit a budget", NULL, NO_OPERAND,
-     window_options, NULL, mc_cli_window, DATABASE, false, false},
+     window_options, NULL, mc_cli_window, DATABASE, 0},
     {"status", "Show what is stored and how it is going", NULL, NO_OPERAND, status_options,
-     status_examples, mc_cli_status, DATABASE, false, false},
+     status_examples, mc_cli_status, DATABASE, 0},
     {"workers", "Show the health and the counts of the enrichment workers",
      "The workers are those of this run; ask the server at /v1/workers/health for its own.",
-     NO_OPERAND, NULL, NULL, mc_cli_workers, DATABASE, false, false},
+     NO_OPERAND, NULL, NULL, mc_cli_workers, DATABASE, 0},
     {"queue list", "Show the depth of the queue and its dead jobs", NULL, NO_OPERAND,
-     queue_list_options, NULL, mc_cli_queue_list, DATABASE, true, false},
+     queue_list_options, NULL, mc_cli_queue_list, DATABASE, FALLBACK},
     {"queue retry", "Make dead jobs ready again", NULL, NO_OPERAND, queue_retry_options, NULL,
-     mc_cli_queue_retry, DATABASE, false, false},
+     mc_cli_queue_retry, DATABASE, AUDITED},
     {"queue purge", "Remove dead jobs for good; their messages stay as they are", NULL, NO_OPERAND,
-     NULL, NULL, mc_cli_queue_purge, DATABASE, false, false},
+     NULL, NULL, mc_cli_queue_purge, DATABASE, AUDITED},
     {"tiers migrate", "Move messages between tiers, summarise, delete what is due", NULL,
-     NO_OPERAND, migrate_options, NULL, mc_cli_tiers_migrate, DATABASE, false, false},
+     NO_OPERAND, migrate_options, NULL, mc_cli_tiers_migrate, DATABASE, AUDITED},
     {"cache stats", "Show what the cache holds and how often it answers", NULL, NO_OPERAND, NULL,
-     NULL, mc_cli_cache_stats, DATABASE, true, false},
+     NULL, mc_cli_cache_stats, DATABASE, FALLBACK},
     {"cache invalidate", "Drop cached threads; stored messages are not touched", NULL, NO_OPERAND,
-     invalidate_options, invalidate_examples, mc_cli_cache_invalidate, DATABASE, false, false},
+     invalidate_options, invalidate_examples, mc_cli_cache_invalidate, DATABASE, AUDITED},
+    {"keys list", "List the API keys and what each may do", NULL, NO_OPERAND, NULL, NULL,
+     mc_cli_keys_list, DATABASE, FALLBACK},
+    {"keys create", "Make an API key and print it, once",
+     "The database keeps only its hash. Servers over the database take it within a second; from "
+     "the "
+     "first key on they ask every request for one.",
+     NO_OPERAND, key_create_options, key_create_examples, mc_cli_keys_create, ENGINE, AUDITED},
+    {"keys revoke", "Revoke an API key", NULL, "ID", 1, 1, NULL, NULL, mc_cli_keys_revoke, DATABASE,
+     AUDITED},
     {"agents list", "List the agents", NULL, NO_OPERAND, NULL, NULL, mc_cli_agents_list, DATABASE,
-     true, false},
-    {"agents get", "Show one agent", NULL, "ID", 1, 1, NULL, NULL, mc_cli_agents_get, DATABASE,
-     false, false},
+     FALLBACK},
+    {"agents get", "Show one agent", NULL, "ID", 1, 1, NULL, NULL, mc_cli_agents_get, DATABASE, 0},
     {"agents register", "Register an agent, or replace what was said of it", NULL, NO_OPERAND,
-     agent_register_options, agent_register_examples, mc_cli_agents_register, ENGINE, false, false},
+     agent_register_options, agent_register_examples, mc_cli_agents_register, ENGINE, AUDITED},
     {"agents unregister", "Forget an agent; its messages stay", NULL, "ID", 1, 1, NULL, NULL,
-     mc_cli_agents_unregister, DATABASE, false, false},
+     mc_cli_agents_unregister, DATABASE, AUDITED},
     {"agents stats", "Count messages by agent and visibility", NULL, NO_OPERAND, NULL, NULL,
-     mc_cli_agents_stats, DATABASE, false, false},
+     mc_cli_agents_stats, DATABASE, 0},
     {"preferences get", "Show a user's preferences", NULL, NO_OPERAND, user_options, NULL,
-     mc_cli_preferences_get, DATABASE, true, false},
+     mc_cli_preferences_get, DATABASE, FALLBACK},
     {"preferences set", "Change a user's preferences", NULL, NO_OPERAND, preference_set_options,
-     preference_set_examples, mc_cli_preferences_set, ENGINE, false, false},
+     preference_set_examples, mc_cli_preferences_set, ENGINE, 0},
     {"preferences signals", "Show what was learned from a user's messages", NULL, NO_OPERAND,
-     user_options, NULL, mc_cli_preferences_signals, DATABASE, false, false},
+     user_options, NULL, mc_cli_preferences_signals, DATABASE, 0},
     {"preferences apply", "Apply the learned signals that passed the thresholds", NULL, NO_OPERAND,
-     user_options, NULL, mc_cli_preferences_apply, DATABASE, false, false},
+     user_options, NULL, mc_cli_preferences_apply, DATABASE, 0},
     {"export", "Write everything kept of a user, one JSON object a line", NULL, NO_OPERAND,
-     export_options, export_examples, mc_cli_export, DATABASE, false, false},
+     export_options, export_examples, mc_cli_export, DATABASE, AUDITED},
     {"import", "Read what export wrote",
      "Messages keep their ids, so that importing a file again changes nothing. Summaries are made "
      "anew by 'mindcore tiers migrate', signals are learned anew from the messages.",
-     "FILE", 1, 1, import_options, import_examples, mc_cli_import, ENGINE, false, false},
+     "FILE", 1, 1, import_options, import_examples, mc_cli_import, ENGINE, AUDITED},
     {"erase", "Erase a user everywhere and print the receipt", NULL, NO_OPERAND, erase_options,
-     NULL, mc_cli_erase, DATABASE, false, false},
+     NULL, mc_cli_erase, DATABASE, AUDITED},
     {"backup", "Copy the database into a new file while it is in use", NULL, "FILE", 1, 1, NULL,
-     NULL, mc_cli_backup, DATABASE, false, false},
+     NULL, mc_cli_backup, DATABASE, 0},
+    {"db partition", "Make the tables of an empty PostgreSQL database in partitions",
+     "Each table of data is partitioned by hash of its shard, which is made of the user's id, so "
+     "that every question about a user looks into one partition. All else stays the same, and what "
+     "later versions add is partitioned alike. A database that is in use is not changed: make an "
+     "empty one and copy into it with 'mindcore db copy'.",
+     NO_OPERAND, partition_options, partition_examples, mc_cli_db_partition, CONFIG, 0},
     {"doctor", "Check the installation and the database",
      "The exit status is 1 when a check fails; each says what to do.", NO_OPERAND, NULL, NULL,
-     mc_cli_doctor, NOTHING, false, false},
+     mc_cli_doctor, NOTHING, 0},
     {"models", "Show what can enrich, why not the others, and what models were asked",
      "Shows the models that the configuration names as this run sees them, and today's calls and "
      "cost of all runs. It loads no model and asks none, unless --check is given: the question is "
      "counted as operation check, and costs what it costs. Ask a server at /v1/models for the "
      "state of its own.",
-     NO_OPERAND, models_options, models_examples, mc_cli_models, DATABASE, false, false},
+     NO_OPERAND, models_options, models_examples, mc_cli_models, DATABASE, 0},
     {"config show", "Show every option in force and where it came from", NULL, NO_OPERAND, NULL,
-     NULL, mc_cli_config_show, CONFIG, true, false},
+     NULL, mc_cli_config_show, CONFIG, FALLBACK},
     {"config check", "Check a configuration file", NULL, "FILE", 0, 1, NULL, NULL,
-     mc_cli_config_check, NOTHING, false, false},
+     mc_cli_config_check, NOTHING, 0},
     {"config sample", "Write a commented sample file", NULL, NO_OPERAND, NULL, NULL,
-     mc_cli_config_sample, NOTHING, false, false},
+     mc_cli_config_sample, NOTHING, 0},
     {"config docs", "Write the list of options as Markdown", NULL, NO_OPERAND, NULL, NULL,
-     mc_cli_config_docs, NOTHING, false, false},
+     mc_cli_config_docs, NOTHING, 0},
     {"db copy", "Copy everything into another database, of the same or another kind",
      "Stop what writes to the source first; it is only read. The target must be empty. Interrupted "
      "for "
@@ -385,7 +428,7 @@ static const struct mc_cli_command commands[] = {
      "end every table is compared with the source. The exit status is 1 when the source was "
      "changed "
      "meanwhile. See docs/postgresql.md.",
-     NO_OPERAND, db_copy_options, db_copy_examples, mc_cli_db_copy, NOTHING, false, false},
+     NO_OPERAND, db_copy_options, db_copy_examples, mc_cli_db_copy, NOTHING, 0},
     {"crashtest", "Kill a writer again and again and check that nothing is lost",
      "Starts a process that writes from several threads, kills it with SIGKILL at random instants, "
      "and checks that each acknowledged message exists once with its content, that each job is "
@@ -397,7 +440,7 @@ static const struct mc_cli_command commands[] = {
      "With --kill-database the writer goes on and the database server is killed: one that is made "
      "for the "
      "test in a temporary folder, or that of --db by --restart-command.",
-     NO_OPERAND, crash_options, crash_examples, mc_cli_crashtest, NOTHING, false, false},
+     NO_OPERAND, crash_options, crash_examples, mc_cli_crashtest, NOTHING, 0},
     {"bench recall", "Measure how well questions find the turns that answer them",
      "DATA is a JSON array of conversations with questions in the form of the LoCoMo data set. "
      "They are stored in a file of their own that goes away (with database.backend postgresql in "
@@ -406,17 +449,17 @@ static const struct mc_cli_command commands[] = {
      "the first k "
      "hits, MRR the mean of 1 / rank of the first, in context the share of the evidence that a "
      "context of the default size shows.",
-     "DATA", 1, 1, NULL, bench_examples, mc_cli_bench_recall, NOTHING, false, false},
+     "DATA", 1, 1, NULL, bench_examples, mc_cli_bench_recall, NOTHING, 0},
     {"crash-writer", "The process that crashtest kills", NULL, NO_OPERAND, crash_writer_options,
-     NULL, mc_cli_crash_writer, ENGINE, false, true},
+     NULL, mc_cli_crash_writer, ENGINE, HIDDEN_COMMAND},
     {"crash-verify", "The process that checks for crashtest", NULL, NO_OPERAND,
-     crash_verify_options, NULL, mc_cli_crash_verify, ENGINE, false, true},
+     crash_verify_options, NULL, mc_cli_crash_verify, ENGINE, HIDDEN_COMMAND},
     {"version", "Show the version of the program and of its libraries", NULL, NO_OPERAND, NULL,
-     NULL, mc_cli_version, NOTHING, false, false},
+     NULL, mc_cli_version, NOTHING, 0},
     {"help", "Show help on a command", NULL, "COMMAND", 0, 2, help_options, NULL, mc_cli_help,
-     NOTHING, false, false},
+     NOTHING, 0},
     {"completion", "Write the completion script of a shell", NULL, "bash", 1, 1, NULL, NULL,
-     mc_cli_completion, NOTHING, false, false},
+     mc_cli_completion, NOTHING, 0},
 };
 
 const struct mc_cli_command *mc_cli_command_at(size_t index)

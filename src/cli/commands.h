@@ -43,6 +43,12 @@ enum mc_cli_need {
     MC_CLI_NEEDS_ENGINE    /* the engine; a missing database is made */
 };
 
+enum mc_cli_flag {
+    MC_CLI_FALLBACK = 1, /* runs when only the family is named */
+    MC_CLI_HIDDEN = 2,
+    MC_CLI_AUDITED = 4 /* an administrative act, noted in logging.audit */
+};
+
 struct mc_cli_command {
     const char *name;
     const char *summary; /* one line */
@@ -54,8 +60,7 @@ struct mc_cli_command {
     const char *const *examples;         /* ends with NULL; NULL for none */
     int (*run)(struct mc_cli *cli);      /* gives an mc_cli_exit */
     enum mc_cli_need need;
-    bool fallback; /* runs when only the family is named */
-    bool hidden;
+    unsigned flags; /* of enum mc_cli_flag */
 };
 
 /* Rows in the order of the help; the row at an index, NULL beyond the end. */
@@ -84,6 +89,9 @@ int mc_cli_queue_purge(struct mc_cli *cli);
 int mc_cli_tiers_migrate(struct mc_cli *cli);
 int mc_cli_cache_stats(struct mc_cli *cli);
 int mc_cli_cache_invalidate(struct mc_cli *cli);
+int mc_cli_keys_list(struct mc_cli *cli);
+int mc_cli_keys_create(struct mc_cli *cli);
+int mc_cli_keys_revoke(struct mc_cli *cli);
 int mc_cli_agents_list(struct mc_cli *cli);
 int mc_cli_agents_get(struct mc_cli *cli);
 int mc_cli_agents_register(struct mc_cli *cli);
@@ -97,6 +105,7 @@ int mc_cli_export(struct mc_cli *cli);
 int mc_cli_import(struct mc_cli *cli);
 int mc_cli_erase(struct mc_cli *cli);
 int mc_cli_backup(struct mc_cli *cli);
+int mc_cli_db_partition(struct mc_cli *cli);
 int mc_cli_doctor(struct mc_cli *cli);
 int mc_cli_models(struct mc_cli *cli);
 int mc_cli_config_show(struct mc_cli *cli);

@@ -101,7 +101,7 @@ void mc_help_program(struct mc_out *out)
     heading(out, "Commands");
     const struct mc_cli_command *command;
     for (size_t i = 0; (command = mc_cli_command_at(i)); i++) {
-        if (!command->hidden)
+        if (!(command->flags & MC_CLI_HIDDEN))
             named_line(out, command->name, command->summary);
     }
     heading(out, "Options of every command");
@@ -119,10 +119,10 @@ void mc_help_family(struct mc_out *out, mc_str family)
     const struct mc_cli_command *command;
     const struct mc_cli_command *fallback = NULL;
     for (size_t i = 0; (command = mc_cli_command_at(i)); i++) {
-        if (command->hidden || !mc_str_equal(mc_cli_family_of(command), family))
+        if ((command->flags & MC_CLI_HIDDEN) || !mc_str_equal(mc_cli_family_of(command), family))
             continue;
         named_line(out, command->name, command->summary);
-        if (command->fallback)
+        if (command->flags & MC_CLI_FALLBACK)
             fallback = command;
     }
     if (fallback)
@@ -224,13 +224,13 @@ void mc_help_markdown(struct mc_out *out)
         out->file);
     const struct mc_cli_command *command;
     for (size_t i = 0; (command = mc_cli_command_at(i)); i++) {
-        if (!command->hidden)
+        if (!(command->flags & MC_CLI_HIDDEN))
             fprintf(out->file, "| `%s` | %s |\n", command->name, command->summary);
     }
     fputs("\n## Options of every command\n", out->file);
     markdown_options(out, mc_cli_common_options());
     for (size_t i = 0; (command = mc_cli_command_at(i)); i++) {
-        if (!command->hidden)
+        if (!(command->flags & MC_CLI_HIDDEN))
             markdown_command(out, command);
     }
 }
@@ -266,7 +266,7 @@ static void bash_words(struct mc_out *out, mc_str family)
         mc_str rest = mc_str_of(command->name);
         mc_str first;
         mc_str_split(&rest, ' ', &first);
-        if (command->hidden || mc_str_equal(family.len ? rest : first, last) ||
+        if ((command->flags & MC_CLI_HIDDEN) || mc_str_equal(family.len ? rest : first, last) ||
             (family.len && !mc_str_equal(first, family)))
             continue;
         last = family.len ? rest : first;
@@ -296,7 +296,7 @@ void mc_help_bash(struct mc_out *out)
     bash_options(out, mc_cli_common_options());
     fputs("'\n    case $1 in\n", out->file);
     for (size_t i = 0; (command = mc_cli_command_at(i)); i++) {
-        if (command->hidden || !shows_options(command->options))
+        if ((command->flags & MC_CLI_HIDDEN) || !shows_options(command->options))
             continue;
         fprintf(out->file, "        '%s') echo '", command->name);
         bash_options(out, command->options);

@@ -1,8 +1,12 @@
 /* The program: reads the command line, opens what the command needs, runs it, closes. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
 #include <unistd.h>
 
+#include "base/audit.h"
+#include "base/str.h"
 #include "cli/cli.h"
 #include "cli/help.h"
 
@@ -29,6 +33,44 @@ static int answer_at_once(struct mc_cli *cli)
     return MC_CLI_DONE;
 }
 
+/* The audit log's file when this command is noted there, else NULL. */
+static const char *audit_path(const struct mc_cli *cli)
+{
+    const char *path = mc_config_get(cli->config, "logging.audit");
+    return cli->args.command->flags & MC_CLI_AUDITED && path && *path ? path : NULL;
+}
+
+static void audit(const struct mc_cli *cli, const char *path, int result)
+{
+    char login[LOGIN_NAME_MAX];
+    mc_str user = mc_args_text(&cli->args, "user");
+    bool known = getlogin_r(login, sizeof(login)) == 0;
+    struct passwd *owner = known ? NULL : getpwuid(getuid());
+    const struct mc_audit_act act = {
+        .act = cli->args.command->name,
+        .result = result == MC_CLI_DONE ? "done" : "failed",
+        .target = mc_str_given(user) ? user : mc_args_operand(&cli->args, 0),
+        .who = mc_str_of(known   ? login
+                         : owner ? owner->pw_name
+                                 : "unknown"),
+        .from = MC_STR("command line"),
+    };
+    mc_audit_write(path, &act);
+}
+
+/* Its engine is open. */
+static int run_noted(struct mc_cli *cli)
+{
+    struct mc_error err = {0};
+    const char *path = audit_path(cli);
+    if (path && mc_audit_check(path, &err) != MC_OK)
+        return mc_cli_fail(&err);
+    int result = cli->args.command->run(cli);
+    if (path)
+        audit(cli, path, result);
+    return result;
+}
+
 static int run_command(struct mc_cli *cli)
 {
     struct mc_error err = {0};
@@ -41,7 +83,7 @@ static int run_command(struct mc_cli *cli)
         status = mc_cli_open(cli, &err);
     int result = MC_CLI_DONE;
     if (status == MC_OK)
-        result = cli->args.command->run(cli);
+        result = run_noted(cli);
     else
         result = mc_cli_fail(&err);
     mc_cli_close(cli);

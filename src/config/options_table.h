@@ -14,6 +14,7 @@
     MC_OPTION_STORE_MAP(X)                                                                         \
     MC_OPTION_ENRICHMENT_MAP(X)                                                                    \
     MC_OPTION_MODEL_MAP(X)                                                                         \
+    MC_OPTION_EMBEDDINGS_MAP(X)                                                                    \
     MC_OPTION_MEMORY_MAP(X)                                                                        \
     MC_OPTION_SERVICE_MAP(X)
 
@@ -47,6 +48,11 @@
       "connections", "Temporary connections above database.pool_size.")                            \
     X("database.pool_timeout", "MINDCORE_DATABASE_POOL_TIMEOUT", DURATION, "30", "1ms..1h", "s",   \
       "How long a caller waits for a free connection before it gets an error.")                    \
+    X("database.statement_timeout", "MINDCORE_DATABASE_STATEMENT_TIMEOUT", DURATION, "60",         \
+      "10ms..1h", "s",                                                                             \
+      "How long a statement on PostgreSQL may take before its caller gets an error.")              \
+    X("database.lock_timeout", "MINDCORE_DATABASE_LOCK_TIMEOUT", DURATION, "15", "10ms..1h", "s",  \
+      "How long a statement on PostgreSQL waits for a row or table that somebody else holds.")     \
     X("database.pgbouncer", "MINDCORE_DATABASE_PGBOUNCER", BOOLEAN, "false", "true|false", "",     \
       "Whether the host is a PgBouncer in transaction mode, so that no session state is used.")    \
     X("database.replicas", "MINDCORE_DATABASE_REPLICAS", SECRETS, "[]", "", "",                    \
@@ -124,6 +130,46 @@
     X("llm.breaker_cooldown_max", "MINDCORE_LLM_BREAKER_COOLDOWN_MAX", DURATION, "60", "1ms..1d",  \
       "s", "Longest time that it is left alone.")
 
+#define MC_OPTION_EMBEDDINGS_MAP(X)                                                                \
+    X("embeddings.provider", "MINDCORE_EMBEDDINGS_PROVIDER", CHOICE, "none",                       \
+      "none|llama_cpp|openai", "",                                                                 \
+      "Which model compares messages by meaning; none compares them by words alone.")              \
+    X("embeddings.llama_cpp.model_path", "MINDCORE_EMBEDDINGS_LLAMA_CPP_MODEL_PATH", PATH, "", "", \
+      "", "File of the local embedding model in GGUF format.")                                     \
+    X("embeddings.llama_cpp.n_ctx", "MINDCORE_EMBEDDINGS_LLAMA_CPP_N_CTX", INTEGER, "512",         \
+      "32..32768", "tokens",                                                                       \
+      "Tokens that are evaluated at once; of a longer message the beginning counts.")              \
+    X("embeddings.llama_cpp.n_threads", "MINDCORE_EMBEDDINGS_LLAMA_CPP_N_THREADS", INTEGER, "0",   \
+      "0..1024", "threads",                                                                        \
+      "Processor threads of the local embedding model; 0 for all cores but two, at least one.")    \
+    X("embeddings.llama_cpp.n_gpu_layers", "MINDCORE_EMBEDDINGS_LLAMA_CPP_N_GPU_LAYERS", INTEGER,  \
+      "0", "-1..1000", "layers",                                                                   \
+      "Layers of the local embedding model that run on the GPU; -1 for all.")                      \
+    X("embeddings.openai.api_key", "MINDCORE_EMBEDDINGS_OPENAI_API_KEY", SECRET, "", "", "",       \
+      "Key of the embeddings service; none takes llm.openai.api_key where the address is the "     \
+      "same.")                                                                                     \
+    X("embeddings.openai.base_url", "MINDCORE_EMBEDDINGS_OPENAI_BASE_URL", URL,                    \
+      "https://api.openai.com/v1", "http(s)://...", "",                                            \
+      "Address of an OpenAI-compatible service with /embeddings.")                                 \
+    X("embeddings.openai.model", "MINDCORE_EMBEDDINGS_OPENAI_MODEL", TEXT,                         \
+      "text-embedding-3-small", "", "", "Embedding model that the service is asked for.")          \
+    X("embeddings.openai.dimensions", "MINDCORE_EMBEDDINGS_OPENAI_DIMENSIONS", INTEGER, "0",       \
+      "0..8192", "numbers", "Length of the vectors that are asked for; 0 for the model's own.")    \
+    X("embeddings.openai.timeout", "MINDCORE_EMBEDDINGS_OPENAI_TIMEOUT", DURATION, "30",           \
+      "1ms..1h", "s", "How long one request for vectors may take, retries not counted.")           \
+    X("embeddings.openai.max_retries", "MINDCORE_EMBEDDINGS_OPENAI_MAX_RETRIES", INTEGER, "3",     \
+      "0..20", "retries", "Further tries of a request that failed for a passing reason.")          \
+    X("embeddings.openai.batch", "MINDCORE_EMBEDDINGS_OPENAI_BATCH", INTEGER, "32", "1..64",       \
+      "messages", "Messages that go to the service in one request.")                               \
+    X("embeddings.previous_model", "MINDCORE_EMBEDDINGS_PREVIOUS_MODEL", TEXT, "", "", "",         \
+      "Model (or file) of the same provider that was used before: it serves queries on messages "  \
+      "that "                                                                                      \
+      "still have its vectors.")                                                                   \
+    X("embeddings.query_timeout", "MINDCORE_EMBEDDINGS_QUERY_TIMEOUT", DURATION, "200ms",          \
+      "1ms..1m", "s", "How long a query waits for its vector before words alone decide.")          \
+    X("embeddings.cache_bytes", "MINDCORE_EMBEDDINGS_CACHE_BYTES", BYTES, "64MiB", "1MiB..1TiB",   \
+      "bytes", "Memory for users' vectors; those of users asked for longest ago leave first.")
+
 #define MC_OPTION_MEMORY_MAP(X)                                                                    \
     X("context.mode", "MINDCORE_CONTEXT_MODE", CHOICE, "auto", "auto|fast|llm", "",                \
       "How a context is assembled: fast never calls a model, llm lets a model choose with tools, " \
@@ -193,11 +239,20 @@
     X("server.metrics_listen", "MINDCORE_SERVER_METRICS_LISTEN", ADDRESS, "", "host:port", "",     \
       "Address of a second server with nothing but /metrics.")                                     \
     X("server.api_keys", "MINDCORE_SERVER_API_KEYS", SECRETS, "[]", "", "",                        \
-      "Keys of which a request must carry one; none lets everyone in.")                            \
+      "Keys of which a request must carry one and that may do everything; beside them those that " \
+      "mindcore keys creates.")                                                                    \
     X("server.rate_limit", "MINDCORE_SERVER_RATE_LIMIT", NUMBER, "0", "0..1000000", "requests/s",  \
       "Requests a second for each key or address; 0 for no limit.")                                \
     X("server.max_body", "MINDCORE_SERVER_MAX_BODY", BYTES, "1MiB", "1KiB..1GiB", "bytes",         \
       "Size of a request that is not a stream.")                                                   \
+    X("server.max_memory", "MINDCORE_SERVER_MAX_MEMORY", BYTES, "256MiB", "1MiB..1TiB", "bytes",   \
+      "Size of all requests and answers that are being carried; a request beyond it is answered "  \
+      "with 503.")                                                                                 \
+    X("server.tls_cert", "MINDCORE_SERVER_TLS_CERT", PATH, "", "", "",                             \
+      "Certificate of the server and those that sign it, PEM; with server.tls_key it serves "      \
+      "HTTPS only.")                                                                               \
+    X("server.tls_key", "MINDCORE_SERVER_TLS_KEY", PATH, "", "", "",                               \
+      "Private key of server.tls_cert, PEM.")                                                      \
     X("server.idle_timeout", "MINDCORE_SERVER_IDLE_TIMEOUT", DURATION, "60", "100ms..1h", "s",     \
       "How long a connection may stay open without a request.")                                    \
     X("server.request_timeout", "MINDCORE_SERVER_REQUEST_TIMEOUT", DURATION, "30", "100ms..1h",    \
@@ -220,6 +275,9 @@
     X("logging.level", "MINDCORE_LOGGING_LEVEL", CHOICE, "info", "debug|info|warning|error", "",   \
       "What is written to the log: this level and those behind it.")                               \
     X("logging.format", "MINDCORE_LOGGING_FORMAT", CHOICE, "logfmt", "logfmt|json", "",            \
-      "How a line of the log is written.")
+      "How a line of the log is written.")                                                         \
+    X("logging.audit", "MINDCORE_LOGGING_AUDIT", PATH, "", "", "",                                 \
+      "File to which a line is added for each administrative act: erasures, deletions, exports, "  \
+      "keys, agents, maintenance.")
 
 #endif

@@ -20,6 +20,9 @@ void mc_candidates_fini(struct mc_candidates *candidates)
     mc_records_fini(&candidates->held);
 }
 
+/* So many times as many are looked for by meaning where some may be closed to the reader. */
+#define HIDDEN 4
+
 /* ---- Items ---- */
 
 struct builder {
@@ -70,6 +73,7 @@ static enum mc_status add_items(struct builder *b, const size_t *order, size_t c
             .record = record,
             .matched = spot->matched,
             .trivial = mc_rank_is_trivial(&record->m),
+            .meaning = spot->meaning,
         };
         enum mc_status status = mc_rank_own(&out->query, item, b->arena, err);
         if (status)
@@ -185,6 +189,22 @@ static enum mc_status match(const struct mc_retrieval *r, const struct mc_candid
     return MC_OK;
 }
 
+/* Where labels are asked for, the index alone knows who has them. */
+static void find_meaning(const struct mc_retrieval *r, const struct mc_candidate_query *query,
+                         struct mc_arena *arena, struct mc_meaning_result *meaning)
+{
+    const struct mc_meaning_query asked = {
+        .user_id = query->user_id,
+        .text = query->text,
+        .thread_id = query->thread_id,
+        .since_us = query->since_us,
+        .until_us = query->until_us,
+        .limit = mc_reader_unfiltered(query->reader) ? query->read : query->read * HIDDEN,
+    };
+    if (r->meaning && query->required_count == 0)
+        mc_meaning_find(r->meaning, &asked, arena, meaning);
+}
+
 enum mc_status mc_candidates_find(const struct mc_retrieval *r,
                                   const struct mc_candidate_query *query, struct mc_arena *arena,
                                   struct mc_candidates *out, struct mc_error *err)
@@ -196,12 +216,15 @@ enum mc_status mc_candidates_find(const struct mc_retrieval *r,
         return status;
     struct builder b = {.r = r, .query = query, .out = &made, .arena = arena};
     struct mc_spot_limits limits = {query->centres, query->read, query->turns};
-    if (made.query.term_count > 0) {
+    find_meaning(r, query, arena, &made.meaning);
+    if (made.query.term_count > 0 || made.meaning.count > 0) {
         mc_auto(mc_match_result_fini) struct mc_match_result matches = {.count = 0};
-        status = match(r, query, &made, &matches, err);
+        if (made.query.term_count > 0)
+            status = match(r, query, &made, &matches, err);
         if (!status)
-            status = mc_spots_find(r->store, &made.query, &matches, query->reader, &limits, arena,
-                                   &b.spots, err);
+            status =
+                mc_spots_find(r->store, &made.query, &matches, made.meaning.items,
+                              made.meaning.count, query->reader, &limits, arena, &b.spots, err);
         if (!status)
             status = read_chosen(&b, err);
         if (!status)

@@ -6,6 +6,7 @@
 #define MC_CONTEXT_CANDIDATES_H
 
 #include "context/context.h"
+#include "context/meaning.h"
 #include "context/rank.h"
 
 struct mc_candidate_query {
@@ -27,8 +28,9 @@ struct mc_candidates {
     struct mc_query query;
     struct mc_rank_item *items; /* best first; before and after are indexes into this order */
     size_t count;
-    size_t matched;         /* rows that the index gave */
-    struct mc_records held; /* what the items borrow from */
+    size_t matched;                   /* rows that the index gave */
+    struct mc_meaning_result meaning; /* what is near by meaning, or why that is not known */
+    struct mc_records held;           /* what the items borrow from */
 };
 void mc_candidates_fini(struct mc_candidates *candidates);
 

@@ -13,6 +13,7 @@
 #include "base/metrics.h"
 #include "cache/cache.h"
 #include "context/lookup.h"
+#include "context/meaning.h"
 #include "llm/llm.h"
 #include "store/store.h"
 #include "vocabulary/vocabulary.h"
@@ -39,6 +40,7 @@ struct mc_retrieval {
     const struct mc_vocabulary *vocabulary;
     struct mc_metrics *metrics;
     struct mc_lookups *lookups; /* external sources; NULL: none */
+    struct mc_meaning *meaning; /* vectors; NULL: messages are compared by words alone */
     size_t cache_max_size;      /* messages of a thread that the cache can hold */
     int64_t half_life_us;
     size_t default_max_messages; /* context.max_messages */

@@ -153,6 +153,9 @@ enum mc_status mc_assembly_explain(const struct mc_assembly *a, size_t tokens, m
     mc_json_member_text(&w, "mode", mc_context_mode_name(a->query->mode));
     write_guided(&a->guided, &w);
     mc_json_member_integer(&w, "candidates", (int64_t)a->found.matched);
+    mc_json_member_text(&w, "meaning", mc_meaning_name(a->found.meaning.state));
+    if (a->found.meaning.why.len > 0)
+        mc_json_member_string(&w, "meaning_failed", a->found.meaning.why);
     write_items(a, &w);
     mc_external_write_failures(&a->external, &w);
     int64_t elapsed_us = mc_time_monotonic_us() - a->started_us;

@@ -22,7 +22,7 @@ struct mc_hit_list *mc_hits_new(size_t capacity, bool explain)
     struct owned_hits *made = malloc(sizeof(*made) + capacity * sizeof(struct mc_hit));
     if (!made)
         return NULL;
-    made->list = (struct mc_hit_list){.count = 0, .items = made->items};
+    made->list = (struct mc_hit_list){.count = 0, .items = made->items, .meaning = "off"};
     made->reasons = NULL;
     if (!explain || capacity == 0)
         return &made->list;

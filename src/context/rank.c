@@ -156,8 +156,8 @@ static double neighbour_score(const struct mc_rank_item *items, const struct mc_
     for (int side = 0; side < 2; side++) {
         const struct mc_rank_item *near = turn(items, item, next[side]);
         const struct mc_rank_item *far = turn(items, item, second[side]);
-        score += near ? MC_RANK_NEXT_SHARE * near->own : 0;
-        score += far ? MC_RANK_SECOND_SHARE * far->own : 0;
+        score += near ? MC_RANK_NEXT_SHARE * mc_rank_strength(near) : 0;
+        score += far ? MC_RANK_SECOND_SHARE * mc_rank_strength(far) : 0;
     }
     return score;
 }
@@ -191,7 +191,9 @@ double mc_rank_answers(const struct mc_query *query, const struct mc_rank_item *
     double covered = own + ANSWER_NEIGHBOURS * (all - own);
     double weight = matched_weight(query, mask);
     double sure = weight / (weight + ANSWER_WORDS);
-    return covered * sure * (ends_with_question(item->record->m.text) ? ANSWER_QUESTION : 1);
+    /* What says the same in other words answers as well. */
+    return fmax(covered * sure, item->meaning) *
+           (ends_with_question(item->record->m.text) ? ANSWER_QUESTION : 1);
 }
 
 bool mc_rank_is_trivial(const struct mc_message *message)
@@ -278,9 +280,10 @@ static void score_item(const struct mc_query *query, const struct mc_rank_item *
     const struct mc_rank_item *before = turn(items, item, item->before);
     double *f = item->features;
     f[MC_FEATURE_WORDS] = item->own;
+    f[MC_FEATURE_MEANING] = MC_RANK_MEANING_WEIGHT * item->meaning;
     f[MC_FEATURE_NEIGHBOURS] = neighbour_score(items, item);
-    if (before && before->own > 0 && ends_with_question(before->record->m.text))
-        f[MC_FEATURE_ANSWER] = ANSWER_SHARE * before->own;
+    if (before && mc_rank_strength(before) > 0 && ends_with_question(before->record->m.text))
+        f[MC_FEATURE_ANSWER] = ANSWER_SHARE * mc_rank_strength(before);
     f[MC_FEATURE_SESSION] = SESSION_WEIGHT * mc_rank_covered(query, session);
     score_form(query, item);
     f[MC_FEATURE_IMPORTANCE] =

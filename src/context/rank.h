@@ -20,7 +20,8 @@
     X(DATE, "date")             /* of the time that the query names */                             \
     X(SPEAKER, "speaker")       /* said by the one that the query speaks of */                     \
     X(IMPORTANCE, "importance") /* stored importance, decayed */                                   \
-    X(RECENCY, "recency")       /* breaks ties */
+    X(RECENCY, "recency")       /* breaks ties */                                                  \
+    X(MEANING, "meaning")       /* says in other words what the query says */
 enum mc_feature {
 #define MC_FEATURE_ENUM(name, text) MC_FEATURE_##name,
     MC_FEATURE_MAP(MC_FEATURE_ENUM)
@@ -30,6 +31,9 @@ enum mc_feature {
 const char *mc_feature_name(enum mc_feature feature);
 
 #define MC_RANK_NONE SIZE_MAX
+
+/* What being as near as can be by meaning is worth. */
+#define MC_RANK_MEANING_WEIGHT 0.8
 
 /* Of the word scores of the turns next to a message, and of the turns next to these. */
 #define MC_RANK_NEXT_SHARE 0.3
@@ -41,9 +45,10 @@ struct mc_rank_item {
     size_t after;
     size_t second_before; /* of the turn before that one */
     size_t second_after;
-    double unread; /* what neighbours that are no items add to the share of neighbours */
-    bool matched;  /* found by the query, not only as a neighbour */
-    bool trivial;  /* says nothing by itself: "thanks", "ok" */
+    double unread;  /* what neighbours that are no items add to the share of neighbours */
+    bool matched;   /* found by the query, not only as a neighbour */
+    bool trivial;   /* says nothing by itself: "thanks", "ok" */
+    double meaning; /* how near it is to the query by meaning, 0..1 (meaning.h) */
     /* set by mc_rank_own */
     double own;    /* BM25 by the query's mass */
     uint64_t mask; /* bit i: holds term i */
@@ -76,6 +81,12 @@ double mc_rank_covered(const struct mc_query *query, uint64_t mask);
  */
 double mc_rank_answers(const struct mc_query *query, const struct mc_rank_item *items,
                        const struct mc_rank_item *item);
+
+/* What a message says of the query itself, by words and meaning. */
+static inline double mc_rank_strength(const struct mc_rank_item *item)
+{
+    return item->own + MC_RANK_MEANING_WEIGHT * item->meaning;
+}
 
 /* Whether enrichment found that a message says nothing. */
 bool mc_rank_is_trivial(const struct mc_message *message);

@@ -85,7 +85,7 @@ enum mc_status mc_assembly_hits(struct mc_assembly *a, struct mc_error *err)
         if (item->score < least)
             break;
         /* What says nothing of the query is no answer of its own: it may stand next to one. */
-        if (item->own <= 0 || mc_assembly_is_shown(a, item->record))
+        if (mc_rank_strength(item) <= 0 || mc_assembly_is_shown(a, item->record))
             continue;
         enum mc_status status = show_one(a, item->record, item, &added, err);
         if (status)

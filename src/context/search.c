@@ -120,7 +120,8 @@ static enum mc_status require_all(struct search *s, struct mc_error *err)
 /* Whether the turn at this index is next to a strong match that ranks before item number i. */
 static bool is_strong(const struct mc_candidates *found, size_t turn, size_t i)
 {
-    return turn < i && found->items[turn].own >= STRONG * found->items[0].own;
+    return turn < i &&
+           mc_rank_strength(&found->items[turn]) >= STRONG * mc_rank_strength(&found->items[0]);
 }
 
 /*
@@ -131,7 +132,7 @@ static bool may_be_hit(const struct search *s, const struct mc_candidates *found
 {
     const struct mc_rank_item *item = &found->items[i];
     if (item->matched)
-        return !item->trivial || item->own > 0;
+        return !item->trivial || mc_rank_strength(item) > 0;
     if (item->trivial || !(is_strong(found, item->before, i) || is_strong(found, item->after, i)))
         return false;
     int64_t at_us = item->record->m.created_at_us;
@@ -171,7 +172,7 @@ static enum mc_status by_words(struct search *s, bool *no_words, struct mc_hit_l
     enum mc_status status = mc_candidates_find(s->r, &query, &s->arena, &found, err);
     if (status)
         return status;
-    *no_words = found.query.term_count == 0;
+    *no_words = found.query.term_count == 0 && found.meaning.count == 0;
     if (*no_words)
         return MC_OK;
     struct mc_hit_list *made =
@@ -186,6 +187,7 @@ static enum mc_status by_words(struct search *s, bool *no_words, struct mc_hit_l
         mc_hits_add(made, found.items[i].record, found.items[i].score, found.items[i].features);
         turns += turn;
     }
+    made->meaning = mc_meaning_name(found.meaning.state);
     *hits = made;
     return MC_OK;
 }

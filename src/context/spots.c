@@ -101,6 +101,8 @@ static int compare_rows(const void *a, const void *b)
 struct finder {
     const struct mc_query *query;
     const struct mc_match_result *matches;
+    const struct mc_meant *meant; /* in the order of their rows */
+    size_t meant_count;
     struct mc_spots *spots;
     size_t *slots; /* index + 1 by row */
     size_t slot_count;
@@ -132,6 +134,22 @@ static const struct mc_match *match_of(const struct mc_match_result *matches, in
     return NULL;
 }
 
+/* How near a row is by meaning, 0 when it is not. */
+static double meaning_of(const struct finder *f, int64_t row)
+{
+    size_t low = 0, high = f->meant_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (f->meant[middle].row == row)
+            return f->meant[middle].share;
+        if (f->meant[middle].row < row)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return 0;
+}
+
 /* The spot of a row, made when there is none yet; MC_SPOT_NONE for row 0. */
 static size_t spot_of(struct finder *f, int64_t row)
 {
@@ -145,11 +163,13 @@ static size_t spot_of(struct finder *f, int64_t row)
     }
     const struct mc_match *match = match_of(f->matches, row);
     struct mc_spot *spot = &f->spots->items[f->spots->count++];
-    *spot = (struct mc_spot){.row = row, .matched = match != NULL};
+    *spot = (struct mc_spot){.row = row, .meaning = meaning_of(f, row)};
+    spot->matched = match != NULL || spot->meaning > 0;
     if (match) {
         spot->mask = match->mask;
         spot->own = mc_rank_covered(f->query, match->mask);
     }
+    spot->own += MC_RANK_MEANING_WEIGHT * spot->meaning;
     for (size_t i = 0; i < MC_TURNS; i++)
         spot->before[i] = spot->after[i] = MC_SPOT_NONE;
     f->slots[slot] = f->spots->count;
@@ -217,20 +237,39 @@ static bool choose(struct mc_spots *spots, struct mc_spot_limits limits, struct 
     return true;
 }
 
+/* Adds what is near by meaning and was not picked by its words. */
+static size_t add_meant(const struct finder *f, struct pick *picks, size_t count)
+{
+    size_t picked = count;
+    qsort(picks, picked, sizeof(*picks), compare_rows);
+    for (size_t i = 0; i < f->meant_count; i++) {
+        struct pick pick = {.row = f->meant[i].row};
+        if (!bsearch(&pick, picks, picked, sizeof(pick), compare_rows))
+            picks[count++] = pick;
+    }
+    return count;
+}
+
 enum mc_status mc_spots_find(struct mc_store *store, const struct mc_query *query,
-                             const struct mc_match_result *matches, const struct mc_reader *reader,
+                             const struct mc_match_result *matches, const struct mc_meant *meant,
+                             size_t meant_count, const struct mc_reader *reader,
                              const struct mc_spot_limits *limits, struct mc_arena *arena,
                              struct mc_spots *spots, struct mc_error *err)
 {
     size_t most = matches->count < limits->matches ? matches->count : limits->matches;
     struct mc_spots made = {.count = 0};
-    struct finder f = {.query = query, .matches = matches, .spots = &made};
-    struct pick *picks = mc_arena_array(arena, most, sizeof(*picks));
-    int64_t *rows = mc_arena_array(arena, most, sizeof(*rows));
-    struct mc_turns *turns = mc_arena_array(arena, most, sizeof(*turns));
-    if (!picks || !rows || !turns || !prepare(&f, most, arena))
+    struct finder f = {.query = query,
+                       .matches = matches,
+                       .meant = meant,
+                       .meant_count = meant_count,
+                       .spots = &made};
+    size_t all = most + meant_count;
+    struct pick *picks = mc_arena_array(arena, all, sizeof(*picks));
+    int64_t *rows = mc_arena_array(arena, all, sizeof(*rows));
+    struct mc_turns *turns = mc_arena_array(arena, all, sizeof(*turns));
+    if (!picks || !rows || !turns || !prepare(&f, all, arena))
         return mc_fail_memory(err);
-    size_t count = pick_best(query, matches, picks, most);
+    size_t count = add_meant(&f, picks, pick_best(query, matches, picks, most));
     /* In the order of the file: rows that lie together are read together. */
     qsort(picks, count, sizeof(*picks), compare_rows);
     for (size_t i = 0; i < count; i++)

@@ -5,6 +5,7 @@
 #ifndef MC_CONTEXT_SPOTS_H
 #define MC_CONTEXT_SPOTS_H
 
+#include "context/meaning.h"
 #include "context/query.h"
 #include "store/store.h"
 
@@ -13,12 +14,13 @@
 /* A message as the index knows it. */
 struct mc_spot {
     int64_t row;
-    uint64_t mask;           /* of the query's terms, as the index has them */
-    double own;              /* the share of the query's mass that it has */
-    double estimate;         /* own with a share of the turns next to it */
+    uint64_t mask;   /* of the query's terms, as the index has them */
+    double own;      /* the share of the query's mass that it has, and what its meaning is worth */
+    double meaning;  /* 0..1 */
+    double estimate; /* own with a share of the turns next to it */
     size_t before[MC_TURNS]; /* spots of the turns before it, the nearest first; MC_SPOT_NONE */
     size_t after[MC_TURNS];
-    bool matched; /* the index gave it */
+    bool matched; /* the index gave it, or its meaning is near */
     bool chosen;  /* to be read */
 };
 struct mc_spots {
@@ -34,6 +36,7 @@ struct mc_spot_limits {
 
 MC_MUST_CHECK enum mc_status mc_spots_find(struct mc_store *store, const struct mc_query *query,
                                            const struct mc_match_result *matches,
+                                           const struct mc_meant *meant, size_t meant_count,
                                            const struct mc_reader *reader,
                                            const struct mc_spot_limits *limits,
                                            struct mc_arena *arena, struct mc_spots *spots,

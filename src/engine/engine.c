@@ -22,9 +22,11 @@ static void on_foreign_change(void *context)
     struct mc_engine *engine = context;
     engine->cache->ops->doubt(engine->cache);
     atomic_store(&engine->agents_stale, true);
+    atomic_store(&engine->keys_stale, true);
     struct mc_enricher *enricher = atomic_load(&engine->enricher);
     if (enricher)
         mc_enricher_wake_all(enricher);
+    mc_embeddings_wake(atomic_load(&engine->embeddings));
 }
 
 /* A worker committed a message's enrichment, and what was learned from it. */
@@ -34,6 +36,7 @@ static void on_enriched(void *context, struct mc_record *record, const struct mc
     struct mc_engine *engine = context;
     engine->cache->ops->update(engine->cache, record, thread_version, metadata->topics,
                                metadata->topic_count, mc_time_now_us());
+    mc_embeddings_wake(atomic_load(&engine->embeddings));
     struct mc_error error;
     if (mc_preferences_auto_apply(engine->preferences, record->m.user_id, &error)) {
         mc_metrics_add(engine->metrics, MC_COUNT_ERROR_ENRICHMENT, 1);
@@ -258,6 +261,23 @@ static enum mc_status open_models(struct mc_engine *engine, const struct mc_mode
     return status;
 }
 
+static enum mc_status open_embeddings(struct mc_engine *engine, struct mc_error *err)
+{
+    const struct mc_embeddings_options options = {
+        .settings = &engine->settings.embeddings,
+        .pool = &engine->settings.pool,
+        .store = engine->store,
+        .metrics = engine->metrics,
+        .lazy = engine->opening.lazy_model,
+        .leave = engine->opening.leave_models,
+    };
+    struct mc_embeddings *embeddings = NULL;
+    enum mc_status status = mc_embeddings_open(&options, &embeddings, err);
+    if (!status)
+        atomic_store(&engine->embeddings, embeddings);
+    return status;
+}
+
 /* A change that a model makes while a context is assembled (src/context may not include src/memory). */
 static enum mc_status change_preference(void *context, mc_str user_id, mc_str field, mc_str value,
                                         enum mc_preference_action action, struct mc_buf *json,
@@ -286,6 +306,7 @@ static void prepare_retrieval(struct mc_engine *engine)
         .vocabulary = engine->vocabulary,
         .metrics = engine->metrics,
         .lookups = engine->lookups,
+        .meaning = mc_embeddings_meaning(engine->embeddings),
         .cache_max_size = engine->settings.cache.max_size,
         .half_life_us = engine->settings.half_life_us,
         .default_max_messages = engine->settings.context_max_messages,
@@ -312,14 +333,20 @@ static enum mc_status open_parts(struct mc_engine *engine, const struct mc_model
     if (!status)
         status = mc_agents_open(engine->store, &engine->settings.agents, &engine->agents, err);
     if (!status)
+        status = mc_keys_open(engine->store, engine->settings.agents.enabled, &engine->keys, err);
+    if (!status)
         status = mc_preferences_open(engine->store, &engine->settings.preferences,
                                      &engine->preferences, err);
     if (!status)
         status = open_models(engine, openers, err);
+    if (!status)
+        status = open_embeddings(engine, err);
     if (status)
         return status;
     prepare_retrieval(engine);
     status = start_enricher(engine, err);
+    if (!status)
+        status = mc_embeddings_start(engine->embeddings, err);
     return status ? status : start_schedule(engine, err);
 }
 
@@ -369,12 +396,16 @@ void mc_engine_close(struct mc_engine *engine)
     mc_scrape_stop(atomic_load(&engine->scrape));
     mc_schedule_stop(engine->schedule);
     mc_enricher_stop(enricher);
+    mc_embeddings_stop(engine->embeddings);
     mc_preferences_close(engine->preferences);
+    mc_keys_close(engine->keys);
     mc_agents_close(engine->agents);
     mc_models_close(engine->models); /* writes the ledger */
+    mc_embeddings_close_models(engine->embeddings);
     if (engine->store)
         engine->store->ops->close(engine->store); /* its watcher may wake the workers until here */
     mc_enricher_free(enricher);
+    mc_embeddings_free(engine->embeddings);
     mc_lookups_free(engine->lookups);
     if (engine->cache)
         engine->cache->ops->close(engine->cache);
@@ -400,6 +431,7 @@ enum mc_status mc_engine_drain(struct mc_engine *engine, int64_t timeout_ms, str
 void mc_engine_pause(struct mc_engine *engine, bool paused)
 {
     mc_enricher_pause(engine->enricher, paused);
+    mc_embeddings_pause(engine->embeddings, paused);
 }
 
 int mc_engine_worker_count(const struct mc_engine *engine)

@@ -11,11 +11,13 @@
 #include "base/thread.h"
 #include "context/context.h"
 #include "context/lookup.h"
+#include "engine/embeddings.h"
 #include "engine/models.h"
 #include "engine/schedule.h"
 #include "engine/settings.h"
 #include "enrich/enricher.h"
 #include "memory/agents.h"
+#include "memory/keys.h"
 #include "memory/preferences.h"
 #include "scrape/listener.h"
 
@@ -38,6 +40,8 @@ struct mc_engine {
     struct mc_open_options opening;
     struct mc_models *models; /* NULL when none is configured */
     struct mc_llm *llm;       /* their chain, borrowed; NULL like them */
+    /* NULL when none are configured; from the start of the workers on. */
+    _Atomic(struct mc_embeddings *) embeddings;
     struct mc_agents *agents;
     struct mc_preferences *preferences;
     struct mc_lookups *lookups; /* of external sources */
@@ -46,6 +50,9 @@ struct mc_engine {
     struct mc_retrieval retrieval;  /* borrows from the above */
     int64_t opened_us;              /* monotonic */
     atomic_bool agents_stale;       /* another process may have registered agents */
+    struct mc_keys *keys;           /* of the HTTP interface */
+    atomic_bool keys_stale;         /* another process may have made or revoked keys */
+    _Atomic int64_t keys_read_us;   /* monotonic: when they were read again */
     atomic_ullong cache_errors;     /* of the cache, as far as they are counted in the metrics */
     _Atomic int64_t cache_error_us; /* monotonic: when new ones were last seen, 0: never */
     char *cache_trouble; /* why the cache is not on disk as configured; NULL when it is */

@@ -60,6 +60,9 @@ static void write_models(struct mc_json_writer *w, const struct mc_engine *engin
                                 s->models.issues[i]);
     write_check(w, "models", s->models.trouble == 0,
                 s->models.trouble ? text : mc_engine_provider(engine));
+    if (engine->settings.embeddings.enabled)
+        write_check(w, "embeddings", s->embeddings[0] == '\0',
+                    s->embeddings[0] ? s->embeddings : engine->settings.embeddings.name);
 }
 
 enum mc_status mc_engine_health(struct mc_engine *engine, bool *healthy, char **json,
@@ -146,6 +149,24 @@ static void report(struct doctor *doctor, const char *name, bool ok, const char 
     doctor->ok = doctor->ok && ok;
 }
 
+static void check_database(struct mc_engine *engine, struct doctor *doctor)
+{
+    struct mc_error error;
+    struct mc_store_stats stats = {0};
+    enum mc_status status = engine->store->ops->ping(engine->store, &error);
+    if (!status)
+        status = engine->store->ops->stats(engine->store, &stats, &error);
+    char parts[64] = "";
+    if (stats.partitions > 0)
+        snprintf(parts, sizeof(parts), "; its tables are partitioned into %d", stats.partitions);
+    char detail[96];
+    snprintf(detail, sizeof(detail), "reads and writes%s", parts);
+    report(doctor, "database", !status, status ? error.message : detail,
+           status == MC_CORRUPT           ? restore_advice(engine)
+           : engine->settings.in_postgres ? "check that the server runs, and its log"
+                                          : "check free space and permissions of the folder");
+}
+
 static bool note_problem(void *context, mc_str problem)
 {
     struct doctor *doctor = context;
@@ -195,6 +216,10 @@ static void check_models(struct mc_engine *engine, struct doctor *doctor)
     if (count == 0)
         report(doctor, "models", true, "none is configured; the rules that are built in enrich",
                "");
+    count = mc_models_check(mc_embeddings_models(engine->embeddings), MODEL_CHECK_US, checks,
+                            mc_countof(checks));
+    for (size_t i = 0; i < count; i++)
+        report(doctor, "embeddings", checks[i].ok, checks[i].detail, checks[i].advice);
 }
 
 static void check_queue(struct mc_engine *engine, struct doctor *doctor)
@@ -231,12 +256,7 @@ enum mc_status mc_engine_doctor(struct mc_engine *engine, bool *ok, char **json,
     mc_buf_init(&checks, MC_RESULT_MAX);
     doctor.w = mc_json_writer(&checks);
     mc_json_begin(&doctor.w, '[');
-    struct mc_error error;
-    enum mc_status ping = engine->store->ops->ping(engine->store, &error);
-    report(&doctor, "database", !ping, ping ? error.message : "reads and writes",
-           ping == MC_CORRUPT             ? restore_advice(engine)
-           : engine->settings.in_postgres ? "check that the server runs, and its log"
-                                          : "check free space and permissions of the folder");
+    check_database(engine, &doctor);
     check_data(engine, &doctor);
     check_queue(engine, &doctor);
     check_models(engine, &doctor);

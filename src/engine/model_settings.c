@@ -46,21 +46,20 @@ static enum mc_status read_local(const struct mc_config *config, struct mc_arena
     return copy_text(config, MODEL_PATH, strings, &local->model_path, err);
 }
 
-/* The price of the model, when the table has it. */
-static enum mc_status read_price(const struct mc_config *config, struct mc_model_settings *settings,
-                                 struct mc_error *err)
+enum mc_status mc_model_price(const struct mc_config *config, struct mc_openai_options *openai,
+                              bool *known, struct mc_error *err)
 {
     const char *prices = mc_config_get(config, "llm.openai.prices");
-    if (!prices || !*prices || !settings->openai.model)
+    if (!prices || !*prices || !openai->model)
         return MC_OK;
     mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
     enum mc_status status = mc_json_parse(mc_str_of(prices), &root, err);
-    const struct mc_json *price = status ? NULL : mc_json_get(root, settings->openai.model);
+    const struct mc_json *price = status ? NULL : mc_json_get(root, openai->model);
     if (!price)
         return status;
-    settings->price_known = true;
-    settings->openai.price_in = mc_json_number(mc_json_get(price, "input"));
-    settings->openai.price_out = mc_json_number(mc_json_get(price, "output"));
+    *known = true;
+    openai->price_in = mc_json_number(mc_json_get(price, "input"));
+    openai->price_out = mc_json_number(mc_json_get(price, "output"));
     return MC_OK;
 }
 
@@ -79,7 +78,7 @@ static enum mc_status read_openai(const struct mc_config *config, struct mc_aren
         status = copy_text(config, MODEL, strings, &openai->model, err);
     if (!status)
         status = copy_text(config, "llm.openai.ca_file", strings, &openai->ca_file, err);
-    return status ? status : read_price(config, settings, err);
+    return status ? status : mc_model_price(config, openai, &settings->price_known, err);
 }
 
 /* A provider that was asked for by name must be there. */

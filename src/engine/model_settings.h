@@ -32,4 +32,9 @@ MC_MUST_CHECK enum mc_status mc_model_settings_read(const struct mc_config *conf
                                                     struct mc_model_settings *settings,
                                                     struct mc_error *err);
 
+/* The price of the service's model, when llm.openai.prices has it; *known. */
+MC_MUST_CHECK enum mc_status mc_model_price(const struct mc_config *config,
+                                            struct mc_openai_options *openai, bool *known,
+                                            struct mc_error *err);
+
 #endif

@@ -31,7 +31,8 @@ struct meters {
     {                                                                                              \
         .provider = label,                                                                         \
         .calls = {MC_COUNT_LLM_##name##_ENRICH, MC_COUNT_LLM_##name##_CONTEXT,                     \
-                  MC_COUNT_LLM_##name##_SUMMARY, MC_COUNT_LLM_##name##_CHECK},                     \
+                  MC_COUNT_LLM_##name##_SUMMARY, MC_COUNT_LLM_##name##_CHECK,                      \
+                  MC_COUNT_LLM_##name##_EMBED},                                                    \
         .failures = MC_COUNT_LLM_##name##_FAILURES, .tokens_in = MC_COUNT_LLM_##name##_IN,         \
         .tokens_out = MC_COUNT_LLM_##name##_OUT, .tokens_cached = MC_COUNT_LLM_##name##_CACHED,    \
         .cost = MC_COUNT_LLM_##name##_COST, .duration = MC_TIME_LLM_##name,                        \
@@ -126,7 +127,9 @@ static void on_circuit(void *context, const char *provider, bool open, const cha
     else
         mc_log(MC_LOG_INFO, "llm", "%s answers again", provider);
     const struct meters *meters = meters_of(provider);
-    if (meters)
+    if (models->embeddings)
+        mc_metrics_set(models->metrics, MC_GAUGE_EMBEDDINGS_OPEN, open ? 1 : 0);
+    else if (meters)
         mc_metrics_set(models->metrics, meters->open, open ? 1 : 0);
     mc_mutex_lock(&models->mutex);
     for (size_t i = 0; i < models->count; i++) {
@@ -207,7 +210,8 @@ static enum mc_status open_chain(struct mc_models *models, struct mc_error *err)
 enum mc_status mc_models_open(const struct mc_models_options *options, struct mc_models **models,
                               struct mc_error *err)
 {
-    static const struct mc_model_openers OPENERS = {mc_local_open, mc_openai_open};
+    static const struct mc_model_openers OPENERS[] = {{mc_local_open, mc_openai_open},
+                                                      {mc_local_embed_open, mc_openai_open}};
     const struct mc_model_settings *settings = options->settings;
     if (!settings->use_local && !settings->use_openai) {
         *models = NULL;
@@ -218,7 +222,8 @@ enum mc_status mc_models_open(const struct mc_models_options *options, struct mc
         return mc_fail_memory(err);
     made->settings = settings;
     made->metrics = options->metrics;
-    made->openers = options->openers ? *options->openers : OPENERS;
+    made->openers = options->openers ? *options->openers : OPENERS[options->embeddings];
+    made->embeddings = options->embeddings;
     mc_mutex_init(&made->mutex);
     const struct mc_ledger_options ledger = {
         .store = options->store, .cap_usd = settings->cap_usd, .cap_calls = settings->cap_calls};

@@ -26,6 +26,7 @@ struct mc_models_options {
     struct mc_store *store;                   /* of the ledger */
     struct mc_metrics *metrics;
     bool lazy;                              /* a local model is loaded when it is first asked */
+    bool embeddings;                        /* models that make vectors: calls of MC_LLM_EMBED */
     const struct mc_model_openers *openers; /* NULL: those of src/llm */
 };
 

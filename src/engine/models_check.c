@@ -64,6 +64,8 @@ static void ask(struct mc_models *models, size_t index, const struct mc_schema *
         .turn_count = 1,
         .schema = schema,
     };
+    if (models->embeddings)
+        call = (struct mc_llm_call){.operation = MC_LLM_CHECK, .turns = &turn, .turn_count = 1};
     struct mc_llm *llm = models->providers[index].llm;
     int64_t start = mc_time_monotonic_us();
     const struct mc_llm_wait wait = {.deadline_us = start + timeout_us};
@@ -84,7 +86,12 @@ static void ask(struct mc_models *models, size_t index, const struct mc_schema *
     else
         snprintf(check->detail, sizeof(check->detail), "%s",
                  call.error.message[0] ? call.error.message : mc_status_text(call.status));
-    check->advice = check->ok ? "" : advice_for(call.status, check->provider);
+    if (check->ok)
+        check->advice = "";
+    else if (models->embeddings)
+        check->advice = "see the options of embeddings, in docs/embeddings.md";
+    else
+        check->advice = advice_for(call.status, check->provider);
 }
 
 size_t mc_models_check(struct mc_models *models, int64_t timeout_us, struct mc_model_check *checks,

@@ -25,6 +25,7 @@ struct mc_models {
     } providers[MC_CHAIN_MAX];
     size_t count;
     struct mc_llm *llm; /* the chain */
+    bool embeddings;
     _Atomic int64_t enriched, enriched_nano_usd;
     _Atomic int64_t capped_day; /* of which the log says that a cap is reached */
     mc_mutex mutex;             /* guards circuits */

@@ -141,6 +141,27 @@ static void write_models(struct mc_json_writer *w, struct mc_engine *engine)
     write_entry(w, &(struct entry){.state = &builtin, .detail = "rules and word lists, no model"});
 }
 
+static void write_embeddings(struct mc_json_writer *w, struct mc_engine *engine)
+{
+    struct mc_models *models = mc_embeddings_models(engine->embeddings);
+    struct mc_llm_state state;
+    mc_json_key(w, "embeddings");
+    mc_json_begin(w, '{');
+    mc_embeddings_write(engine->embeddings, w);
+    if (mc_models_describe(models, &state, 1) == 1) {
+        mc_json_member_text(w, "provider", state.provider);
+        mc_json_member_text(w, "state", state.state);
+        mc_json_member_integer(w, "calls", state.total.calls);
+        mc_json_member_integer(w, "failures", state.total.failures);
+        mc_json_member_integer(w, "tokens_in", state.total.tokens_in);
+        mc_json_member_number(w, "cost_usd", usd(state.total.cost_usd));
+        member_known(w, "latency_ms", state.latency_us / 1e3, 3);
+        mc_json_key(w, "last_error");
+        mc_json_put_text(w, state.last_error[0] ? state.last_error : NULL);
+    }
+    mc_json_end(w, '}');
+}
+
 static void write_caps(struct mc_json_writer *w, struct mc_engine *engine)
 {
     const struct mc_model_settings *settings = &engine->settings.models;
@@ -170,6 +191,9 @@ enum mc_status mc_models_list(struct mc_engine *engine, char **json, struct mc_e
     struct mc_error ignored;
     if (engine->models && mc_ledger_flush(mc_models_ledger(engine->models), &ignored))
         mc_log(MC_LOG_DEBUG, "ledger", "%s", ignored.message);
+    struct mc_models *embedders = mc_embeddings_models(engine->embeddings);
+    if (embedders && mc_ledger_flush(mc_models_ledger(embedders), &ignored))
+        mc_log(MC_LOG_DEBUG, "ledger", "%s", ignored.message);
     struct mc_snapshot s;
     mc_snapshot_take(engine, &s);
     mc_auto(mc_buf_fini) struct mc_buf buf;
@@ -189,6 +213,7 @@ enum mc_status mc_models_list(struct mc_engine *engine, char **json, struct mc_e
     const struct mc_stage_stats *stage = &s.queue.stage[MC_STAGE_MODEL];
     mc_json_member_integer(&w, "waiting", stage->ready + stage->leased);
     mc_json_end(&w, '}');
+    write_embeddings(&w, engine);
     write_caps(&w, engine);
     mc_json_end(&w, '}');
     return mc_engine_result(&buf, json, err);
@@ -272,6 +297,9 @@ enum mc_status mc_usage(struct mc_engine *engine, const struct mc_usage_query *q
         status = mc_fail_field(err, MC_INVALID, "first_day", "the first day is after the last one");
     if (!status && engine->models)
         status = mc_ledger_flush(mc_models_ledger(engine->models), err);
+    struct mc_models *embedders = mc_embeddings_models(engine->embeddings);
+    if (!status && embedders)
+        status = mc_ledger_flush(mc_models_ledger(embedders), err);
     if (status)
         return status;
     mc_auto(mc_buf_fini) struct mc_buf buf;
@@ -301,9 +329,12 @@ enum mc_status mc_models_ask(struct mc_engine *engine, int64_t timeout_ms, bool 
 {
     if (timeout_ms <= 0 || timeout_ms > 3600000)
         return mc_fail_field(err, MC_INVALID, "timeout_ms", "timeout_ms must be 1 to 3,600,000");
-    struct mc_model_check checks[MC_CHAIN_MAX];
-    size_t count =
-        mc_models_check(engine->models, timeout_ms * MC_US_PER_MS, checks, mc_countof(checks));
+    struct mc_model_check checks[2 * MC_CHAIN_MAX];
+    int64_t timeout_us = timeout_ms * MC_US_PER_MS;
+    size_t count = mc_models_check(engine->models, timeout_us, checks, MC_CHAIN_MAX);
+    size_t embedders = mc_models_check(mc_embeddings_models(engine->embeddings), timeout_us,
+                                       checks + count, MC_CHAIN_MAX);
+    count += embedders;
     bool fine = true;
     mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, MC_RESULT_MAX);

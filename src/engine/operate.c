@@ -164,6 +164,7 @@ enum mc_status mc_engine_status(struct mc_engine *engine, char **json, struct mc
     mc_json_member_text(w, "backend", engine->store->ops->name);
     mc_json_member_text(w, "database", engine->settings.database);
     mc_json_member_integer(w, "schema_version", stats.schema_version);
+    mc_json_member_integer(w, "partitions", stats.partitions);
     mc_json_member_text(w, "provider", mc_engine_provider(engine));
     mc_json_member_fixed(w, "uptime_seconds", s.uptime_s, 3);
     mc_json_member_integer(w, "users", stats.users);

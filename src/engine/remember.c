@@ -173,6 +173,7 @@ enum mc_status mc_user_erase(struct mc_engine *engine, mc_str user_id, char **js
     status = engine->store->ops->erase(engine->store, user_id, &erased, err);
     mc_preferences_unlock(engine->preferences, user_id);
     mc_lookups_forget(engine->lookups, user_id);
+    mc_meaning_forget(engine->retrieval.meaning, user_id);
     uint64_t cached =
         engine->cache->ops->drop(engine->cache, user_id, MC_STR_NONE, mc_time_now_us());
     bool wiped = engine->cache->ops->wipe(engine->cache, mc_time_now_us());

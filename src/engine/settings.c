@@ -73,6 +73,8 @@ static enum mc_status read_postgres(struct mc_settings *settings, const struct m
         .pool_size = (int)mc_config_integer(config, "database.pool_size"),
         .max_overflow = (int)mc_config_integer(config, "database.max_overflow"),
         .pool_timeout_us = mc_config_duration_us(config, "database.pool_timeout"),
+        .statement_timeout_us = mc_config_duration_us(config, "database.statement_timeout"),
+        .lock_timeout_us = mc_config_duration_us(config, "database.lock_timeout"),
         .pgbouncer = mc_config_boolean(config, "database.pgbouncer"),
     };
     settings->database = mc_arena_printf(&settings->strings, "postgresql://%s:%d/%s",
@@ -277,11 +279,13 @@ static void warn_of_database(const struct mc_config *config, bool in_postgres)
 {
     static const char *const OF_SQLITE[] = {"database.path", "database.synchronous",
                                             "database.busy_timeout"};
-    static const char *const OF_POSTGRES[] = {
-        "database.host",      "database.port",         "database.name",
-        "database.user",      "database.password",     "database.sslmode",
-        "database.pool_size", "database.max_overflow", "database.pool_timeout",
-        "database.pgbouncer", "database.replicas"};
+    static const char *const OF_POSTGRES[] = {"database.host",         "database.port",
+                                              "database.name",         "database.user",
+                                              "database.password",     "database.sslmode",
+                                              "database.pool_size",    "database.max_overflow",
+                                              "database.pool_timeout", "database.statement_timeout",
+                                              "database.lock_timeout", "database.pgbouncer",
+                                              "database.replicas"};
     const char *const *idle = in_postgres ? OF_SQLITE : OF_POSTGRES;
     size_t count = in_postgres ? mc_countof(OF_SQLITE) : mc_countof(OF_POSTGRES);
     for (size_t i = 0; i < count; i++) {
@@ -308,6 +312,9 @@ static enum mc_status read_all(struct mc_settings *settings, const struct mc_con
         status = read_vocabulary(settings, config, err);
     if (!status)
         status = mc_model_settings_read(config, &settings->strings, &settings->models, err);
+    if (!status)
+        status = mc_embedding_settings_read(config, &settings->models, &settings->strings,
+                                            &settings->embeddings, err);
     if (status)
         return status;
     read_pool(settings, config);

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "cache/cache.h"
+#include "engine/embedding_settings.h"
 #include "engine/model_settings.h"
 #include "enrich/pool.h"
 #include "memory/agents.h"
@@ -24,6 +25,7 @@ struct mc_settings {
     struct mc_cache_options cache;
     struct mc_pool_options pool;
     struct mc_model_settings models;
+    struct mc_embedding_settings embeddings;
     struct mc_agents_options agents;
     struct mc_preferences_options preferences;
     struct mc_tiers_options tiers;

@@ -74,6 +74,8 @@ void mc_snapshot_take(struct mc_engine *engine, struct mc_snapshot *snapshot)
     read_ingest(engine, &s);
     read_counts(engine, &s);
     mc_models_health(engine->models, &s.models);
+    if (!mc_embeddings_issue(engine->embeddings, s.embeddings, sizeof(s.embeddings)))
+        s.embeddings[0] = '\0';
     if (s.queue.oldest_us > 0 && s.queue.oldest_us < s.now_us)
         s.oldest_age_s = (double)(s.now_us - s.queue.oldest_us) / 1e6;
     s.uptime_s = (double)(mc_time_monotonic_us() - engine->opened_us) / 1e6;
@@ -170,9 +172,13 @@ int mc_snapshot_issues(const struct mc_engine *engine, const struct mc_snapshot 
 
 int mc_snapshot_warnings(const struct mc_snapshot *s, mc_issue_fn issue, void *context)
 {
-    if (s->models.blocked)
-        return 0;
-    for (size_t i = 0; i < s->models.trouble; i++)
+    int count = 0;
+    for (size_t i = 0; !s->models.blocked && i < s->models.trouble; i++, count++)
         issue(context, s->models.issues[i]);
-    return (int)s->models.trouble;
+    /* Words find what meaning does not. */
+    if (s->embeddings[0]) {
+        issue(context, s->embeddings);
+        count++;
+    }
+    return count;
 }

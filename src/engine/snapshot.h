@@ -17,8 +17,9 @@ struct mc_snapshot {
     char ingest_error[256];
     uint64_t trivial, builtin, llm, errors;
     struct mc_models_health models;
-    double average_ms;   /* time of one enrichment */
-    double oldest_age_s; /* of the oldest job that is not dead, 0 when none */
+    char embeddings[512]; /* what is wrong with them; "" when nothing */
+    double average_ms;    /* time of one enrichment */
+    double oldest_age_s;  /* of the oldest job that is not dead, 0 when none */
     double uptime_s;
 };
 

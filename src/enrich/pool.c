@@ -30,6 +30,8 @@
 #define STORE_RETRY_US (500 * MC_US_PER_MS)
 /* How often a caller who waits for an empty queue looks for jobs that another process finished. */
 #define DRAIN_LOOK_US (50 * MC_US_PER_MS)
+/* With more jobs left the end of a batch is no reason to look: a look counts all of them. */
+#define DRAIN_NEAR 512
 /*
  * How long a worker that had less than a full batch lets messages come together: a transaction costs
  * about as much for one as for thirty, and takes turns with those of ingest.
@@ -429,7 +431,7 @@ void mc_pool_pause(struct mc_pool *pool, bool paused)
     mc_mutex_unlock(&pool->mutex);
 }
 
-/* One look: done when nothing is left; else waits for a worker to come back, or DRAIN_LOOK_US. */
+/* One look: done when nothing is left; else waits for DRAIN_LOOK_US, or, with few left, a worker to come back. */
 static enum mc_status drain_once(struct mc_pool *pool, int64_t deadline_us, bool *done,
                                  int64_t *left, struct mc_error *err)
 {
@@ -447,7 +449,7 @@ static enum mc_status drain_once(struct mc_pool *pool, int64_t deadline_us, bool
     mc_mutex_lock(&pool->mutex);
     *done = pool->busy == 0 && *left == 0;
     bool in_time = true;
-    while (!*done && in_time && pool->rounds == rounds)
+    while (!*done && in_time && (*left > DRAIN_NEAR || pool->rounds == rounds))
         in_time =
             mc_cond_wait_until(&pool->idle, &pool->mutex, look < deadline_us ? look : deadline_us);
     mc_mutex_unlock(&pool->mutex);

@@ -56,10 +56,11 @@ static bool take_place(struct mc_http_server *server, int fd, const struct socka
     return fits;
 }
 
-static void refuse(int fd)
+static void refuse(const struct mc_http_server *server, int fd)
 {
     mc_log(MC_LOG_DEBUG, "http", "refused a connection: too many are open");
-    (void)send(fd, too_many, sizeof(too_many) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (!server->tls)
+        (void)send(fd, too_many, sizeof(too_many) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     /* What was not read would make close send a reset, which may overtake the answer. */
     char unread[1024];
     (void)shutdown(fd, SHUT_WR);
@@ -78,7 +79,7 @@ static bool refuse_one(struct mc_http_server *server)
     close(server->reserve_fd);
     int fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0)
-        refuse(fd);
+        refuse(server, fd);
     server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     return fd >= 0;
 }
@@ -100,7 +101,7 @@ static bool accept_one(struct mc_http_server *server)
         (void)MHD_add_connection(server->daemon, fd, (const struct sockaddr *)&peer, len);
         return true;
     }
-    refuse(fd);
+    refuse(server, fd);
     return true;
 }
 

@@ -71,6 +71,7 @@ enum MHD_Result mc_http_send(struct mc_http_connection *c)
 {
     struct mc_http_request *req = &c->req;
     check_complete(req);
+    mc_http_carry(c, req->body.len + req->out.len);
     struct MHD_Response *response = make_response(c);
     if (!response)
         return MHD_NO;
@@ -90,6 +91,9 @@ void mc_http_send_now(struct mc_http_connection *c)
     struct mc_http_request *req = &c->req;
     char head[512];
     check_complete(req);
+    c->phase = MC_HTTP_PHASE_ANSWERED;
+    if (c->server->tls)
+        return;
     int len =
         snprintf(head, sizeof(head),
                  "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"

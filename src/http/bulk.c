@@ -5,6 +5,7 @@
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "http/grant.h"
 
 #define BATCH_LINES 256
 #define BATCH_BYTES ((size_t)256 * 1024)
@@ -18,6 +19,7 @@ struct line {
 
 struct mc_http_bulk {
     struct mc_engine *engine;
+    const struct mc_grant *grant; /* the request's */
     size_t max_line;
     struct mc_buf text; /* whole lines of the batch, then the begun one */
     size_t line_start;  /* of the begun line */
@@ -37,13 +39,14 @@ struct mc_http_bulk {
     uint64_t failed_line;    /* the first that was not stored */
 };
 
-enum mc_status mc_http_bulk_new(struct mc_engine *engine, size_t max_line_bytes,
+enum mc_status mc_http_bulk_new(const struct mc_http_request *req, size_t max_line_bytes,
                                 struct mc_http_bulk **bulk, struct mc_error *err)
 {
     struct mc_http_bulk *made = calloc(1, sizeof(*made));
     if (!made)
         return mc_fail_memory(err);
-    made->engine = engine;
+    made->engine = req->engine;
+    made->grant = req->grant;
     made->max_line = max_line_bytes;
     made->line_number = 1;
     mc_buf_init(&made->text, BATCH_BYTES + max_line_bytes + 1);
@@ -148,18 +151,26 @@ void mc_http_bulk_end(struct mc_http_bulk *bulk)
     bulk->ended = true;
 }
 
-void mc_http_bulk_store(struct mc_http_bulk *bulk)
+/* Leaves the lines that the key allows, refuses the others. */
+static void check_lines(struct mc_http_bulk *bulk)
 {
-    for (size_t i = 0; i < bulk->line_count; i++)
-        bulk->objects[i] = (mc_str){bulk->text.data + bulk->lines[i].start, bulk->lines[i].len};
-    enum mc_status status = mc_message_ingest_json(bulk->engine, bulk->objects, bulk->line_count,
-                                                   bulk->results, NULL, &bulk->failure);
-    if (status != MC_OK) {
-        bulk->failure.status = status;
-        bulk->failed_line = bulk->lines[0].number;
-        return;
+    size_t kept = 0;
+    for (size_t i = 0; i < bulk->line_count; i++) {
+        const struct line line = bulk->lines[i];
+        mc_str object = {bulk->text.data + line.start, line.len};
+        struct mc_error err;
+        if (mc_http_grant_message(bulk->grant, object, &err) != MC_OK) {
+            refuse(bulk, line.number, &err);
+            continue;
+        }
+        bulk->objects[kept] = object;
+        bulk->lines[kept++] = line;
     }
-    bulk->failure.status = MC_OK;
+    bulk->line_count = kept;
+}
+
+static void count_results(struct mc_http_bulk *bulk)
+{
     for (size_t i = 0; i < bulk->line_count; i++) {
         const struct mc_ingest_result *result = &bulk->results[i];
         if (result->status == MC_OK) {
@@ -169,6 +180,22 @@ void mc_http_bulk_store(struct mc_http_bulk *bulk)
             refuse(bulk, bulk->lines[i].number, &result->error);
         }
     }
+}
+
+void mc_http_bulk_store(struct mc_http_bulk *bulk)
+{
+    check_lines(bulk);
+    if (bulk->line_count > 0) {
+        enum mc_status status = mc_message_ingest_json(
+            bulk->engine, bulk->objects, bulk->line_count, bulk->results, NULL, &bulk->failure);
+        if (status != MC_OK) {
+            bulk->failure.status = status;
+            bulk->failed_line = bulk->lines[0].number;
+            return;
+        }
+    }
+    bulk->failure.status = MC_OK;
+    count_results(bulk);
     size_t rest = bulk->text.len - bulk->line_start;
     memmove(bulk->text.data, bulk->text.data + bulk->line_start, rest);
     bulk->text.len = rest;

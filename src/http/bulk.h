@@ -10,8 +10,10 @@
 
 struct mc_http_bulk;
 
-MC_MUST_CHECK enum mc_status mc_http_bulk_new(struct mc_engine *engine, size_t max_line_bytes,
-                                              struct mc_http_bulk **bulk, struct mc_error *err);
+/* Borrows the engine and the grant of the request. */
+MC_MUST_CHECK enum mc_status mc_http_bulk_new(const struct mc_http_request *req,
+                                              size_t max_line_bytes, struct mc_http_bulk **bulk,
+                                              struct mc_error *err);
 void mc_http_bulk_free(struct mc_http_bulk *bulk); /* accepts NULL */
 
 /* Takes bytes until the batch is full; returns how many it took. *lines is set when lines ended in

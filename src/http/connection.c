@@ -12,13 +12,14 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
+#include "base/audit.h"
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "http/export.h"
-#include "http/routes.h"
+#include "http/grant.h"
 
 #define ARENA_MAX ((size_t)4 * 1024 * 1024)
 #define ANSWER_MAX ((size_t)64 * 1024 * 1024)
@@ -148,6 +149,22 @@ static void store_batch(struct mc_http_task *task)
     resume(c);
 }
 
+const char mc_http_full[] =
+    "the server carries as much as server.max_memory allows; try again in a second";
+
+/* Counts what the connection holds now. */
+void mc_http_carry(struct mc_http_connection *c, size_t bytes)
+{
+    atomic_fetch_add_explicit(&c->server->carried, bytes - c->carried, memory_order_relaxed);
+    c->carried = bytes;
+}
+
+bool mc_http_is_full(const struct mc_http_server *server, size_t more)
+{
+    size_t carried = atomic_load_explicit(&server->carried, memory_order_relaxed);
+    return carried > server->max_memory || more > server->max_memory - carried;
+}
+
 /* Throws the body of a refused request away, a while; then the answer is sent at once. */
 static enum MHD_Result discard(struct mc_http_connection *c, size_t *upload_size)
 {
@@ -186,7 +203,13 @@ static enum MHD_Result take_body(struct mc_http_connection *c, const char *uploa
         return discard(c, upload_size);
     if (c->bulk)
         return take_lines(c, upload, upload_size);
+    if (mc_http_is_full(c->server, *upload_size)) {
+        mc_http_problem(&c->req, 503, NULL, "%s", mc_http_full);
+        c->phase = MC_HTTP_PHASE_DISCARD;
+        return discard(c, upload_size);
+    }
     mc_buf_append(&c->req.body, (mc_str){upload, *upload_size});
+    mc_http_carry(c, c->req.body.len);
     if (c->req.body.failed) {
         mc_http_problem(&c->req, 413, NULL,
                         "the body is longer than server.max_body allows, %zu bytes",
@@ -207,6 +230,8 @@ static bool call_handler(struct mc_http_connection *c)
     c->handed_over = &handed_over;
     struct mc_error err = {.status = MC_OK};
     enum mc_status status = mc_http_parse_body(&c->req, &err);
+    if (status == MC_OK)
+        status = mc_http_grant_fields(&c->req, &err);
     if (status == MC_OK)
         status = c->req.route->handler(&c->req, &err);
     if (handed_over)
@@ -277,7 +302,7 @@ static enum MHD_Result begin_request(struct mc_http_connection *c, const char *m
     c->phase = MC_HTTP_PHASE_BODY;
     if (!lines)
         return MHD_YES;
-    if (mc_http_bulk_new(c->server->engine, c->server->max_body_bytes, &c->bulk, &err) == MC_OK)
+    if (mc_http_bulk_new(&c->req, c->server->max_body_bytes, &c->bulk, &err) == MC_OK)
         return MHD_YES;
     mc_http_problem_error(&c->req, &err);
     return answer_refused(c);
@@ -342,6 +367,28 @@ static void log_request(const struct mc_http_connection *c, enum MHD_RequestTerm
            code == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "" : " aborted=true");
 }
 
+static void audit_request(const struct mc_http_connection *c)
+{
+    const struct mc_http_request *req = &c->req;
+    char from[MC_ADDRESS_SIZE];
+    struct mc_address peer = {.socket = c->peer};
+    bool noted = req->route && (req->route->audited || req->route->scope == MC_SCOPE_ADMIN);
+    if (!c->server->audit || !noted)
+        return;
+    mc_address_text(&peer, from);
+    const struct mc_audit_act act = {
+        .act = req->route->name,
+        .result = req->status < 400   ? "done"
+                  : req->status < 500 ? "refused"
+                                      : "failed",
+        .target = req->path,
+        .who = req->grant ? req->grant->key_id : MC_STR_NONE,
+        .from = mc_str_of(from),
+        .request_id = mc_str_of(req->id),
+    };
+    mc_audit_write(c->server->audit, &act);
+}
+
 static void reset_buf(struct mc_buf *buf)
 {
     if (buf->capacity > KEEP_BYTES)
@@ -357,6 +404,7 @@ static void reset_request(struct mc_http_connection *c)
     if (req->stream)
         mc_http_export_close(mc_steal(req->stream));
     mc_json_free(mc_steal(req->json));
+    mc_grant_free(mc_steal(req->grant));
     reset_buf(&req->body);
     reset_buf(&req->out);
     if (req->arena.used_bytes > KEEP_BYTES)
@@ -371,6 +419,7 @@ static void reset_request(struct mc_http_connection *c)
     req->status = 0;
     req->header_count = 0;
     req->id[0] = '\0';
+    mc_http_carry(c, 0);
     c->discarded = c->streamed = 0;
     c->length = 0;
     c->expects_continue = false;
@@ -387,6 +436,7 @@ void mc_http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     if (!c)
         return;
     log_request(c, code);
+    audit_request(c);
     reset_request(c);
     mc_http_set_deadline(c, server->idle_timeout_us + server->request_timeout_us);
     if (atomic_fetch_sub(&server->active, 1) == 1 && atomic_load(&server->draining)) {

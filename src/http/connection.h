@@ -35,6 +35,10 @@ struct mc_http_server {
     int64_t request_timeout_us;
     int64_t drain_timeout_us;
     bool metrics_only;
+    bool tls;
+    char *audit; /* path, NULL for none */
+    size_t max_memory;
+    atomic_size_t carried; /* bytes of bodies and answers, as far as connections hold them */
 
     int listen_fd;
     int stop_fd;    /* tells the acceptor to end */
@@ -89,6 +93,7 @@ struct mc_http_connection {
     bool expects_continue;
     uint64_t discarded;
     uint64_t streamed;
+    size_t carried; /* its part of the server's */
 };
 
 /* connection.c: the callbacks of the transport; cls is the server. */
@@ -100,6 +105,11 @@ enum MHD_Result mc_http_on_request(void *cls, struct MHD_Connection *mhd, const 
                                    size_t *upload_size, void **context);
 void mc_http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
                           enum MHD_RequestTerminationCode code);
+
+/* connection.c: what the connection holds counts against server.max_memory; whether so much more would be too much. */
+extern const char mc_http_full[]; /* what to say then */
+void mc_http_carry(struct mc_http_connection *c, size_t bytes);
+bool mc_http_is_full(const struct mc_http_server *server, size_t more);
 
 /*
  * headers.c: reads the headers and decides. True: go on to the body, with *bulk set for NDJSON;

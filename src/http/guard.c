@@ -1,25 +1,22 @@
 #include "http/guard.h"
 
 #include <arpa/inet.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/compiler.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/str.h"
 #include "base/thread.h"
 #include "base/time.h"
 #include "http/server.h"
 
 #define KEY_MIN 16
-#define KEY_SIZE 256 /* a key and its padding */
+#define KEY_MAX 255
 #define RATE_SLOTS 4096
 #define RATE_BURST_SECONDS 2
-
-struct key {
-    size_t len;
-    unsigned char bytes[KEY_SIZE];
-};
 
 /* A token bucket; clients whose hashes meet share one. */
 struct bucket {
@@ -31,16 +28,42 @@ struct mc_http_guard {
     bool wildcard;
     char **hosts;
     size_t host_count;
-    struct key *keys;
+    atomic_bool
+        closed; /* others can reach the server, or it once had keys: it is never open again */
+    unsigned char (*keys)[MC_HASH_BYTES]; /* hashes of server.api_keys */
     size_t key_count;
     double rate;
     mc_mutex mutex; /* guards buckets */
     struct bucket *buckets;
 };
 
-bool mc_http_guard_has_keys(const struct mc_http_guard *guard)
+static void hash_key(mc_str key, unsigned char hash[MC_HASH_BYTES])
 {
-    return guard->key_count > 0;
+    mc_hash_of(&key, 1, hash);
+}
+
+bool mc_http_guard_has_keys(struct mc_http_guard *guard, struct mc_engine *engine)
+{
+    if (atomic_load_explicit(&guard->closed, memory_order_relaxed))
+        return true;
+    bool closed = guard->key_count > 0 || mc_key_count(engine) > 0;
+    if (closed)
+        atomic_store(&guard->closed, true);
+    return closed;
+}
+
+enum mc_status mc_http_guard_admit(const struct mc_http_guard *guard, struct mc_engine *engine,
+                                   mc_str key, const struct mc_grant **grant, struct mc_error *err)
+{
+    unsigned char hash[MC_HASH_BYTES];
+    bool ours = false;
+    if (!mc_str_given(key))
+        return mc_fail(err, MC_UNAUTHENTICATED,
+                       "an API key is needed: send it as Authorization: Bearer KEY");
+    hash_key(key, hash);
+    for (size_t i = 0; i < guard->key_count; i++)
+        ours |= mc_hash_equal(hash, guard->keys[i], sizeof(hash));
+    return ours ? MC_OK : mc_key_check(engine, key, grant, err);
 }
 
 /* The name of "name:port", "[::1]:port" or either without the port; absent when it is neither. */
@@ -101,36 +124,12 @@ bool mc_http_guard_origin(const struct mc_http_guard *guard, mc_str origin, int 
     return false;
 }
 
-/* Pads to one length, so that the time of a comparison tells nothing of a key. */
-static void pad_key(mc_str text, struct key *key)
+bool mc_http_guard_rate(struct mc_http_guard *guard, mc_str client, double own_rate, int64_t now_us)
 {
-    memset(key, 0, sizeof(*key));
-    key->len = text.len;
-    memcpy(key->bytes, text.data, text.len < KEY_SIZE ? text.len : KEY_SIZE);
-}
-
-bool mc_http_guard_key(const struct mc_http_guard *guard, mc_str text)
-{
-    if (!text.data)
-        return false;
-    struct key given;
-    pad_key(text, &given);
-    unsigned match = 0;
-    for (size_t i = 0; i < guard->key_count; i++) {
-        const struct key *key = &guard->keys[i];
-        unsigned difference = key->len != given.len;
-        for (size_t at = 0; at < KEY_SIZE; at++)
-            difference |= (unsigned)key->bytes[at] ^ given.bytes[at];
-        match |= difference == 0;
-    }
-    return match != 0;
-}
-
-bool mc_http_guard_rate(struct mc_http_guard *guard, mc_str client, int64_t now_us)
-{
-    if (guard->rate <= 0)
+    double rate = own_rate > 0 ? own_rate : guard->rate;
+    if (rate <= 0)
         return true;
-    double burst = guard->rate * RATE_BURST_SECONDS;
+    double burst = rate * RATE_BURST_SECONDS;
     burst = burst < 1 ? 1 : burst;
     struct bucket *bucket = &guard->buckets[mc_str_hash(client) % RATE_SLOTS];
     mc_mutex_lock(&guard->mutex);
@@ -138,7 +137,7 @@ bool mc_http_guard_rate(struct mc_http_guard *guard, mc_str client, int64_t now_
     if (bucket->filled_us == 0)
         bucket->tokens = burst;
     else
-        bucket->tokens += seconds * guard->rate;
+        bucket->tokens += seconds * rate;
     bucket->tokens = bucket->tokens > burst ? burst : bucket->tokens;
     bucket->filled_us = now_us;
     bool allowed = bucket->tokens >= 1;
@@ -156,10 +155,10 @@ static enum mc_status copy_keys(struct mc_http_guard *guard, const struct mc_htt
         return mc_fail_memory(err);
     for (size_t i = 0; i < options->api_key_count; i++) {
         mc_str key = options->api_keys[i];
-        if (key.len < KEY_MIN || key.len >= KEY_SIZE)
+        if (key.len < KEY_MIN || key.len > KEY_MAX)
             return mc_fail_field(err, MC_CONFIG, "server.api_keys",
                                  "server.api_keys: key %zu has %zu bytes, %d to %d are needed",
-                                 i + 1, key.len, KEY_MIN, KEY_SIZE - 1);
+                                 i + 1, key.len, KEY_MIN, KEY_MAX);
         for (size_t at = 0; at < key.len; at++) {
             if (key.data[at] <= ' ' || key.data[at] > '~')
                 return mc_fail_field(err, MC_CONFIG, "server.api_keys",
@@ -167,8 +166,7 @@ static enum mc_status copy_keys(struct mc_http_guard *guard, const struct mc_htt
                                      "printable ASCII",
                                      i + 1);
         }
-        pad_key(key, &guard->keys[i]);
-        guard->key_count++;
+        hash_key(key, guard->keys[guard->key_count++]);
     }
     return MC_OK;
 }
@@ -214,15 +212,14 @@ enum mc_status mc_http_guard_new(const struct mc_http_options *options,
         return mc_fail_memory(err);
     mc_mutex_init(&made->mutex);
     made->wildcard = address->wildcard;
+    atomic_init(&made->closed, !address->loopback);
     made->rate = options->rate_limit;
     enum mc_status status = copy_keys(made, options, err);
     if (status == MC_OK)
         status = copy_hosts(made, options, address, err);
-    if (status == MC_OK && made->rate > 0) {
-        made->buckets = calloc(RATE_SLOTS, sizeof(*made->buckets));
-        if (!made->buckets)
-            status = mc_fail_memory(err);
-    }
+    made->buckets = calloc(RATE_SLOTS, sizeof(*made->buckets));
+    if (status == MC_OK && !made->buckets)
+        status = mc_fail_memory(err);
     if (status != MC_OK) {
         mc_http_guard_free(made);
         return status;

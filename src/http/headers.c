@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "base/time.h"
-#include "http/routes.h"
+#include "http/grant.h"
 
 #define HEADERS_MAX 100
 
@@ -138,28 +138,33 @@ static mc_str given_key(const struct headers *h)
         (mc_str){h->authorization.data + bearer.len, h->authorization.len - bearer.len});
 }
 
+/* Takes one request of the client's share. */
+static bool check_rate(struct mc_http_connection *c, mc_str client, double rate)
+{
+    char host[MC_ADDRESS_SIZE];
+    if (!mc_str_given(client)) {
+        struct mc_address peer = {.socket = c->peer};
+        mc_address_text(&peer, host);
+        client = mc_str_of(host);
+    }
+    return mc_http_guard_rate(c->server->guard, client, rate, mc_time_monotonic_us()) ||
+           refuse(c, 429, "more requests a second than the key or server.rate_limit allows");
+}
+
+/* Whoever sends no good key is counted by address, so that keys cannot be tried out fast. */
 static bool check_key(struct mc_http_connection *c, const struct headers *h)
 {
-    bool open = c->req.route && c->req.route->open;
+    struct mc_http_request *req = &c->req;
+    struct mc_error err;
     mc_str key = given_key(h);
-    if (!open && mc_http_guard_has_keys(c->server->guard) &&
-        !mc_http_guard_key(c->server->guard, key))
-        return refuse(c, 401,
-                      mc_str_given(key)
-                          ? "the API key is not valid"
-                          : "an API key is needed: send it as Authorization: Bearer KEY");
-    if (!open) {
-        char host[MC_ADDRESS_SIZE];
-        struct mc_address peer = {.socket = c->peer};
-        mc_str client = key;
-        if (!mc_http_guard_has_keys(c->server->guard)) {
-            mc_address_text(&peer, host);
-            client = mc_str_of(host);
-        }
-        if (!mc_http_guard_rate(c->server->guard, client, mc_time_monotonic_us()))
-            return refuse(c, 429, "more requests a second than server.rate_limit allows");
-    }
-    return true;
+    if (req->route && req->route->open)
+        return true;
+    if (!mc_http_guard_has_keys(c->server->guard, req->engine))
+        return check_rate(c, MC_STR_NONE, 0);
+    if (mc_http_guard_admit(c->server->guard, req->engine, key, &req->grant, &err) != MC_OK)
+        return check_rate(c, MC_STR_NONE, 0) && refuse(c, 401, err.message);
+    return req->grant ? check_rate(c, req->grant->key_id, req->grant->rate_limit)
+                      : check_rate(c, key, 0);
 }
 
 /* Answers what has no route: 404, 405, OPTIONS. */
@@ -241,6 +246,8 @@ static bool check_body(struct mc_http_connection *c, const struct headers *h, bo
         return false;
     if (!has_body && !*bulk)
         return refuse(c, 400, "the body is empty");
+    if (mc_http_is_full(c->server, 0))
+        return refuse(c, 503, mc_http_full);
     if (!*bulk && (uint64_t)c->length > c->server->max_body_bytes) {
         mc_http_problem(&c->req, 413, NULL, "the body has %lld bytes, server.max_body allows %zu",
                         (long long)c->length, c->server->max_body_bytes);
@@ -275,7 +282,10 @@ bool mc_http_check_headers(struct mc_http_connection *c, bool *bulk)
         return answer_unrouted(c, match, allow);
     if (!check_body(c, &h, bulk))
         return false;
-    if (mc_http_parse_query(&c->req, &err) == MC_OK)
+    enum mc_status status = mc_http_parse_query(&c->req, &err);
+    if (status == MC_OK)
+        status = mc_http_grant_route(&c->req, &err);
+    if (status == MC_OK)
         return true;
     mc_http_problem_error(&c->req, &err);
     return false;

@@ -1,5 +1,5 @@
 /* Messages: store, read, delete, the newest of a thread, a window. */
-#include "http/routes.h"
+#include "http/grant.h"
 
 #include "base/compiler.h"
 #include "base/error.h"
@@ -129,7 +129,10 @@ enum mc_status mc_http_message_post(struct mc_http_request *req, struct mc_error
     mc_auto(free_list) struct mc_message_list *stored = NULL;
     struct mc_ingest_result result = {.status = MC_OK};
     mc_str object = mc_buf_str(&req->body);
-    enum mc_status status = mc_message_ingest_json(req->engine, &object, 1, &result, &stored, err);
+    enum mc_status status = mc_http_grant_message(req->grant, object, err);
+    if (status != MC_OK)
+        return status;
+    status = mc_message_ingest_json(req->engine, &object, 1, &result, &stored, err);
     if (status != MC_OK)
         return status;
     if (result.status != MC_OK) {
@@ -146,18 +149,29 @@ enum mc_status mc_http_message_post(struct mc_http_request *req, struct mc_error
     return result.created ? mc_http_add_header(req, "Location", location, err) : MC_OK;
 }
 
+/* The message of the path, when the key may see its user. */
+static enum mc_status find_message(struct mc_http_request *req, struct mc_message_list **found,
+                                   struct mc_error *err)
+{
+    enum mc_status status =
+        mc_message_get(req->engine, req->params[0], req->query[MC_HTTP_AGENT_ID].text, found, err);
+    return status == MC_OK ? mc_http_grant_owner(req->grant, (*found)->items[0], err) : status;
+}
+
 enum mc_status mc_http_message_get(struct mc_http_request *req, struct mc_error *err)
 {
     mc_auto(free_list) struct mc_message_list *found = NULL;
-    enum mc_status status =
-        mc_message_get(req->engine, req->params[0], req->query[MC_HTTP_AGENT_ID].text, &found, err);
+    enum mc_status status = find_message(req, &found, err);
     return status == MC_OK ? answer_message(req, 200, found, err) : status;
 }
 
 enum mc_status mc_http_message_delete(struct mc_http_request *req, struct mc_error *err)
 {
-    enum mc_status status =
-        mc_message_delete(req->engine, req->params[0], req->query[MC_HTTP_AGENT_ID].text, err);
+    mc_auto(free_list) struct mc_message_list *found = NULL;
+    enum mc_status status = req->grant ? find_message(req, &found, err) : MC_OK;
+    if (status == MC_OK)
+        status =
+            mc_message_delete(req->engine, req->params[0], req->query[MC_HTTP_AGENT_ID].text, err);
     if (status == MC_OK)
         mc_http_answer(req, 204, NULL);
     return status;

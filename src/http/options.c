@@ -34,14 +34,20 @@ static enum mc_status read_list(const struct mc_config *config, const char *key,
     return MC_OK;
 }
 
+/* NULL when the option is empty. */
+static const char *text_of(const struct mc_config *config, const char *key)
+{
+    const char *text = mc_config_get(config, key);
+    return text && *text ? text : NULL;
+}
+
 enum mc_status mc_http_options_from_config(const struct mc_config *config, bool metrics,
                                            struct mc_arena *arena, struct mc_http_options *options,
                                            struct mc_error *err)
 {
     int64_t of_address = mc_config_integer(config, "server.max_connections_per_address");
-    const char *listen = mc_config_get(config, metrics ? "server.metrics_listen" : "server.listen");
     struct mc_http_options made = {
-        .listen = listen && *listen ? listen : NULL,
+        .listen = text_of(config, metrics ? "server.metrics_listen" : "server.listen"),
         .max_body_bytes = (size_t)mc_config_integer(config, "server.max_body"),
         .max_connections = metrics ? METRICS_CONNECTIONS
                                    : (size_t)mc_config_integer(config, "server.max_connections"),
@@ -49,6 +55,10 @@ enum mc_status mc_http_options_from_config(const struct mc_config *config, bool 
         .idle_timeout_us = mc_config_duration_us(config, "server.idle_timeout"),
         .request_timeout_us = mc_config_duration_us(config, "server.request_timeout"),
         .rate_limit = mc_config_number(config, "server.rate_limit"),
+        .max_memory = (size_t)mc_config_integer(config, "server.max_memory"),
+        .tls_cert = text_of(config, "server.tls_cert"),
+        .tls_key = text_of(config, "server.tls_key"),
+        .audit = text_of(config, "logging.audit"),
         .threads = metrics ? 0 : (int)mc_config_integer(config, "server.threads"),
         .metrics_only = metrics,
     };

@@ -33,6 +33,7 @@ struct mc_http_request {
     const atomic_bool *draining; /* the server is about to stop */
     const atomic_bool *stopping; /* long work must end now */
     const struct mc_http_route *route;
+    const struct mc_grant *grant; /* of its key; NULL: everything is allowed (http/grant.h) */
     struct mc_arena arena;
     char id[MC_HTTP_ID_SIZE];
 

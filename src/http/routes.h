@@ -32,10 +32,13 @@ struct mc_http_route {
     const char *schema;       /* of the answer, in /openapi.json; NULL: no body */
     const char *content_type; /* of the answer */
     int success;
-    int success_other; /* a second status that means success, 0 for none */
-    bool open;         /* needs no key */
-    bool metrics;      /* served by a server with metrics_only too */
-    bool slow;         /* always runs in the pool */
+    int success_other;   /* a second status that means success, 0 for none */
+    bool audited;        /* noted in the audit log, as is everything of scope admin */
+    bool open;           /* needs no key */
+    enum mc_scope scope; /* that the key must have; 0: read for GET, write for others */
+    bool whole;          /* about all users: not for keys that are bound to some */
+    bool metrics;        /* served by a server with metrics_only too */
+    bool slow;           /* always runs in the pool */
 };
 
 size_t mc_http_route_count(void);
@@ -72,6 +75,9 @@ enum mc_status mc_http_agent_register(struct mc_http_request *req, struct mc_err
 enum mc_status mc_http_agent_get(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_agent_unregister(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_agent_stats(struct mc_http_request *req, struct mc_error *err);
+enum mc_status mc_http_key_list(struct mc_http_request *req, struct mc_error *err);
+enum mc_status mc_http_key_create(struct mc_http_request *req, struct mc_error *err);
+enum mc_status mc_http_key_revoke(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_queue_status(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_queue_retry(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_queue_purge(struct mc_http_request *req, struct mc_error *err);
@@ -136,10 +142,16 @@ enum {
     MC_HTTP_CONTEXT_COUNT
 };
 MC_HTTP_FIELDS(mc_http_context_fields, MC_HTTP_CONTEXT_COUNT)
-enum { MC_HTTP_MESSAGE_COUNT = 11, MC_HTTP_PREFERENCE_COUNT = 7, MC_HTTP_AGENT_COUNT = 8 };
+enum {
+    MC_HTTP_MESSAGE_COUNT = 11,
+    MC_HTTP_PREFERENCE_COUNT = 7,
+    MC_HTTP_AGENT_COUNT = 8,
+    MC_HTTP_KEY_COUNT = 6
+};
 MC_HTTP_FIELDS(mc_http_message_fields, MC_HTTP_MESSAGE_COUNT)
 MC_HTTP_FIELDS(mc_http_preference_fields, MC_HTTP_PREFERENCE_COUNT)
 MC_HTTP_FIELDS(mc_http_agent_fields, MC_HTTP_AGENT_COUNT)
+MC_HTTP_FIELDS(mc_http_key_fields, MC_HTTP_KEY_COUNT)
 enum { MC_HTTP_QUEUE_DEAD_LIMIT, MC_HTTP_QUEUE_COUNT };
 MC_HTTP_FIELDS(mc_http_queue_query, MC_HTTP_QUEUE_COUNT)
 enum { MC_HTTP_RETRY_MESSAGE, MC_HTTP_RETRY_COUNT };

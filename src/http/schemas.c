@@ -42,6 +42,16 @@
            ",\"cost_today_usd\":" NUMBER ",\"calls_today\":" INTEGER ",\"reached\":" BOOLEAN       \
            ",\"resets_at\":" TIME)
 
+/* An API key; `key` only when it was made. */
+#define LIST_OR_NULL "{\"type\":[\"array\",\"null\"],\"items\":" STRING "}"
+#define KEY                                                                                        \
+    OBJECT("\"key_id\",\"name\",\"scopes\",\"user_ids\",\"agent_ids\",\"rate_limit\","             \
+           "\"expires_at\",\"created_at\"",                                                        \
+           "\"key_id\":" STRING ",\"key\":" STRING ",\"name\":" STRING ",\"scopes\":" STRINGS        \
+           ",\"user_ids\":" LIST_OR_NULL ",\"agent_ids\":" LIST_OR_NULL                            \
+           ",\"rate_limit\":" OR_NULL("number") ",\"expires_at\":" OR_NULL("string")               \
+           ",\"created_at\":" TIME)
+
 /* A line of the ledger, and the sum of all. */
 #define USED_NAMES                                                                                 \
     "\"calls\",\"failures\",\"tokens_in\",\"tokens_cached\",\"tokens_out\",\"milliseconds\",\"cost_usd\""
@@ -105,8 +115,8 @@ static const struct {
                               OBJECT("\"line\",\"error\"", "\"line\":" INTEGER ",\"error\":" STRING
                                                            ",\"field\":" STRING)))},
     {"HitList",
-     OBJECT("\"hits\"",
-            "\"hits\":" LIST(OBJECT(
+     OBJECT("\"hits\",\"meaning\"",
+            "\"meaning\":" STRING ",\"hits\":" LIST(OBJECT(
                 "\"message\",\"score\"",
                 "\"message\":" REF("Message") ",\"score\":" NUMBER ",\"why\":" LIST(OBJECT(
                     "\"feature\",\"share\"", "\"feature\":" STRING ",\"share\":" NUMBER)))))},
@@ -152,6 +162,8 @@ static const struct {
             "\"messages_by_visibility\"",
             "\"enabled\":" BOOLEAN ",\"mode\":" STRING ",\"total_agents\":" INTEGER
             ",\"messages_by_agent\":" OBJECT_ANY ",\"messages_by_visibility\":" OBJECT_ANY)},
+    {"Key", KEY},
+    {"KeyList", OBJECT("\"keys\"", "\"keys\":" LIST(REF("Key")))},
     {"Queue", OBJECT("\"depth\",\"ready\",\"leased\",\"dead\",\"oldest_age_seconds\",\"dead_jobs\"",
                      "\"depth\":" INTEGER ",\"ready\":" INTEGER ",\"leased\":" INTEGER
                      ",\"dead\":" INTEGER ",\"oldest_age_seconds\":" NUMBER ",\"dead_jobs\":" LIST(

@@ -80,6 +80,7 @@ enum mc_status mc_http_search(struct mc_http_request *req, struct mc_error *err)
     for (size_t i = 0; i < hits->count && status == MC_OK; i++)
         status = put_hit(&w, &hits->items[i], err);
     mc_json_end(&w, ']');
+    mc_json_member_text(&w, "meaning", hits->meaning);
     mc_json_end(&w, '}');
     return status;
 }

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/audit.h"
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/id.h"
@@ -16,11 +17,13 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "http/connection.h"
+#include "http/tls.h"
 
 #define DEFAULT_LISTEN "127.0.0.1:8000"
 #define DEFAULT_BODY ((size_t)1024 * 1024)
 #define DEFAULT_CONNECTIONS 1024
 #define DEFAULT_PEER_CONNECTIONS 128
+#define DEFAULT_MEMORY ((size_t)256 * 1024 * 1024)
 #define DEFAULT_IDLE_US (60 * MC_US_PER_SECOND)
 #define DEFAULT_REQUEST_US (30 * MC_US_PER_SECOND)
 #define DEFAULT_DRAIN_US (10 * MC_US_PER_SECOND)
@@ -105,15 +108,8 @@ static const char *listen_field(const struct mc_http_options *options)
     return options->metrics_only ? "server.metrics_listen" : "server.listen";
 }
 
-static enum mc_status check_options(const struct mc_http_options *options,
-                                    const struct mc_address *address, struct mc_error *err)
+static enum mc_status check_options(const struct mc_http_options *options, struct mc_error *err)
 {
-    if (!address->loopback && options->api_key_count == 0)
-        return mc_fail_field(
-            err, MC_CONFIG, "server.api_keys",
-            "%s can be reached by others: set server.api_keys (keys of at least 16 "
-            "characters), or listen on 127.0.0.1",
-            options->listen ? options->listen : DEFAULT_LISTEN);
     if (options->threads < 0 || options->threads > 256)
         return mc_fail_field(err, MC_CONFIG, "server.threads",
                              "server.threads must be from 0 to 256");
@@ -121,6 +117,18 @@ static enum mc_status check_options(const struct mc_http_options *options,
         options->drain_timeout_us < 0 || !(options->rate_limit >= 0))
         return mc_fail(err, MC_CONFIG, "a time or rate of the server is negative");
     return MC_OK;
+}
+
+static enum mc_status check_keys(struct mc_engine *engine, const struct mc_http_options *options,
+                                 const struct mc_address *address, struct mc_error *err)
+{
+    if (address->loopback || options->api_key_count > 0 || mc_key_count(engine) > 0)
+        return MC_OK;
+    return mc_fail_field(
+        err, MC_CONFIG, "server.api_keys",
+        "%s can be reached by others: make a key with 'mindcore keys create' or set "
+        "server.api_keys, or listen on 127.0.0.1",
+        options->listen ? options->listen : DEFAULT_LISTEN);
 }
 
 static void set_options(struct mc_http_server *server, const struct mc_http_options *options)
@@ -136,12 +144,20 @@ static void set_options(struct mc_http_server *server, const struct mc_http_opti
     server->drain_timeout_us =
         options->drain_timeout_us ? options->drain_timeout_us : DEFAULT_DRAIN_US;
     server->metrics_only = options->metrics_only;
+    server->max_memory = options->max_memory ? options->max_memory : DEFAULT_MEMORY;
 }
 
 /* The transport's threads inherit the mask: signals stay with the program's own threads. */
 static enum mc_status start_daemon(struct mc_http_server *server,
                                    const struct mc_http_options *options, struct mc_error *err)
 {
+    mc_auto(mc_http_tls_fini) struct mc_http_tls tls = {0};
+    enum mc_status status = mc_http_tls_read(options->tls_cert, options->tls_key, &tls, err);
+    if (status != MC_OK)
+        return status;
+    server->tls = tls.cert != NULL;
+    struct MHD_OptionItem tls_options[MC_HTTP_TLS_OPTIONS];
+    mc_http_tls_options(&tls, tls_options);
     int threads = options->threads ? options->threads : 2 * mc_core_count();
     if (options->threads == 0)
         threads = options->metrics_only ? 1 : threads < THREADS_MIN ? THREADS_MIN : threads;
@@ -156,7 +172,7 @@ static enum mc_status start_daemon(struct mc_http_server *server,
     pthread_sigmask(SIG_SETMASK, &all, &before);
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET |
-            MHD_USE_ERROR_LOG,
+            MHD_USE_ERROR_LOG | (server->tls ? MHD_USE_TLS : 0),
         0, NULL, NULL, mc_http_on_request, server, MHD_OPTION_EXTERNAL_LOGGER, log_transport, NULL,
         MHD_OPTION_THREAD_POOL_SIZE, (unsigned)(threads > 1 ? threads : 0),
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections, MHD_OPTION_CONNECTION_TIMEOUT,
@@ -164,7 +180,7 @@ static enum mc_status start_daemon(struct mc_http_server *server,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
         MHD_OPTION_NOTIFY_CONNECTION, mc_http_on_connection, server, MHD_OPTION_URI_LOG_CALLBACK,
         mc_http_on_target, server, MHD_OPTION_NOTIFY_COMPLETED, mc_http_on_completed, server,
-        MHD_OPTION_END);
+        MHD_OPTION_ARRAY, tls_options, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (server->daemon)
         return fit_descriptors(server, err);
@@ -172,6 +188,8 @@ static enum mc_status start_daemon(struct mc_http_server *server,
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
         open_descriptors() + (size_t)threads * THREAD_DESCRIPTORS > limit.rlim_cur)
         return fail_descriptors(limit.rlim_cur, err);
+    if (server->tls)
+        return mc_http_tls_fail(err);
     return mc_fail(err, MC_IO, "the HTTP server cannot start its threads");
 }
 
@@ -183,13 +201,34 @@ static void free_server(struct mc_http_server *server)
     mc_cond_fini(&server->keep);
     mc_mutex_fini(&server->mutex);
     free(server->pending);
+    free(server->audit);
     free(server);
+}
+
+static void set_url(struct mc_http_server *server)
+{
+    char host[MC_ADDRESS_SIZE];
+    mc_address_text(&server->address, host);
+    snprintf(server->url, sizeof(server->url), strchr(host, ':') ? "%s://[%s]:%d" : "%s://%s:%d",
+             server->tls ? "https" : "http", host, mc_address_port(&server->address));
+}
+
+/* The path of the audit log, which can be added to. */
+static enum mc_status open_audit(struct mc_http_server *server, const char *path,
+                                 struct mc_error *err)
+{
+    if (!path)
+        return MC_OK;
+    server->audit = strdup(path);
+    return server->audit ? mc_audit_check(path, err) : mc_fail_memory(err);
 }
 
 static enum mc_status start_parts(struct mc_http_server *server,
                                   const struct mc_http_options *options, struct mc_error *err)
 {
     enum mc_status status = mc_http_guard_new(options, &server->address, &server->guard, err);
+    if (status == MC_OK)
+        status = open_audit(server, options->audit, err);
     if (status == MC_OK)
         status = mc_http_pool_start(options->metrics_only ? 1 : POOL_THREADS, &server->pool, err);
     if (status == MC_OK)
@@ -199,13 +238,11 @@ static enum mc_status start_parts(struct mc_http_server *server,
             mc_address_listen(&server->address, listen_field(options), &server->listen_fd, err);
     if (status != MC_OK)
         return status;
-    char host[MC_ADDRESS_SIZE];
-    mc_address_text(&server->address, host);
-    snprintf(server->url, sizeof(server->url),
-             strchr(host, ':') ? "http://[%s]:%d" : "http://%s:%d", host,
-             mc_address_port(&server->address));
     status = start_daemon(server, options, err);
-    return status == MC_OK ? mc_http_acceptor_start(server, err) : status;
+    if (status != MC_OK)
+        return status;
+    set_url(server);
+    return mc_http_acceptor_start(server, err);
 }
 
 enum mc_status mc_http_check(const struct mc_http_options *options, struct mc_error *err)
@@ -215,11 +252,13 @@ enum mc_status mc_http_check(const struct mc_http_options *options, struct mc_er
     const char *listen = options->listen ? options->listen : DEFAULT_LISTEN;
     enum mc_status status = mc_address_parse(listen, listen_field(options), &address, err);
     if (status == MC_OK)
-        status = check_options(options, &address, err);
+        status = check_options(options, err);
     if (status == MC_OK)
         status = mc_http_guard_new(options, &address, &guard, err);
     mc_http_guard_free(guard);
-    return status;
+    mc_auto(mc_http_tls_fini) struct mc_http_tls tls = {0};
+    return status == MC_OK ? mc_http_tls_read(options->tls_cert, options->tls_key, &tls, err)
+                           : status;
 }
 
 enum mc_status mc_http_start(struct mc_engine *engine, const struct mc_http_options *options,
@@ -229,7 +268,9 @@ enum mc_status mc_http_start(struct mc_engine *engine, const struct mc_http_opti
     const char *listen = options->listen ? options->listen : DEFAULT_LISTEN;
     enum mc_status status = mc_address_parse(listen, listen_field(options), &address, err);
     if (status == MC_OK)
-        status = check_options(options, &address, err);
+        status = check_options(options, err);
+    if (status == MC_OK)
+        status = check_keys(engine, options, &address, err);
     if (status != MC_OK)
         return status;
     struct mc_http_server *made = calloc(1, sizeof(*made));

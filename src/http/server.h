@@ -29,11 +29,18 @@ struct mc_http_options {
     int64_t request_timeout_us;  /* to receive a request, or to take an answer; 0: 30 s */
     int64_t drain_timeout_us;    /* for requests in flight when stopping; 0: 10 s */
     double rate_limit;           /* requests a second of one key or address; 0: no limit */
-    int threads;                 /* event threads; 0: twice the cores, at least 32 */
-    bool metrics_only;           /* serve only /metrics, /health, /live, /ready */
+    size_t max_memory;           /* of requests and answers that are being carried; 0: 256 MiB */
+    const char *tls_cert;        /* files in PEM; both or none, which is HTTP */
+    const char *tls_key;
+    const char *audit; /* file of the audit log (base/audit.h), NULL for none */
+    int threads;       /* event threads; 0: twice the cores, at least 32 */
+    bool metrics_only; /* serve only /metrics, /health, /live, /ready */
 };
 
-/* MC_CONFIG with what to set: everything that mc_http_start would refuse without trying. */
+/*
+ * MC_CONFIG with what to set: everything that mc_http_start would refuse without trying, but for missing
+ * keys, as they may be in the database.
+ */
 MC_MUST_CHECK enum mc_status mc_http_check(const struct mc_http_options *options,
                                            struct mc_error *err);
 

@@ -18,7 +18,8 @@
     X(ENRICH, "enrich")                                                                            \
     X(CONTEXT, "context")                                                                          \
     X(SUMMARY, "summary")                                                                          \
-    X(CHECK, "check")
+    X(CHECK, "check")                                                                              \
+    X(EMBED, "embed")
 enum mc_llm_operation {
 #define MC_LLM_OPERATION_ENUM(name, text) MC_LLM_##name,
     MC_LLM_OPERATION_MAP(MC_LLM_OPERATION_ENUM)
@@ -65,7 +66,7 @@ struct mc_llm_call {
     /* The outcome. */
     enum mc_status status;
     struct mc_error error;
-    mc_str answer;     /* a JSON object, strict UTF-8; in the arena */
+    mc_str answer;     /* a JSON object, strict UTF-8; in the arena; of MC_LLM_EMBED see below */
     double confidence; /* geometric mean of the probabilities of the values chosen; -1: unknown */
     bool truncated;    /* the last turn was cut to what fits */
     const char *provider; /* "llama_cpp", "openai"; NULL when none answered */
@@ -82,6 +83,17 @@ struct mc_llm_call {
         no_attempt; /* after a failure: no model was asked (circuit open, cap reached, cancelled) */
     struct mc_llm_usage usage; /* of this call, failed requests included */
 };
+
+/*
+ * Vectors. A model that was opened for embeddings answers calls of MC_LLM_EMBED and no others: one turn, whose
+ * text is what is embedded; no system text, no schema. The answer is its numbers, a float each, as
+ * the model gave them. Calls that are joinable are work in the background: where all share one
+ * processor they stand back behind those that are not.
+ */
+static inline size_t mc_llm_vector_dimension(const struct mc_llm_call *call)
+{
+    return call->answer.len / sizeof(float);
+}
 
 /*
  * How long to wait. tick is called by the waiting thread about every second and at the start (renew leases, look

@@ -29,6 +29,7 @@ struct mc_local_options {
     int n_gpu_layers; /* -1: all */
     bool verbose;     /* llama.cpp's own reports go to the log */
     size_t sequences; /* running at once, 1..64, 0: 4 */
+    bool embeddings;  /* for mc_local_embed_open: options are those of embeddings.llama_cpp */
 };
 
 /*
@@ -37,6 +38,14 @@ struct mc_local_options {
  */
 MC_MUST_CHECK enum mc_status mc_local_open(const struct mc_local_options *options,
                                            struct mc_llm **llm, struct mc_error *err);
+
+/*
+ * The same of a model that makes vectors: calls of MC_LLM_EMBED. Several texts are evaluated in one batch, of n_ctx
+ * tokens in all. The model's own way of pooling is taken, the mean of its tokens where it has none.
+ * Of a longer text than the model takes the beginning counts (call->truncated). Deterministic.
+ */
+MC_MUST_CHECK enum mc_status mc_local_embed_open(const struct mc_local_options *options,
+                                                 struct mc_llm **llm, struct mc_error *err);
 
 /* Whether this build has it, and the version of libllama; "" when it has not. */
 const char *mc_local_version(void);

@@ -23,7 +23,6 @@
 #include "base/thread.h"
 #include "base/utf8.h"
 
-#define FIELD "llm.llama_cpp.model_path"
 #define GGUF_HEADER 24 /* magic, version, two counts */
 #define ALL_LAYERS 9999
 #define LINE 400
@@ -105,28 +104,30 @@ static void start_library(void)
 }
 
 /* Before libllama sees the file: what is wrong in words of ours. */
-static enum mc_status check_file(const char *path, struct mc_error *err)
+static enum mc_status check_file(const struct mc_local_model *model, struct mc_error *err)
 {
+    const char *path = model->path;
     /* Not blocking: opening a pipe would wait for a writer. */
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0 && errno == ENOENT)
-        return mc_fail_field(err, MC_CONFIG, FIELD,
+        return mc_fail_field(err, MC_CONFIG, model->field,
                              "there is no file '%s'; name a model in GGUF format", path);
     if (file < 0)
-        return mc_fail_field(err, MC_CONFIG, FIELD, "cannot read '%s': %s", path, strerror(errno));
+        return mc_fail_field(err, MC_CONFIG, model->field, "cannot read '%s': %s", path,
+                             strerror(errno));
     struct stat facts;
     unsigned char header[GGUF_HEADER] = {0};
     bool regular = fstat(file, &facts) == 0 && S_ISREG(facts.st_mode);
     ssize_t got = regular ? pread(file, header, sizeof(header), 0) : 0;
     close(file);
     if (!regular)
-        return mc_fail_field(err, MC_CONFIG, FIELD,
+        return mc_fail_field(err, MC_CONFIG, model->field,
                              "'%s' is no regular file; name a model in GGUF format", path);
     if (got >= 4 && memcmp(header, "GGUF", 4) != 0)
-        return mc_fail_field(err, MC_CONFIG, FIELD,
+        return mc_fail_field(err, MC_CONFIG, model->field,
                              "'%s' is no GGUF file; convert the model, or name another", path);
     if (got < GGUF_HEADER)
-        return mc_fail_field(err, MC_CONFIG, FIELD,
+        return mc_fail_field(err, MC_CONFIG, model->field,
                              "'%s' is cut short: %lld bytes; fetch the model again", path,
                              (long long)facts.st_size);
     return MC_OK;
@@ -149,10 +150,10 @@ static bool has_text(const struct llama_vocab *vocab, int32_t count, const char 
 static enum mc_status check_vocabulary(const struct mc_local_model *model, struct mc_error *err)
 {
     if (model->token_count <= 0 || llama_vocab_type(model->vocab) == LLAMA_VOCAB_TYPE_NONE)
-        return mc_fail_field(err, MC_CONFIG, FIELD, "'%s' has no vocabulary; name a language model",
-                             model->path);
+        return mc_fail_field(err, MC_CONFIG, model->field,
+                             "'%s' has no vocabulary; name a language model", model->path);
     if (llama_vocab_get_add_bos(model->vocab) && llama_vocab_bos(model->vocab) == LLAMA_TOKEN_NULL)
-        return mc_fail_field(err, MC_CONFIG, FIELD,
+        return mc_fail_field(err, MC_CONFIG, model->field,
                              "'%s' begins texts with a token that it has not; name another model",
                              model->path);
     if (llama_vocab_type(model->vocab) != LLAMA_VOCAB_TYPE_SPM)
@@ -161,7 +162,7 @@ static enum mc_status check_vocabulary(const struct mc_local_model *model, struc
         char text[8];
         snprintf(text, sizeof(text), "<0x%02X>", byte);
         if (!has_text(model->vocab, model->token_count, text))
-            return mc_fail_field(err, MC_CONFIG, FIELD,
+            return mc_fail_field(err, MC_CONFIG, model->field,
                                  "the vocabulary of '%s' has no token for byte %u; name another "
                                  "model",
                                  model->path, byte);
@@ -171,13 +172,14 @@ static enum mc_status check_vocabulary(const struct mc_local_model *model, struc
 
 static enum mc_status check_kind(const struct mc_local_model *model, struct mc_error *err)
 {
-    if (!llama_model_has_decoder(model->model) || llama_model_has_encoder(model->model))
-        return mc_fail_field(err, MC_CONFIG, FIELD,
+    if (!model->embeddings &&
+        (!llama_model_has_decoder(model->model) || llama_model_has_encoder(model->model)))
+        return mc_fail_field(err, MC_CONFIG, model->field,
                              "'%s' (%s) is no model that continues a text; name a chat model",
                              model->path, model->name);
 #ifdef MC_LLAMA_HAS_DIFFUSION
     if (llama_model_is_diffusion(model->model))
-        return mc_fail_field(err, MC_CONFIG, FIELD,
+        return mc_fail_field(err, MC_CONFIG, model->field,
                              "'%s' (%s) is a diffusion model, which is not supported; name another",
                              model->path, model->name);
 #endif
@@ -203,8 +205,8 @@ static enum mc_status read_pieces(struct mc_local_model *model, struct mc_error 
             continue;
         }
         if (capacity > UINT32_MAX / 4)
-            return mc_fail_field(err, MC_CONFIG, FIELD, "the vocabulary of '%s' is out of measure",
-                                 model->path);
+            return mc_fail_field(err, MC_CONFIG, model->field,
+                                 "the vocabulary of '%s' is out of measure", model->path);
         capacity = capacity * 2 + (size_t)(-(int64_t)len);
         char *more = realloc(model->pieces, capacity);
         if (!more)
@@ -256,7 +258,7 @@ static enum mc_status load(struct mc_local_model *model, const struct mc_local_o
     mc_local_log_take(why, sizeof(why));
     mc_mutex_unlock(&loading);
     if (!model->model)
-        return mc_fail_field(err, MC_CONFIG, FIELD,
+        return mc_fail_field(err, MC_CONFIG, model->field,
                              "llama.cpp cannot load '%s': %s; it may be cut short, damaged, or of "
                              "a kind that llama.cpp %s does not know",
                              model->path, why[0] ? why : "no reason given", mc_local_version());
@@ -281,7 +283,7 @@ static bool adds_space(const struct mc_local_model *model)
 static enum mc_status open_model(const struct mc_local_options *options,
                                  struct mc_local_model *model, struct mc_error *err)
 {
-    enum mc_status status = check_file(model->path, err);
+    enum mc_status status = check_file(model, err);
     if (status == MC_OK)
         status = load(model, options, err);
     if (status != MC_OK)
@@ -300,9 +302,10 @@ static enum mc_status open_model(const struct mc_local_options *options,
 enum mc_status mc_local_model_open(const struct mc_local_options *options,
                                    struct mc_local_model *model, struct mc_error *err)
 {
-    struct mc_local_model made = {.verbose = options->verbose};
+    struct mc_local_model made = {.verbose = options->verbose, .embeddings = options->embeddings};
+    made.field = made.embeddings ? "embeddings.llama_cpp.model_path" : "llm.llama_cpp.model_path";
     if (!options->model_path || options->model_path[0] == '\0')
-        return mc_fail_field(err, MC_CONFIG, FIELD, "no model file is named");
+        return mc_fail_field(err, MC_CONFIG, made.field, "no model file is named");
     pthread_once(&library_once, start_library);
     made.path = mc_str_dup(mc_str_of(options->model_path));
     if (!made.path)

@@ -17,7 +17,8 @@ struct mc_local_model {
     char *pieces;
     uint32_t *piece_at; /* token_count + 1 */
     bool leading_space; /* the tokenizer puts a space before what it is given */
-    bool verbose;
+    bool verbose, embeddings;
+    const char *field; /* the option that names the file */
     char *path;
     char name[128];    /* as people see it */
     char warning[256]; /* what was asked for and is not so; "" when nothing */

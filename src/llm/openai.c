@@ -15,6 +15,7 @@
 
 #define RETRIES_MAX 20
 #define IN_FLIGHT_MAX 16
+#define CHAT_BATCH_MAX 16
 #define LATELY 0.2 /* the weight of the newest request in a mean */
 #define JOIN_GOOD 16
 #define URL_MAX ((size_t)4096)
@@ -82,7 +83,8 @@ static size_t describe(struct mc_llm *llm, struct mc_llm_state *states, size_t m
                  (double)(state.retry_at_us - now_us) / (double)MC_US_PER_SECOND);
     else if (openai->in_clear)
         snprintf(state.detail, sizeof(state.detail),
-                 "llm.openai.base_url is not https: the key can be read on its way");
+                 "%s.base_url is not https: the key can be read on its way",
+                 mc_openai_section(openai->embeddings));
     *states = state;
     return 1;
 }
@@ -221,9 +223,25 @@ static bool is_printable(const char *text)
     return true;
 }
 
-static enum mc_status check_url(const char *url, struct mc_error *err)
+const char *mc_openai_section(bool embeddings)
 {
-    static const char field[] = "llm.openai.base_url";
+    return embeddings ? "embeddings.openai" : "llm.openai";
+}
+
+/* The name of an option of the section. */
+struct field {
+    char name[64];
+};
+static struct field field_of(const struct mc_openai_options *options, const char *option)
+{
+    struct field field;
+    snprintf(field.name, sizeof(field.name), "%s.%s", mc_openai_section(options->embeddings),
+             option);
+    return field;
+}
+
+static enum mc_status check_url(const char *url, const char *field, struct mc_error *err)
+{
     bool web = url && (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0);
     if (!web || !is_printable(url) || strlen(url) > URL_MAX || host_of(url).len == 0)
         return mc_fail_field(err, MC_CONFIG, field,
@@ -234,36 +252,48 @@ static enum mc_status check_url(const char *url, struct mc_error *err)
     return MC_OK;
 }
 
-static enum mc_status check_range(const char *field, int64_t value, int64_t low, int64_t high,
-                                  struct mc_error *err)
+static enum mc_status check_range(const struct mc_openai_options *options, const char *option,
+                                  int64_t value, int64_t low, int64_t high, struct mc_error *err)
 {
     if (value >= low && value <= high)
         return MC_OK;
-    return mc_fail_field(err, MC_CONFIG, field, "%s must be between %lld and %lld", field,
+    struct field field = field_of(options, option);
+    return mc_fail_field(err, MC_CONFIG, field.name, "%s must be between %lld and %lld", field.name,
                          (long long)low, (long long)high);
+}
+
+static enum mc_status check_texts(const struct mc_openai_options *options, struct mc_error *err)
+{
+    enum mc_status status = check_url(options->base_url, field_of(options, "base_url").name, err);
+    if (status != MC_OK)
+        return status;
+    struct field model = field_of(options, "model"), key = field_of(options, "api_key");
+    if (!options->model || !*options->model)
+        return mc_fail_field(err, MC_CONFIG, model.name, "%s must name a model", model.name);
+    if (options->api_key && !is_printable(options->api_key))
+        return mc_fail_field(err, MC_CONFIG, key.name,
+                             "%s has a space or a line break in it: check OPENAI_API_KEY",
+                             key.name);
+    return MC_OK;
 }
 
 static enum mc_status check(const struct mc_openai_options *options, struct mc_error *err)
 {
-    enum mc_status status = check_url(options->base_url, err);
-    if (status != MC_OK)
-        return status;
-    if (!options->model || !*options->model)
-        return mc_fail_field(err, MC_CONFIG, "llm.openai.model",
-                             "llm.openai.model must name a model");
-    if (options->api_key && !is_printable(options->api_key))
-        return mc_fail_field(err, MC_CONFIG, "llm.openai.api_key",
-                             "llm.openai.api_key has a space or a line break in it: check "
-                             "OPENAI_API_KEY");
-    status = check_range("llm.openai.timeout", options->timeout_us, 1, INT64_MAX / 4, err);
-    if (status == MC_OK)
-        status = check_range("llm.openai.max_retries", options->max_retries, 0, RETRIES_MAX, err);
-    if (status == MC_OK)
-        status =
-            check_range("llm.openai.batch", (int64_t)options->batch, 1, MC_OPENAI_BATCH_MAX, err);
-    return status == MC_OK ? check_range("llm.openai.in_flight", (int64_t)options->in_flight, 1,
-                                         IN_FLIGHT_MAX, err)
-                           : status;
+    const struct {
+        const char *option;
+        int64_t value, low, high;
+    } RANGES[] = {
+        {"timeout", options->timeout_us, 1, INT64_MAX / 4},
+        {"max_retries", options->max_retries, 0, RETRIES_MAX},
+        {"batch", (int64_t)options->batch, 1,
+         options->embeddings ? MC_OPENAI_BATCH_MAX : CHAT_BATCH_MAX},
+        {"in_flight", (int64_t)options->in_flight, 1, IN_FLIGHT_MAX},
+    };
+    enum mc_status status = check_texts(options, err);
+    for (size_t i = 0; status == MC_OK && i < mc_countof(RANGES); i++)
+        status = check_range(options, RANGES[i].option, RANGES[i].value, RANGES[i].low,
+                             RANGES[i].high, err);
+    return status;
 }
 
 /* "scheme://host/path" of the base_url, without the user and password that may be in it. */
@@ -309,7 +339,7 @@ static bool copy_options(struct mc_openai *openai, const struct mc_openai_option
         base.len--;
     openai->api_key = strdup(key);
     openai->authorization = *key ? join("Authorization: Bearer ", mc_str_of(key), "") : strdup("");
-    openai->url = join("", base, "/chat/completions");
+    openai->url = join("", base, options->embeddings ? "/embeddings" : "/chat/completions");
     openai->place = place_of(options->base_url);
     openai->model = strdup(options->model);
     openai->in_clear = *key && strncmp(options->base_url, "http://", 7) == 0 && !is_loopback(host);
@@ -317,6 +347,8 @@ static bool copy_options(struct mc_openai *openai, const struct mc_openai_option
     openai->max_retries = options->max_retries;
     openai->batch = openai->join = options->batch;
     openai->in_flight = options->in_flight;
+    openai->embeddings = options->embeddings;
+    openai->dimensions = options->dimensions;
     openai->price_in = options->price_in;
     openai->price_out = options->price_out;
     /* These are known to refuse lengths; to ask costs a request. */

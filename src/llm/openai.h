@@ -1,5 +1,6 @@
 /*
- * A model behind an OpenAI-compatible API (OpenAI, vLLM, Ollama, llama-server, ...): chat completions.
+ * A model behind an OpenAI-compatible API (OpenAI, vLLM, Ollama, llama-server, ...): chat completions, or
+ * embeddings. Errors name options of "llm.openai", or "embeddings.openai".
  *
  * The answer's shape goes along as response_format json_schema; a server that refuses (400) what it does
  * not know gets less: without length limits, then json_object with the schema in the prompt; what it
@@ -29,6 +30,9 @@ struct mc_openai_options {
     size_t in_flight;           /* requests at once for each thread that generates, 1..16 */
     double price_in, price_out; /* USD per million tokens, 0: unknown */
     const char *ca_file;        /* NULL: the system's certificates */
+    bool
+        embeddings; /* /embeddings instead of chat completions: calls of MC_LLM_EMBED alone, up to 64 in a request */
+    int64_t dimensions; /* of embeddings, asked for; 0: as the model likes */
 };
 
 /* Opens no connection. MC_CONFIG names the option at fault. */

@@ -21,6 +21,8 @@ struct mc_openai {
     size_t batch;
     size_t in_flight;
     double price_in, price_out;
+    bool embeddings;
+    int64_t dimensions;
 
     mc_mutex mutex;                   /* guards what follows */
     struct mc_openai_dialect dialect; /* what the server takes, as far as is known */
@@ -35,6 +37,9 @@ struct mc_openai {
     char last_error[256];
     int64_t last_error_us;
 };
+
+/* What options of it begin with. */
+const char *mc_openai_section(bool embeddings);
 
 void mc_openai_generate(struct mc_llm *llm, struct mc_llm_call *calls, size_t count,
                         const struct mc_llm_wait *wait, struct mc_arena *arena);

@@ -21,9 +21,10 @@
 #define TICK_US MC_US_PER_SECOND
 #define PATIENCE_US (60 * MC_US_PER_SECOND) /* no longer a wait is worth holding a thread for */
 #define RUN_BYTES ((size_t)256 * 1024 * 1024)
-#define JOINED_BYTES ((size_t)48 * 1024) /* of texts in one request */
-#define JOINED_TOKENS 16384              /* what current models answer at most */
-#define ITEM_TOKENS 16                   /* what an item's id and brackets add */
+#define JOINED_BYTES ((size_t)48 * 1024)    /* of texts in one request */
+#define EMBEDDED_BYTES ((size_t)256 * 1024) /* the same of texts to embed */
+#define JOINED_TOKENS 16384                 /* what current models answer at most */
+#define ITEM_TOKENS 16                      /* what an item's id and brackets add */
 
 struct mc_openai_request *mc_openai_add_request(struct mc_openai_run *run,
                                                 struct mc_openai_item **items, size_t count)
@@ -77,7 +78,8 @@ static enum mc_status build(struct mc_openai_request *request, struct mc_buf *bo
                             struct mc_error *err)
 {
     const struct mc_llm_call *calls[MC_OPENAI_BATCH_MAX];
-    struct mc_openai_question question = {.model = request->run->openai->model,
+    const struct mc_openai *openai = request->run->openai;
+    struct mc_openai_question question = {.model = openai->model,
                                           .dialect = request->dialect,
                                           .calls = calls,
                                           .count = request->count};
@@ -86,6 +88,9 @@ static enum mc_status build(struct mc_openai_request *request, struct mc_buf *bo
         calls[i] = request->items[i]->call;
         question.max_tokens += request->items[i]->max_tokens + extra;
     }
+    if (openai->embeddings)
+        return mc_openai_build_texts(openai->model, openai->dimensions, calls, request->count, body,
+                                     err);
     if (request->count > 1 && question.max_tokens > JOINED_TOKENS)
         question.max_tokens = JOINED_TOKENS;
     if (request->no_limit)
@@ -262,12 +267,13 @@ static struct mc_openai_request *gather(struct mc_openai_run *run, struct mc_ope
 {
     struct mc_openai_item *together[MC_OPENAI_BATCH_MAX] = {items};
     size_t size = 1;
-    size_t bytes = is_joinable(items->call) ? items->call->turns[0].text.len : JOINED_BYTES;
+    size_t most = run->openai->embeddings ? EMBEDDED_BYTES : JOINED_BYTES;
+    size_t bytes = is_joinable(items->call) ? items->call->turns[0].text.len : most;
     items->placed = true;
-    for (size_t i = 1; i < count && size < run->join && bytes < JOINED_BYTES; i++) {
+    for (size_t i = 1; i < count && size < run->join && bytes < most; i++) {
         const struct mc_llm_call *call = items[i].call;
         if (items[i].placed || !is_joinable(call) || !go_together(items->call, call) ||
-            call->turns[0].text.len > JOINED_BYTES - bytes)
+            call->turns[0].text.len > most - bytes)
             continue;
         bytes += call->turns[0].text.len;
         items[i].placed = true;
@@ -284,9 +290,10 @@ static bool prepare(struct mc_openai_run *run, struct mc_llm_call *calls, size_t
     mc_mutex_lock(&run->openai->mutex);
     run->join = run->openai->join;
     mc_mutex_unlock(&run->openai->mutex);
+    bool chat = !run->openai->embeddings;
     for (size_t i = 0; i < count; i++)
-        items[i] =
-            (struct mc_openai_item){.call = &calls[i], .max_tokens = mc_openai_tokens(&calls[i])};
+        items[i] = (struct mc_openai_item){.call = &calls[i],
+                                           .max_tokens = chat ? mc_openai_tokens(&calls[i]) : 0};
     for (size_t i = 0; i < count; i++) {
         if (!items[i].placed && !gather(run, &items[i], count - i))
             return false;

@@ -205,6 +205,33 @@ static enum mc_status settle_all(struct mc_openai_request *request,
     return MC_OK;
 }
 
+/* Each item has its numbers, whatever they are: `accept` looks at them. */
+static void take_vectors(struct mc_openai_request *request)
+{
+    struct mc_openai_answer answer = {0};
+    struct mc_error err = {0};
+    mc_str body = {request->body, request->body_len}, vectors[MC_OPENAI_BATCH_MAX];
+    enum mc_status status =
+        mc_openai_read_vectors(body, request->count, &request->run->work, vectors, &answer, &err);
+    for (size_t i = 0; status == MC_OK && i < request->count; i++) {
+        const struct mc_llm_call *call = request->items[i]->call;
+        status = call->accept ? call->accept(call->accept_context, vectors[i], &err) : MC_OK;
+    }
+    struct mc_openai_outcome outcome = {.status = status,
+                                        .message = status == MC_OK ? NULL : err.message,
+                                        .usage = {.tokens_in = answer.tokens_in}};
+    account(request, &outcome, status != MC_OK);
+    if (status == MC_OK) {
+        for (size_t i = 0; i < request->count; i++)
+            succeed(request->run, request->items[i], vectors[i], answer.model);
+        end_request(request);
+    } else if (status == MC_INVALID && request->count > 1) {
+        ask_all_again(request, &err, false);
+    } else {
+        mc_openai_fail_request(request, &err, 0);
+    }
+}
+
 static void take_answer(struct mc_openai_request *request)
 {
     struct mc_openai_answer answer = {0};
@@ -264,7 +291,7 @@ static void take_refusal(struct mc_openai_request *request, const char *reason)
     enum mc_openai_refusal refusal = mc_openai_classify(request->code, reason);
     struct mc_openai_outcome outcome = {0};
     struct mc_error err = {0};
-    if (say_less(request, refusal)) {
+    if (!request->run->openai->embeddings && say_less(request, refusal)) {
         account(request, &outcome, false);
         request->phase = MC_OPENAI_WAITING;
         return;
@@ -297,6 +324,7 @@ static void explain(const struct mc_openai_request *request, const char *reason,
     const struct mc_openai *openai = request->run->openai;
     int code = request->code;
     const char *colon = reason[0] ? ": " : "";
+    const char *section = mc_openai_section(openai->embeddings);
     if (code == 401)
         mc_fail(err, MC_UNAUTHENTICATED, "%s %s (401): check OPENAI_API_KEY", openai->place,
                 openai->api_key[0] ? "does not accept the key" : "wants a key");
@@ -306,17 +334,19 @@ static void explain(const struct mc_openai_request *request, const char *reason,
                 openai->place, colon, reason);
     else if (code == 404)
         mc_fail(err, MC_CONFIG,
-                "%s does not know model '%s' or has no /chat/completions (404): check "
-                "llm.openai.model and llm.openai.base_url%s%s",
-                openai->place, openai->model, colon, reason);
+                "%s does not know model '%s' or has no %s (404): check %s.model and "
+                "%s.base_url%s%s",
+                openai->place, openai->model,
+                openai->embeddings ? "/embeddings" : "/chat/completions", section, section, colon,
+                reason);
     else if (code == 429)
         mc_fail(err, MC_RATE_LIMITED, "%s limits requests (429)%s%s", openai->place, colon, reason);
     else if (is_passing(code))
         mc_fail(err, MC_UNAVAILABLE, "%s cannot answer now (%d)%s%s", openai->place, code, colon,
                 reason);
     else
-        mc_fail(err, MC_CONFIG, "%s answers %d%s%s: check llm.openai.base_url", openai->place, code,
-                colon, reason);
+        mc_fail(err, MC_CONFIG, "%s answers %d%s%s: check %s.base_url", openai->place, code, colon,
+                reason, section);
 }
 
 static void take_code(struct mc_openai_request *request)
@@ -376,6 +406,8 @@ void mc_openai_take(struct mc_openai_request *request)
     request->run->flying--;
     if (request->status != MC_OK)
         take_failure(request);
+    else if (request->code / 100 == 2 && request->run->openai->embeddings)
+        take_vectors(request);
     else if (request->code / 100 == 2)
         take_answer(request);
     else

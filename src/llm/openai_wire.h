@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "llm/llm.h"
 
-#define MC_OPENAI_BATCH_MAX 16
+#define MC_OPENAI_BATCH_MAX 64
 #define MC_OPENAI_REASON_SIZE 256
 
 /* How the shape of the answer is asked for; a server that refuses one gets the next. */
@@ -40,6 +40,11 @@ struct mc_openai_question {
 /* The body of the request; MC_NO_MEMORY or MC_TOO_LARGE when `out` does not hold it. */
 MC_MUST_CHECK enum mc_status mc_openai_build(const struct mc_openai_question *question,
                                              struct mc_buf *out, struct mc_error *err);
+/* The same of texts to embed: the calls' only turns. dimensions 0: as the model likes. */
+MC_MUST_CHECK enum mc_status mc_openai_build_texts(const char *model, int64_t dimensions,
+                                                   const struct mc_llm_call *const *calls,
+                                                   size_t count, struct mc_buf *out,
+                                                   struct mc_error *err);
 /* The tokens that an answer may have: as the call says, or else what its schema needs. */
 size_t mc_openai_tokens(const struct mc_llm_call *call);
 
@@ -56,6 +61,15 @@ struct mc_openai_answer {
  */
 MC_MUST_CHECK enum mc_status mc_openai_read(mc_str body, struct mc_arena *arena,
                                             struct mc_openai_answer *answer, struct mc_error *err);
+
+/*
+ * Reads `count` vectors, by their index, each as its floats in the arena; answer->content stays absent. MC_INVALID:
+ * not so many, one that is no list of numbers, or lists of different lengths.
+ */
+MC_MUST_CHECK enum mc_status mc_openai_read_vectors(mc_str body, size_t count,
+                                                    struct mc_arena *arena, mc_str *vectors,
+                                                    struct mc_openai_answer *answer,
+                                                    struct mc_error *err);
 
 /* The JSON object that the model wrote; a fence around it is passed over. */
 MC_MUST_CHECK enum mc_status mc_openai_object(mc_str content, struct mc_json **object,

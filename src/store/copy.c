@@ -81,8 +81,8 @@ static enum mc_status count_all(const struct snapshot *snapshot, int64_t rows[MC
                                 struct mc_error *err)
 {
     enum mc_status status = MC_OK;
-    for (int i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)
-        status = snapshot->ops->count(snapshot->dump, (enum mc_copy_table)i, &rows[i], err);
+    for (enum mc_copy_table i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)
+        status = snapshot->ops->count(snapshot->dump, i, &rows[i], err);
     return status;
 }
 
@@ -164,7 +164,7 @@ static bool matches(const struct tally *tally, const struct mc_copy_mark *mark)
 
 /* ---- What is there before ---- */
 
-static bool appends(int table)
+static bool appends(enum mc_copy_table table)
 {
     return mc_copy_forms[table].way == MC_COPY_APPEND;
 }
@@ -182,7 +182,7 @@ static enum mc_status check_source(struct copy *c, struct mc_error *err)
         return mc_fail_memory(err);
     if (mc_str_equal(mc_buf_str(&c->identity), mc_buf_str(&target)))
         return mc_fail(err, MC_INVALID, "source and target are the same database; name another");
-    for (int i = 0; i < MC_COPY_TABLES; i++)
+    for (enum mc_copy_table i = 0; i < MC_COPY_TABLES; i++)
         c->total += (uint64_t)c->source_rows[i] * 3; /* copied, and both compared */
     if (c->total == 0)
         return mc_fail(err, MC_NOT_FOUND, "the source holds nothing; check its name");
@@ -192,7 +192,7 @@ static enum mc_status check_source(struct copy *c, struct mc_error *err)
 /* A target that no copy has begun must be empty. */
 static enum mc_status check_empty(const struct copy *c, struct mc_error *err)
 {
-    for (int i = 0; i < MC_COPY_TABLES; i++)
+    for (enum mc_copy_table i = 0; i < MC_COPY_TABLES; i++)
         if (c->target_rows[i] > 0)
             return mc_fail(err, MC_CONFLICT,
                            "the target is not empty: %" PRId64 " %s are there, and nothing was "
@@ -210,14 +210,14 @@ static enum mc_status check_untouched(struct copy *c, const struct snapshot *tar
                        "the target holds a copy of another source ('%.*s'), and nothing was "
                        "changed; name a new database",
                        MC_STR_ARG(mc_buf_str(&c->marks.source)));
-    for (int i = 0; i < MC_COPY_TABLES; i++) {
+    for (enum mc_copy_table i = 0; i < MC_COPY_TABLES; i++) {
         const struct mc_copy_mark *mark = &c->marks.items[i];
         struct tally tally = {.rows = c->target_rows[i], .sum = mark->sum};
         enum mc_status status = MC_OK;
         if (!appends(i) && !c->marks.items[MC_COPY_MESSAGES].complete)
             continue; /* the run was interrupted: these are written anew */
         if (!appends(i))
-            status = tally_table(c, target, (enum mc_copy_table)i, INT64_MAX, &tally, err);
+            status = tally_table(c, target, i, INT64_MAX, &tally, err);
         if (status != MC_OK)
             return status;
         if (!matches(&tally, mark))
@@ -234,13 +234,12 @@ static enum mc_status check_older(struct copy *c, const struct snapshot *source,
                                   struct mc_error *err)
 {
     *same = true;
-    for (int i = 0; i < MC_COPY_TABLES && *same; i++) {
+    for (enum mc_copy_table i = 0; i < MC_COPY_TABLES && *same; i++) {
         const struct mc_copy_mark *mark = &c->marks.items[i];
         struct tally tally;
         if (!appends(i) || mark->last == 0)
             continue;
-        enum mc_status status =
-            tally_table(c, source, (enum mc_copy_table)i, mark->last, &tally, err);
+        enum mc_status status = tally_table(c, source, i, mark->last, &tally, err);
         if (status != MC_OK)
             return status;
         *same = matches(&tally, mark);
@@ -260,12 +259,12 @@ static enum mc_status load(struct copy *c, struct mc_copy_load load, struct mc_e
 static enum mc_status begin_anew(struct copy *c, struct mc_error *err)
 {
     enum mc_status status = MC_OK;
-    for (int i = MC_COPY_TABLES - 1; status == MC_OK && i >= 0; i--) {
+    for (enum mc_copy_table i = MC_COPY_TABLES; status == MC_OK && i-- > 0;) {
         struct mc_copy_mark *mark = &c->marks.items[i];
         *mark = (struct mc_copy_mark){0};
         if (c->target_rows[i] > 0 || appends(i))
             status = load(c,
-                          (struct mc_copy_load){.table = (enum mc_copy_table)i,
+                          (struct mc_copy_load){.table = i,
                                                 .begin = !c->marks.begun,
                                                 .clear = c->target_rows[i] > 0,
                                                 .mark = appends(i) ? mark : NULL},
@@ -355,8 +354,8 @@ static enum mc_status copy_all(struct copy *c, struct mc_error *err)
     status = c->result->resumed ? note_complete(c, false, err) : begin_anew(c, err);
     if (status == MC_OK && c->result->resumed)
         c->done = (uint64_t)c->marks.items[MC_COPY_MESSAGES].rows;
-    for (int i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)
-        status = copy_table(c, &source, (enum mc_copy_table)i, err);
+    for (enum mc_copy_table i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)
+        status = copy_table(c, &source, i, err);
     return status;
 }
 
@@ -393,8 +392,8 @@ static enum mc_status compare_all(struct copy *c, struct mc_error *err)
     enum mc_status status = snapshot_open(c->from, &source, err);
     if (status == MC_OK)
         status = snapshot_open(c->to, &target, err);
-    for (int i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)
-        status = compare_table(c, &source, &target, (enum mc_copy_table)i, err);
+    for (enum mc_copy_table i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)
+        status = compare_table(c, &source, &target, i, err);
     return status;
 }
 

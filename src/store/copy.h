@@ -31,6 +31,7 @@ enum mc_copy_table {
     MC_COPY_SIGNALS,
     MC_COPY_AGENTS,
     MC_COPY_USAGE,
+    MC_COPY_KEYS,
     MC_COPY_TABLES
 };
 

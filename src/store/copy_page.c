@@ -45,6 +45,8 @@ const struct mc_copy_form mc_copy_forms[MC_COPY_TABLES] = {
      * cost_usd
      */
     [MC_COPY_USAGE] = {"usage", "sissiiiiiid", 4, MC_COPY_REPLACE},
+    /* key_id, hash, definition, created_at */
+    [MC_COPY_KEYS] = {"keys", "ssst", 1, MC_COPY_REPLACE},
 };
 
 /* ---- Pages ---- */

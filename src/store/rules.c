@@ -71,6 +71,22 @@ bool mc_rules_push_job(struct mc_jobs *jobs, const struct mc_job *job)
     return true;
 }
 
+enum mc_status mc_rules_push_claimed(struct mc_jobs *jobs, const int64_t *rows, const int *attempts,
+                                     size_t count, const struct mc_records *found,
+                                     struct mc_error *err)
+{
+    for (size_t i = 0, at = 0; i < count && at < found->count; i++) {
+        if (found->items[at]->row != rows[i])
+            continue;
+        struct mc_job job = {.record = mc_record_ref(found->items[at++]), .attempts = attempts[i]};
+        if (!mc_rules_push_job(jobs, &job)) {
+            mc_record_unref(job.record);
+            return mc_fail_memory(err);
+        }
+    }
+    return MC_OK;
+}
+
 static int64_t before(int64_t now_us, int64_t age_us, int factor)
 {
     if (age_us > INT64_MAX / 4 || age_us < 0)

@@ -22,6 +22,12 @@ bool mc_rules_pending_matches(const struct mc_match_query *query, const struct m
 /* A job at the end of the list, which takes over its record; false when out of memory. */
 MC_MUST_CHECK bool mc_rules_push_job(struct mc_jobs *jobs, const struct mc_job *job);
 
+/* Jobs of those rows that were found, which are in the order of the rows; they share the records. */
+MC_MUST_CHECK enum mc_status mc_rules_push_claimed(struct mc_jobs *jobs, const int64_t *rows,
+                                                   const int *attempts, size_t count,
+                                                   const struct mc_records *found,
+                                                   struct mc_error *err);
+
 /* MC_INVALID: a step that takes no messages, or too many. */
 MC_MUST_CHECK enum mc_status mc_rules_check_batch(const struct mc_tier_rule *rule,
                                                   struct mc_error *err);

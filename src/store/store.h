@@ -156,6 +156,46 @@ struct mc_queue_stats {
 typedef bool (*mc_dead_job_fn)(void *context, mc_str message_id, mc_str user_id, int attempts,
                                int64_t enqueued_us, int64_t died_us, mc_str error);
 
+/* ---- Vectors of meaning ---- */
+
+/*
+ * One model is current: messages are embedded by it. A message that the first stage found to say something waits
+ * for its vector from then on (a vector job, apart from the queue); when it is put, vectors of other
+ * models of the message go. Without a current model nothing waits.
+ */
+struct mc_vector_model {
+    int64_t number;
+    mc_str name;
+    int64_t dimension;
+    bool current;
+    bool filled;     /* every older message waits or has its vector */
+    int64_t vectors; /* stored */
+};
+typedef bool (*mc_vector_model_fn)(void *context, const struct mc_vector_model *model);
+
+struct mc_vector_put {
+    int64_t row;
+    mc_str data; /* int16_t each (vector/vector.h); absent: no vector */
+    double scale;
+    /* Without data: tried again then, or, when 0, given up. */
+    int64_t retry_at_us;
+    bool no_attempt; /* the attempt is not counted */
+};
+
+/* What a user has: changes with every vector that is put or removed. Zero: nothing known. */
+struct mc_vector_state {
+    int64_t user_no; /* of a user who was erased and came back another one */
+    int64_t version; /* of the last vector put */
+    int64_t removed; /* how often vectors were removed */
+};
+struct mc_vector_row {
+    int64_t row, model, created_at_us;
+    mc_str thread_id;
+    double scale;
+    mc_str data;
+};
+typedef bool (*mc_vector_fn)(void *context, const struct mc_vector_row *row);
+
 /* ---- The rest ---- */
 
 /* What models were asked on a day (UTC, counted from 1970-01-01), for what, by whom. */
@@ -172,6 +212,7 @@ struct mc_store_stats {
     int64_t by_tier[MC_TIER_COUNT];
     int64_t by_state[MC_ENRICHMENT_COUNT];
     int schema_version;
+    int partitions; /* of each table that is partitioned, 0: none is */
 };
 
 /* What it occupies, and the file system that it is on; -1: not known, as that of a server. */
@@ -205,6 +246,14 @@ struct mc_agent_row {
     int64_t created_at_us;
 };
 typedef bool (*mc_agent_fn)(void *context, const struct mc_agent_row *agent);
+/* A key of the HTTP interface (memory/keys.h). */
+struct mc_key_row {
+    mc_str key_id;
+    mc_str hash;       /* of the key, which is kept nowhere; hexadecimal */
+    mc_str definition; /* JSON object: what it may do */
+    int64_t created_at_us;
+};
+typedef bool (*mc_key_fn)(void *context, const struct mc_key_row *key);
 typedef bool (*mc_count_fn)(void *context, mc_str name, int64_t count);
 typedef bool (*mc_record_fn)(void *context, struct mc_record *record);
 typedef bool (*mc_name_fn)(void *context, mc_str name);
@@ -322,11 +371,42 @@ struct mc_store_ops {
     enum mc_status (*usage)(struct mc_store *store, int64_t first_day, int64_t last_day,
                             mc_usage_fn each, void *context, struct mc_error *err);
 
+    /* The model's number, made when it is new; it is the current one from now on. */
+    enum mc_status (*vector_model)(struct mc_store *store, mc_str name, int64_t dimension,
+                                   int64_t *number, struct mc_error *err);
+    /* In order of their numbers; *waiting: messages that wait for a vector. */
+    enum mc_status (*vector_models)(struct mc_store *store, mc_vector_model_fn each, void *context,
+                                    int64_t *waiting, struct mc_error *err);
+    /* Messages whose vector is due, the longest due first; they are due again after the lease. */
+    enum mc_status (*claim_vectors)(struct mc_store *store, int64_t now_us, int64_t lease_us,
+                                    size_t limit, struct mc_jobs *out, struct mc_error *err);
+    /* Those of messages that are gone are left out, and all when the model is not current any more. */
+    enum mc_status (*put_vectors)(struct mc_store *store, int64_t model,
+                                  const struct mc_vector_put *items, size_t count,
+                                  struct mc_error *err);
+    /* One step over the older messages, `limit` at most: those without a vector of the current model wait for one now. */
+    enum mc_status (*fill_vectors)(struct mc_store *store, int64_t now_us, size_t limit, bool *done,
+                                   struct mc_error *err);
+    /*
+     * A user's vectors that were put since `have`, in any order; all of them when vectors were removed since
+     * (*whole, which is set before the first of them). *now: the state that they make. Nothing is read when nothing has changed.
+     */
+    enum mc_status (*vectors)(struct mc_store *store, mc_str user_id,
+                              const struct mc_vector_state *have, mc_vector_fn each, void *context,
+                              bool *whole, struct mc_vector_state *now, struct mc_error *err);
+
     enum mc_status (*put_agent)(struct mc_store *store, const struct mc_agent_row *agent,
                                 struct mc_error *err);
     enum mc_status (*remove_agent)(struct mc_store *store, mc_str agent_id, struct mc_error *err);
     enum mc_status (*agents)(struct mc_store *store, mc_agent_fn each, void *context,
                              struct mc_error *err);
+    /* MC_CONFLICT when there is one of that id. */
+    enum mc_status (*put_key)(struct mc_store *store, const struct mc_key_row *key,
+                              struct mc_error *err);
+    enum mc_status (*remove_key)(struct mc_store *store, mc_str key_id, struct mc_error *err);
+    /* In order of creation. */
+    enum mc_status (*keys)(struct mc_store *store, mc_key_fn each, void *context,
+                           struct mc_error *err);
     /* Messages by agent ("" for none), then by visibility name. */
     enum mc_status (*agent_counts)(struct mc_store *store, mc_count_fn by_agent,
                                    mc_count_fn by_visibility, void *context, struct mc_error *err);

@@ -123,6 +123,41 @@ static inline void agents(struct mc_store *store)
     is_str(counts.text, "=1 a=2 private=2 shared=0 public=1 ", "by agent, then by visibility");
 }
 
+static inline bool see_key(void *context, const struct mc_key_row *key)
+{
+    struct text_seen *seen = context;
+    size_t at = strlen(seen->text);
+    snprintf(seen->text + at, sizeof(seen->text) - at, "%.*s:%.*s:%.*s:%d ",
+             MC_STR_ARG(key->key_id), MC_STR_ARG(key->hash), MC_STR_ARG(key->definition),
+             (int)(key->created_at_us - T0));
+    return true;
+}
+
+static inline void keys(struct mc_store *store)
+{
+    struct mc_error err = {0};
+    struct mc_key_row b = {.key_id = MC_STR("b"),
+                           .hash = MC_STR("00ff"),
+                           .definition = MC_STR("{\"n\": \"\xc3\xbc\"}"),
+                           .created_at_us = T0 + 1};
+    struct mc_key_row a = {.key_id = MC_STR("a"),
+                           .hash = MC_STR("aa"),
+                           .definition = MC_STR("{}"),
+                           .created_at_us = T0 + 2};
+    is_status(store->ops->put_key(store, &a, &err), MC_OK, &err, "store a key");
+    is_status(store->ops->put_key(store, &b, &err), MC_OK, &err, "an older one");
+    is_status(store->ops->put_key(store, &b, &err), MC_CONFLICT, &err, "once only");
+    struct text_seen seen = {0};
+    is_status(store->ops->keys(store, see_key, &seen, &err), MC_OK, &err, "list");
+    is_str(seen.text, "b:00ff:{\"n\": \"\xc3\xbc\"}:1 a:aa:{}:2 ",
+           "the oldest first, as they were");
+    is_status(store->ops->remove_key(store, MC_STR("b"), &err), MC_OK, &err, "remove");
+    is_status(store->ops->remove_key(store, MC_STR("b"), &err), MC_NOT_FOUND, &err, "once only");
+    seen = (struct text_seen){0};
+    is_status(store->ops->keys(store, see_key, &seen, &err), MC_OK, &err, "list");
+    is_str(seen.text, "a:aa:{}:2 ", "the other is left");
+}
+
 /* ---- Summaries ---- */
 
 static inline bool see_summary(void *context, const struct mc_summary *s)
@@ -507,7 +542,7 @@ static inline void upkeep(struct mc_store *store)
 }
 
 #define STORE_MEMORY_CASES                                                                         \
-    {"preferences", preferences}, {"signals", signals}, {"agents", agents},                        \
+    {"preferences", preferences}, {"signals", signals}, {"agents", agents}, {"keys", keys},        \
         {"summaries", summaries}, {"who reads summaries", summary_access},                         \
         {"summaries and removed messages", summary_withdrawn}, {"tiers", tiers},                   \
         {"erasure", erasure}, {"export", export_pages}, {"upkeep", upkeep},

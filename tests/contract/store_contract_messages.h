@@ -44,6 +44,26 @@ static inline void put_and_get(struct mc_store *store)
     is_int(scratch_queue(store).ready, 1, "one job waits");
 }
 
+/* Names of groups that some notation of lists might take for its own. */
+static inline void put_odd_groups(struct mc_store *store)
+{
+    mc_str groups[] = {MC_STR("a\"b\\c"), MC_STR("x,y"), MC_STR("{z}"),
+                       MC_STR("NULL"),    MC_STR(" "),   MC_STR("'é'")};
+    struct mc_put put = message("u1", "t1", "odd", "text", 0);
+    struct mc_error err = {0};
+    put.message.visibility = MC_VISIBILITY_SHARED;
+    put.message.sharing_groups = groups;
+    put.message.sharing_group_count = mc_countof(groups);
+    is_status(store->ops->put(store, &put, 1, &err), MC_OK, &err, "put");
+    mc_record_unref(put.record);
+    struct mc_record *got = scratch_get(store, "odd");
+    if (!ok(got && got->m.sharing_group_count == mc_countof(groups), "all groups are there"))
+        return;
+    for (size_t i = 0; i < mc_countof(groups); i++)
+        ok(mc_str_equal(got->m.sharing_groups[i], groups[i]), "group %zu is as it was", i);
+    mc_record_unref(got);
+}
+
 static inline void put_long(struct mc_store *store)
 {
     size_t len = 400000; /* 100,000 characters of four bytes */
@@ -364,7 +384,8 @@ static inline void access_rule(struct mc_store *store)
 }
 
 #define STORE_MESSAGE_CASES                                                                        \
-    {"put and get", put_and_get}, {"the longest message", put_long}, {"repeats", put_repeat},      \
-        {"batches", put_batch}, {"order in a thread", order_in_thread},                            \
-        {"turns and rows", turns_and_rows}, {"versions of a thread", thread_versions},             \
-        {"rows are not used again", rows_not_reused}, {"the access rule", access_rule},
+    {"put and get", put_and_get}, {"odd names of groups", put_odd_groups},                         \
+        {"the longest message", put_long}, {"repeats", put_repeat}, {"batches", put_batch},        \
+        {"order in a thread", order_in_thread}, {"turns and rows", turns_and_rows},                \
+        {"versions of a thread", thread_versions}, {"rows are not used again", rows_not_reused},   \
+        {"the access rule", access_rule},

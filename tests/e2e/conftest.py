@@ -124,8 +124,10 @@ class Response(tuple):
 class Http:
     """One keep-alive connection, reopened when the server closed it. One thread at a time."""
 
-    def __init__(self, host, port, headers=None, timeout=30):
-        self.connection = http.client.HTTPConnection(host, port, timeout=timeout * SLOWNESS)
+    def __init__(self, host, port, headers=None, timeout=30, tls=None):
+        """tls: an ssl.SSLContext, for HTTPS."""
+        self.connection = http.client.HTTPSConnection(host, port, timeout=timeout * SLOWNESS, context=tls) if tls else \
+            http.client.HTTPConnection(host, port, timeout=timeout * SLOWNESS)
         self.headers = headers or {}
 
     def request(self, method, path, body=None, headers=None, query=None):
@@ -177,9 +179,11 @@ class Server:
             status, headers, value = server.http.get("/health")
     """
 
-    def __init__(self, folder, config=None, db=None, args=(), env=None, headers=None):
-        """config: text of a YAML file. db: a URL, by default a file in the folder."""
+    def __init__(self, folder, config=None, db=None, args=(), env=None, headers=None, listen="127.0.0.1", tls=None):
+        """config: text of a YAML file. db: a URL, by default a file in the folder. tls: of its clients, as of Http."""
         self.folder = Path(folder)
+        self.listen = listen
+        self.tls = tls
         self.config = config
         self.db = db or f"sqlite:{self.folder / 'mindcore.db'}"
         self.args = [str(arg) for arg in args]
@@ -215,7 +219,7 @@ class Server:
             path = self.folder / "mindcore.yaml"
             path.write_text(self.config, encoding="utf-8")
             command += ["--config", str(path)]
-        return command + ["--db", self.db, "--listen", f"127.0.0.1:{self.port}", *self.args]
+        return command + ["--db", self.db, "--listen", f"{self.listen}:{self.port}", *self.args]
 
     def launch(self):
         """Starts the process without waiting for it to be ready."""
@@ -247,7 +251,7 @@ class Server:
         assert self.process.poll() is None, \
             f"the server ended with status {self.process.returncode}:\n{self.stderr}"
         try:
-            client = Http("127.0.0.1", self.port, self.headers, timeout=2)
+            client = Http("localhost" if self.tls else "127.0.0.1", self.port, self.headers, timeout=2, tls=self.tls)
             with contextlib.closing(client):
                 return client.get("/ready").status == 200
         except (OSError, http.client.HTTPException):
@@ -255,7 +259,8 @@ class Server:
 
     def client(self, headers=None):
         """A further keep-alive connection, closed with the server."""
-        client = Http("127.0.0.1", self.port, {**(self.headers or {}), **(headers or {})})
+        client = Http("localhost" if self.tls else "127.0.0.1", self.port, {**(self.headers or {}), **(headers or {})},
+                      tls=self.tls)
         self._clients.append(client)
         return client
 

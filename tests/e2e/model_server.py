@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 import traceback
+import zlib
 
 from schema_answers import answer, spoil_enumerations
 
@@ -76,6 +77,44 @@ class Asked:
         raise AssertionError(f"no questions with an id in {self.user[:500]!r}")
 
 
+# Words of one line mean the same; a text's vector is the sum of its lines, of which each is an axis.
+MEANINGS = """dog puppy pet hound
+    car automobile vehicle
+    doctor physician clinic
+    dinner supper lasagna meal
+    salary wage pay income
+    holiday vacation trip journey""".splitlines()
+DIMENSION = 24
+
+
+class Embed:
+    """One request to embeddings."""
+
+    marks = ()
+
+    def __init__(self, path, headers, body):
+        self.path = path
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.body = json.loads(body)
+        self.at = time.monotonic()
+        self.texts = self.body["input"]
+        self.model = self.body["model"]
+
+    @staticmethod
+    def vector(text, dimension, model):
+        """Deterministic; axes depend on the model, so that vectors of two models have nothing in common."""
+        values = [0.0] * dimension
+        shift = zlib.crc32(model.encode()) % dimension
+        for word in re.findall(r"[a-z]+", text.lower()):
+            axis = next((i for i, line in enumerate(MEANINGS) if word in line.split()), None)
+            if axis is None:
+                other = len(MEANINGS) + zlib.crc32(word.encode()) % (dimension - len(MEANINGS))
+                values[(other + shift) % dimension] += 0.2
+            else:
+                values[(axis + shift) % dimension] += 1.0
+        return values if any(values) else [1.0] + values[1:]
+
+
 class Fault:
     """What goes wrong with a request."""
 
@@ -95,6 +134,16 @@ class Status(Fault):
     def reply(self, server, handler, asked):
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         handler.send(self.code, {"error": {"message": self.message, "type": "scripted", "code": self.code}}, headers)
+
+
+class Vectors(Fault):
+    """A good answer but for its vectors: change(list of vectors) gives those that are sent."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def reply(self, server, handler, asked):
+        handler.send_raw(200, server.embeddings(asked, self.change))
 
 
 class Unauthorized(Fault):
@@ -260,11 +309,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if not self.path.endswith("/chat/completions"):
+        kind = Asked if self.path.endswith("/chat/completions") else Embed
+        if kind is Embed and not self.path.endswith("/embeddings"):
             self.send(404, {"error": {"message": "no such path"}})
             return
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.server.owner.take(self, Asked(self.path, self.headers, body))
+            self.server.owner.take(self, kind(self.path, self.headers, body))
 
     def log_message(self, *args):
         pass
@@ -291,6 +341,7 @@ class ModelServer:
         self.latency = latency
         self.model = model
         self.seed = seed
+        self.dimension = DIMENSION
         self.lock = threading.Lock()  # guards everything below
         self.plan = collections.deque()
         self.standing = []
@@ -348,7 +399,18 @@ class ModelServer:
             with self.lock:
                 self.busy -= 1
 
+    def embeddings(self, asked, change=lambda vectors: vectors):
+        dimension = asked.body.get("dimensions", self.dimension)
+        vectors = change([Embed.vector(text, dimension, asked.model) for text in asked.texts])
+        data = [{"object": "embedding", "index": i, "embedding": vector} for i, vector in enumerate(vectors)]
+        random.Random(self.seed).shuffle(data)
+        return json.dumps({"object": "list", "model": asked.model, "data": data,
+                           "usage": {"prompt_tokens": sum(len(text) for text in asked.texts) // 4 + 1}}).encode()
+
     def reply_well(self, handler, asked):
+        if isinstance(asked, Embed):
+            handler.send_raw(200, self.embeddings(asked))
+            return
         body = self.completion(asked, self.content(asked))
         with self.lock:  # before the other side can know it
             self.answered.update(asked.marks)

@@ -53,8 +53,10 @@ def find_bouncer():
 class Postgres:
     """start() and stop(); crash() and run() in between are `pg_ctl restart -m immediate` in two steps."""
 
-    def __init__(self, binaries):
+    def __init__(self, binaries, **settings):
         self.binaries = binaries
+        self.settings = {"listen_addresses": "127.0.0.1", "fsync": "off", "max_connections": 120,
+                         "shared_buffers": "32MB", **settings}
         self.account = other_user()
         self.folder = Path(tempfile.mkdtemp(prefix="mindcore-pg-"))
         self.port = free_port()
@@ -78,10 +80,10 @@ class Postgres:
     def _write(self, name, text):
         path = self.folder / name
         path.write_text(text, encoding="utf-8")
-        self._give_away(path, 0o600)
+        self.give_away(path, 0o600)
         return path
 
-    def _give_away(self, path, mode):
+    def give_away(self, path, mode):
         path.chmod(mode)
         if self.account:
             os.chown(path, self.account["user"], self.account["group"])
@@ -91,7 +93,7 @@ class Postgres:
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def start(self):
-        self._give_away(self.folder, 0o755)
+        self.give_away(self.folder, 0o755)
         with open(self.folder / "initdb.log", "wb") as log:
             done = subprocess.run([self.binaries / "initdb", "-D", self.folder / "data", "-U", "postgres",
                                    "--auth-local=trust", "--auth-host=scram-sha-256", "-E", "UTF8", "--locale=C",
@@ -103,10 +105,9 @@ class Postgres:
 
     def run(self):
         """Starts it again after crash(); returns when it answers."""
-        settings = {"listen_addresses": "127.0.0.1", "fsync": "off", "max_connections": 120, "shared_buffers": "32MB"}
         self.process = self._spawn(
             "postgres", self.binaries / "postgres", "-D", self.folder / "data", "-k", self.folder, "-p", self.port,
-            *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")))
+            *(part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")))
         wait_until(self._answers, 30, "PostgreSQL")
 
     def _answers(self):

@@ -17,7 +17,7 @@ def test_the_table_has_the_commands():
     families = {name.split()[0] for name in COMMANDS}
     assert families >= {
         "serve", "ingest", "context", "search", "recent", "status", "workers", "queue", "tiers", "cache", "agents",
-        "preferences", "export", "import", "erase", "backup", "doctor", "config", "models", "crashtest", "bench", "version"}
+        "keys", "preferences", "export", "import", "erase", "backup", "doctor", "config", "models", "crashtest", "bench", "version"}
 
 
 def test_help(cli):
@@ -143,9 +143,8 @@ def test_configuration_errors_say_where(cli, tmp_path):
 @pytest.mark.parametrize("text, said", [
     ("trivial:\n  patterns:\n    - {category: greeting, pattern: '(moin'}\n", "trivial.patterns 1"),
     ("trivial:\n  patterns:\n    - {category: nonsense, pattern: moin}\n", "trivial.patterns 1"),
-    ("server:\n  listen: 0.0.0.0:8000\n", "server.api_keys"),
     ("server:\n  api_keys: [short]\n", "server.api_keys"),
-    ("server:\n  metrics_listen: 0.0.0.0:9000\n", "server.api_keys"),
+    ("server:\n  tls_cert: cert.pem\n", "server.tls_key"),
     ("multi_agent:\n  default_sharing_groups: ['a\\tb', ' ']\n", "multi_agent.default_sharing_groups"),
 ])
 def test_check_finds_what_would_fail_at_the_start(cli, tmp_path, text, said):

@@ -47,6 +47,7 @@ def source(cli, tmp_path):
     """A SQLite database with messages of all kinds."""
     url = f"sqlite:{tmp_path}/source.db"
     large = {"note": "ü" * 20000, "list": [1, 2.50, None]}
+    cli("keys", "create", "--name", "web", "--scope", "read", "--db", url, status=0)
     cli("agents", "register", "--agent", "helper", "--name", "Helper", "--db", url, "-o", "multi_agent.enabled=true", status=0)
     cli("ingest", "--db", url, input=[message(PLAN, message_id="m1", metadata=large), *many(600)], status=0)
     return url

@@ -15,6 +15,7 @@ PATHS = {
     "/v1/context": {"post"}, "/v1/users/{user_id}/preferences": {"get", "patch"},
     "/v1/users/{user_id}/preferences/signals": {"get"}, "/v1/users/{user_id}/preferences/apply": {"post"},
     "/v1/users/{user_id}/export": {"get"}, "/v1/users/{user_id}": {"delete"}, "/v1/agents": {"get", "post"},
+    "/v1/keys": {"get", "post"}, "/v1/keys/{key_id}": {"delete"},
     "/v1/agents/{agent_id}": {"get", "delete"}, "/v1/multi-agent/stats": {"get"}, "/v1/queue": {"get"},
     "/v1/queue/retry": {"post"}, "/v1/queue/purge": {"post"}, "/v1/cache/stats": {"get"},
     "/v1/cache/invalidate": {"post"}, "/v1/tiers/migrate": {"post"}, "/v1/workers/health": {"get"},
@@ -22,12 +23,24 @@ PATHS = {
     "/v1/usage": {"get"},
 }
 
+KEY = "0123456789abcdef"
+
+
+@pytest.fixture
+def server(make_server):
+    """With keys: where one is made in the middle, requests would need one from then on."""
+    running = make_server(config=f"server: {{api_keys: [{KEY}]}}\n", headers={"Authorization": f"Bearer {KEY}"})
+    running.key_id = running.http.post("/v1/keys", BODIES["createKey"]).json["key_id"]
+    return running
+
+
 # Body and query of one good request for each operation that needs them.
 BODIES = {
     "ingestMessages": message("Where is my order A-1042?"),
     "assembleContext": {"user_id": "u1", "thread_id": "t1", "query": "Where is my order?"},
     "patchPreferences": {"language": "de", "interests": ["chess"]},
     "registerAgent": {"agent_id": "a1", "name": "First"},
+    "createKey": {"name": "web", "scopes": ["read"]},
     "invalidateCache": {"user_id": "u1"},
     "migrateTiers": {"dry_run": True},
     "applySignals": {},
@@ -46,8 +59,12 @@ def operations(document):
             yield path, method, operation
 
 
+def concrete_path(server, path):
+    return path.format(user_id="u1", thread_id="t1", message_id="m1", agent_id="a1", key_id=server.key_id)
+
+
 def call(server, path, method, operation):
-    path = path.format(user_id="u1", thread_id="t1", message_id="m1", agent_id="a1")
+    path = concrete_path(server, path)
     body = BODIES.get(operation["operationId"])
     return server.http.request(method.upper(), path, body, query=QUERIES.get(operation["operationId"]))
 
@@ -102,7 +119,7 @@ def test_every_route_answers_by_its_schema(server, document):
 
 def test_every_route_refuses_by_the_schema_of_problems(server, document):
     for path, method, _ in operations(document):
-        concrete = path.format(user_id="u1", thread_id="t1", message_id="m1", agent_id="a1")
+        concrete = concrete_path(server, path)
         response = server.http.request(method.upper(), concrete, {} if method in ("post", "patch") else None,
                                        query={"no_such_parameter": "1"})
         assert response.status == 400, f"{method} {path}: {response}"
@@ -115,7 +132,7 @@ def test_every_query_parameter_is_known_to_its_route(server, document):
     """A described parameter is read: a wrong value of its type is refused by name."""
     wrong = {"integer": "x", "number": "x", "boolean": "x", "array": ",", "string": None}
     for path, method, operation in operations(document):
-        concrete = path.format(user_id="u1", thread_id="t1", message_id="m1", agent_id="a1")
+        concrete = concrete_path(server, path)
         for parameter in operation["parameters"]:
             value = wrong[parameter["schema"]["type"]]
             if parameter["schema"].get("format") == "date-time" or "enum" in parameter["schema"]:
@@ -132,7 +149,7 @@ def test_every_body_field_is_known_to_its_route(server, document):
         if "requestBody" not in operation:
             continue
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
-        concrete = path.format(user_id="u1", thread_id="t1", message_id="m1", agent_id="a1")
+        concrete = concrete_path(server, path)
         good = BODIES.get(operation["operationId"], {})
         for name in schema["properties"]:
             body = {**good, name: {"a": 1} if schema["properties"][name]["type"][0] != "object" and

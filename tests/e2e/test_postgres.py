@@ -410,3 +410,29 @@ def test_the_pool_is_exhausted(postgres, place, make_servers):
     assert server.http.post("/v1/messages", message("The second", message_id="m1")).status == 201
     server.drain()
     assert texts(server, "u1", "t1") == ["The second", "The first"]
+
+
+def test_embeddings(make_servers, make_models, any_place):
+    """Two servers share the work of embedding, and find by meaning what the other one stored."""
+    models = make_models()
+    first, second = make_servers(any_place, 2, config=f"""
+embeddings:
+  provider: openai
+  openai: {{base_url: "{models.url}", model: small, batch: 4}}
+  query_timeout: {20 * SLOWNESS}
+""")
+    said = ["Our puppy chewed up the sofa.", "The lasagna was wonderful.", "The physician called again."] * 10
+    for number, text in enumerate(said):
+        server = (first, second)[number % 2]
+        answer = server.http.post("/v1/messages", {"user_id": "u1", "thread_id": "t1", "session_id": "s1",
+                                                   "role": "user", "text": f"{text} ({number})"})
+        assert answer.status == 201, answer
+    wait_until(lambda: all(server.http.get("/v1/models").json["embeddings"]["vectors"] == len(said)
+                           for server in (first, second)), 60 * SLOWNESS, "all vectors")
+    for server in (first, second):
+        found = server.http.get("/v1/users/u1/search", query={"q": "doctor", "limit": 10}).json
+        assert found["meaning"] == "used", found
+        assert len([hit for hit in found["hits"] if "physician" in hit["message"]["raw_text"]]) >= 7, found
+    erased = first.http.delete("/v1/users/u1")
+    assert erased.status == 200 and erased.json["verified"], erased
+    assert second.http.get("/v1/users/u1/search", query={"q": "doctor"}).json["hits"] == []

@@ -122,7 +122,7 @@ def test_numbers_agree(bench):
                          "worker_pool_size": "mindcore_worker_pool_size",
                          "active_workers": "mindcore_active_workers",
                          "errors": "sum(mindcore_errors_total)"}.items():
-        assert prometheus.value(series) == told[name], name
+        wait_until(lambda series=series, name=name: prometheus.value(series) == told[name], what=name)
     assert told["errors"] > 0, "the model's"
     assert prometheus.value("count(mindcore_build_info)") == 1
 
@@ -202,6 +202,9 @@ ELSEWHERE = {
     r'mindcore_llm_circuit_open{provider="openai"}': ("e2e/test_models_faults.py", "{series}') == 1"),
     r'mindcore_source_lookups_total{result="(\w+)"}': ("unit/test_lookup.c", "counted(MC_COUNT_SOURCE_{VALUE})"),
     r"mindcore_source_lookup_duration_seconds_(count|sum)": ("unit/test_lookup.c", "MC_TIME_SOURCE_LOOKUP"),
+    r'mindcore_vectors_total{result="given_up"}': ("unit/test_embedder.c", "MC_COUNT_VECTORS_{VALUE}), 1,"),
+    r'mindcore_(vectors_total|meaning_queries_total|vectors_stored){\w+="\w+"}|mindcore_embeddings_circuit_open'
+    r"|mindcore_vectors_waiting": ("e2e/test_embeddings.py", "{series}"),
     r"process_(max_fds|start_time_seconds)": ("unit/test_metrics.c", "{name} "),
 }
 

@@ -12,7 +12,8 @@
 #define OPS(X) \
     X(put) X(get) X(rows) X(recent) X(turns) X(match) X(thread) X(remove) X(claim) X(complete) \
     X(fail) X(renew) X(twin) X(release) X(queue) X(dead_jobs) X(retry) X(purge) X(preferences) X(set_preferences) \
-    X(add_signals) X(signals) X(add_usage) X(usage) X(put_agent) X(remove_agent) X(agents) X(agent_counts) \
+    X(add_signals) X(signals) X(add_usage) X(usage) X(vector_model) X(vector_models) X(claim_vectors) X(put_vectors) \
+    X(fill_vectors) X(vectors) X(put_agent) X(remove_agent) X(agents) X(agent_counts) \
     X(unsummarised) X(put_summary) X(summaries) X(migrate) X(train) X(pack) X(take_task) X(set_task) X(erase) X(export_user) X(users) \
     X(stats) X(room) X(ping) X(check) X(backup)
 /* clang-format on */
@@ -116,6 +117,18 @@ FORWARD(signals, (mc_str user_id, mc_signal_fn each, void *context), (user_id, e
 FORWARD(add_usage, (const struct mc_usage_row *rows, size_t count), (rows, count))
 FORWARD(usage, (int64_t first_day, int64_t last_day, mc_usage_fn each, void *context),
         (first_day, last_day, each, context))
+FORWARD(vector_model, (mc_str name, int64_t dimension, int64_t *number), (name, dimension, number))
+FORWARD(vector_models, (mc_vector_model_fn each, void *context, int64_t *waiting),
+        (each, context, waiting))
+FORWARD(claim_vectors, (int64_t now_us, int64_t lease_us, size_t limit, struct mc_jobs *out),
+        (now_us, lease_us, limit, out))
+FORWARD(put_vectors, (int64_t model, const struct mc_vector_put *items, size_t count),
+        (model, items, count))
+FORWARD(fill_vectors, (int64_t now_us, size_t limit, bool *done), (now_us, limit, done))
+FORWARD(vectors,
+        (mc_str user_id, const struct mc_vector_state *have, mc_vector_fn each, void *context,
+         bool *whole, struct mc_vector_state *now),
+        (user_id, have, each, context, whole, now))
 FORWARD(put_agent, (const struct mc_agent_row *agent), (agent))
 FORWARD(remove_agent, (mc_str agent_id), (agent_id))
 FORWARD(agents, (mc_agent_fn each, void *context), (each, context))

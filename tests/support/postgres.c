@@ -165,6 +165,23 @@ void pg_empty(const struct pg_server *server, const char *database)
            "SET client_min_messages TO warning; DROP SCHEMA public CASCADE; CREATE SCHEMA public");
 }
 
+void pg_clear(const struct pg_server *server, const char *database)
+{
+    pg_sql(server, database,
+           "DO $$ DECLARE t name; BEGIN FOR t IN SELECT relname FROM pg_class WHERE relnamespace ="
+           " 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition"
+           " AND relname <> 'mindcore_schema' LOOP EXECUTE format('DELETE FROM %I', t); END LOOP;"
+           " END $$");
+}
+
+void pg_partition(const struct pg_server *server, const char *database, int partitions)
+{
+    struct mc_postgres_options options = pg_options(server, database, false);
+    struct mc_error err = {0};
+    if (mc_postgres_partition(&options, partitions, &err))
+        bail_out("cannot partition: %s", err.message);
+}
+
 /* ---- The server ---- */
 
 static bool find_binaries(struct pg_server *server)
@@ -200,24 +217,13 @@ void pg_server_run(struct pg_server *server)
     snprintf(data, sizeof(data), "%s/data", server->scratch.dir);
     snprintf(sockets, sizeof(sockets), "%s", server->scratch.dir);
     snprintf(port, sizeof(port), "%d", PG_PORT);
-    const char *const argv[] = {program,
-                                "-D",
-                                data,
-                                "-k",
-                                sockets,
-                                "-p",
-                                port,
-                                "-c",
-                                "listen_addresses=",
-                                "-c",
-                                "fsync=off",
-                                "-c",
-                                "max_connections=80",
-                                "-c",
-                                "shared_buffers=32MB",
-                                "-c",
-                                "deadlock_timeout=100ms",
-                                NULL};
+    const char *argv[24] = {
+        program, "-D", data, "-k", sockets, "-p", port, "-c", "listen_addresses="};
+    static const char *const quick[] = {
+        "-c", "fsync=off",           "-c", "max_connections=80",
+        "-c", "shared_buffers=32MB", "-c", "deadlock_timeout=100ms"};
+    if (!server->durable)
+        memcpy(argv + 9, quick, sizeof(quick));
     server->postgres = spawn(server, "postgres.log", argv);
     if (server->postgres < 0 || !scratch_wait(answers(server), START_MS)) {
         show_log(server, "postgres.log");
@@ -225,9 +231,8 @@ void pg_server_run(struct pg_server *server)
     }
 }
 
-const char *pg_server_start(struct pg_server *server)
+static const char *start(struct pg_server *server)
 {
-    *server = (struct pg_server){.postgres = 0};
     if (!find_binaries(server))
         return "PostgreSQL's server is not installed";
     if (geteuid() == 0 && !other_user())
@@ -245,6 +250,18 @@ const char *pg_server_start(struct pg_server *server)
     run(server, "initdb.log", argv);
     pg_server_run(server);
     return NULL;
+}
+
+const char *pg_server_start(struct pg_server *server)
+{
+    *server = (struct pg_server){.durable = false};
+    return start(server);
+}
+
+const char *pg_server_start_durable(struct pg_server *server)
+{
+    *server = (struct pg_server){.durable = true};
+    return start(server);
 }
 
 void pg_server_kill(struct pg_server *server)

@@ -16,10 +16,13 @@ struct pg_server {
     struct scratch scratch;
     char bin[256]; /* where initdb and postgres are */
     pid_t postgres, bouncer;
+    bool durable;
 };
 
 /* Makes and starts a server. NULL, or else what is missing: then the test skips. Failures end the test. */
 const char *pg_server_start(struct pg_server *server);
+/* The same with the settings that a server has by default: a commit is on the disk. For measuring. */
+const char *pg_server_start_durable(struct pg_server *server);
 /* Starts it again after pg_server_kill; returns when it answers. */
 void pg_server_run(struct pg_server *server);
 /* As `pg_ctl stop -m immediate` does: without a word to anybody. */
@@ -45,6 +48,10 @@ void pg_session_end(struct pg_session *session);
 void pg_create(const struct pg_server *server, const char *database);
 /* Makes it empty again; nobody may be using it. */
 void pg_empty(const struct pg_server *server, const char *database);
+/* Makes Mindcore's tables in it, in partitions. */
+void pg_partition(const struct pg_server *server, const char *database, int partitions);
+/* Deletes every row, and keeps the tables. */
+void pg_clear(const struct pg_server *server, const char *database);
 /* Options of a store in it, directly or through the PgBouncer. */
 struct mc_postgres_options pg_options(const struct pg_server *server, const char *database,
                                       bool bouncer);

@@ -1,4 +1,5 @@
 /* The PostgreSQL store: what the contract does not ask of every back-end. */
+#include "store/postgres/schema.h"
 #include "support/postgres.h"
 
 #include "base/compiler.h"
@@ -147,6 +148,60 @@ static void schema(void)
            "every key of the data begins with the shard");
 }
 
+/* ---- Partitions ---- */
+
+static void not_partitioned(const char *database, enum mc_status status, const char *says)
+{
+    struct mc_postgres_options options = pg_options(&server, database, false);
+    struct mc_error err = {0};
+    is_status(mc_postgres_partition(&options, 4, &err), status, &err, "%s is refused", database);
+    ok(strstr(err.message, says) != NULL, "says '%s': %s", says, err.message);
+}
+
+/* All is made in one transaction, which holds a lock on each table and index. */
+static void not_partitioned_for_locks(void)
+{
+    struct mc_postgres_options options = pg_options(&server, "many", false);
+    struct mc_error err = {0};
+    is_status(mc_postgres_partition(&options, 256, &err), MC_UNAVAILABLE, &err, "too many");
+    ok(strstr(err.message, "max_locks_per_transaction") != NULL, "says: %s", err.message);
+    is_str(pg_value(&server, "many",
+                    "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"),
+           "0", "and nothing is left of it");
+}
+
+static void partitions(void)
+{
+    pg_create(&server, "parts");
+    pg_partition(&server, "parts", 4);
+    struct mc_postgres_options options = pg_options(&server, "parts", false);
+    struct mc_store *store = pg_open(&options);
+    struct mc_store_stats stats = {0};
+    struct mc_error err = {0};
+    for (int i = 0; i < 20; i++) {
+        char user[16], id[16];
+        snprintf(user, sizeof(user), "u%d", i);
+        snprintf(id, sizeof(id), "parts-%d", i);
+        struct mc_put put = message(user, "t", id, "cat");
+        scratch_store_put(store, &put);
+    }
+    is_status(store->ops->stats(store, &stats, &err), MC_OK, &err, "counts");
+    is_int(stats.partitions, 4, "opened in four");
+    is_int(stats.messages, 20, "all messages are counted");
+    is_str(pg_value(&server, "parts", "SELECT count(DISTINCT tableoid) FROM messages"), "4",
+           "users are spread over all");
+    is_clean(store, "in partitions");
+    store->ops->close(store);
+    not_partitioned("parts", MC_CONFLICT, "already");
+    not_partitioned("together", MC_CONFLICT, "mindcore db copy");
+    not_partitioned("other", MC_CORRUPT, "contacts");
+    is_str(
+        pg_value(&server, "together", "SELECT count(*) FROM pg_class WHERE relkind IN ('p', 'I')"),
+        "0", "and nothing is changed");
+    pg_create(&server, "many");
+    not_partitioned_for_locks();
+}
+
 /* ---- Values ---- */
 
 static void values(struct mc_store *store)
@@ -223,6 +278,32 @@ static void pool_exhausted(void)
                     "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mindcore' AND"
                     " datname = 'load'"),
            "1", "the one above was closed");
+    store->ops->close(store);
+}
+
+/* A database of version 1 gets what came since. */
+static void older_schema(void)
+{
+    struct mc_postgres_options options = pg_options(&server, "older", false);
+    pg_create(&server, "older");
+    struct mc_store *store = pg_open(&options);
+    struct mc_put put = scratch_put("m1", "x");
+    scratch_store_put(store, &put);
+    store->ops->close(store);
+    pg_sql(&server, "older",
+           "DROP TABLE vectors, vector_models, vector_users, vector_jobs, keys, dictionaries,"
+           " mindcore_tasks; ALTER TABLE messages DROP COLUMN packed;"
+           " CREATE INDEX messages_pending ON messages(shard, user_no, id) WHERE terms IS NULL;"
+           " DELETE FROM mindcore_schema WHERE version > 1");
+    store = pg_open(&options);
+    struct mc_error err = {0};
+    struct mc_store_stats stats = {0};
+    is_status(store->ops->stats(store, &stats, &err), MC_OK, &err, "stats");
+    is_int(stats.messages, 1, "what it held is there");
+    is_int(stats.schema_version, mc_pg_schema_version(), "its schema is the newest");
+    int64_t model = 0;
+    is_status(store->ops->vector_model(store, MC_STR("m"), 4, &model, &err), MC_OK, &err,
+              "vectors work");
     store->ops->close(store);
 }
 
@@ -463,6 +544,7 @@ static void claim_together(void)
     char ids[JOBS][16], users[JOBS][16];
     struct mc_error err = {0};
     pg_create(&server, "claims");
+    pg_partition(&server, "claims", 4);
     struct mc_postgres_options options = pg_options(&server, "claims", false);
     for (int i = 0; i < 2; i++)
         stores[i] = pg_open(&options);
@@ -536,6 +618,7 @@ int main(void)
     open_errors();
     open_together();
     schema();
+    partitions();
     pg_create(&server, "load");
     struct mc_postgres_options options = pg_options(&server, "load", false);
     struct mc_store *store = pg_open(&options);
@@ -544,6 +627,7 @@ int main(void)
     lost_commit(store);
     store->ops->close(store);
     pool_exhausted();
+    older_schema();
     connections_recycled();
     claim_together();
     changes_seen("claims", false, "LISTEN");

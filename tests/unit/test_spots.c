@@ -69,7 +69,7 @@ static void add(struct set *s, int64_t row, uint64_t mask)
 
 static enum mc_status find(struct set *s, struct mc_spot_limits limits, struct mc_error *err)
 {
-    return mc_spots_find(&s->thread.store, &s->query, &s->result, NULL, &limits, &s->arena,
+    return mc_spots_find(&s->thread.store, &s->query, &s->result, NULL, 0, NULL, &limits, &s->arena,
                          &s->spots, err);
 }
 

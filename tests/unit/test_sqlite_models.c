@@ -1,4 +1,5 @@
 /* What models need of the store on SQLite: two programs on one file, the file of an older version, plans. */
+#include "store/sqlite/schema.h"
 #include "support/scratch.h"
 
 #include <pthread.h>
@@ -146,10 +147,14 @@ static void older_file(void)
     sqlite3 *db = NULL;
     char *message = NULL;
     if (sqlite3_open(scratch_path(&scratch, "older.db"), &db) != SQLITE_OK ||
-        sqlite3_exec(db,
-                     "DROP TABLE twins; DROP TABLE usage; DROP INDEX jobs_lease;"
-                     "PRAGMA user_version = 1",
-                     NULL, NULL, &message) != SQLITE_OK)
+        sqlite3_exec(
+            db,
+            "DROP TABLE twins; DROP TABLE usage; DROP INDEX jobs_lease;"
+            "DROP TABLE vectors; DROP TABLE vector_models; DROP TABLE vector_users;"
+            "DROP TABLE vector_jobs; DROP TABLE keys; DROP TABLE dictionaries; DROP TABLE tasks;"
+            "DROP INDEX messages_unpacked; ALTER TABLE messages DROP COLUMN packed;"
+            "PRAGMA user_version = 1",
+            NULL, NULL, &message) != SQLITE_OK)
         bail_out("no older file: %s", message ? message : "?");
     sqlite3_close(db);
     store = scratch_store(&scratch, "older.db");
@@ -157,12 +162,15 @@ static void older_file(void)
     struct mc_error err = {0};
     is_status(store->ops->stats(store, &stats, &err), MC_OK, &err, "stats");
     is_int(stats.messages, 1, "what it held is there");
-    is_int(stats.schema_version, 2, "its schema is the newest");
+    is_int(stats.schema_version, mc_schema_version(), "its schema is the newest");
     int64_t now = mc_time_now_us() + MC_US_PER_SECOND;
     is_int(claim(store, "w", MC_STAGE_FIRST, now), 1, "its jobs go on");
     complete(store, "w", row, "{\"n\":1}", 0);
     char text[64];
     is_int(twin(store, text, sizeof(text)), MC_OK, "twins work");
+    int64_t model = 0;
+    is_status(store->ops->vector_model(store, MC_STR("m"), 4, &model, &err), MC_OK, &err,
+              "vectors too");
     ok(adder(store) == 0 && calls_of(store) == ADDITIONS, "and so does the ledger");
     store->ops->close(store);
     store = scratch_store(&scratch, "older.db");

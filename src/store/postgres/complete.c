@@ -1,17 +1,20 @@
 /*
  * Jobs that ended: completed, or failed. First the jobs leave the queue, which shows what the lease still
- * holds; then their messages are read and locked; then all changes go in one journey. Locks are taken in the
- * order jobs, messages, twins, threads, signals, each sorted.
+ * holds, and their messages are read and locked; then come twins and threads; then all other changes and the
+ * commit. One statement for each table. Locks are taken in the order jobs, messages, twins, threads, signals, each sorted.
  */
 #include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/time.h"
+#include "store/postgres/entries.h"
 #include "store/postgres/pg.h"
 
-/* Texts of a batch's messages that outlive their result: names, terms, hashes. */
-#define TEXTS_BYTES ((size_t)256 << 20)
+/* What a batch's messages were, and arguments of statements. */
+#define TEXTS_BYTES ((size_t)512 << 20)
+/* Texts of one statement. */
+#define STATEMENT_BYTES ((size_t)4 << 20)
 
 /* One message whose job this lease held. */
 struct held {
@@ -78,36 +81,48 @@ static mc_str keep(struct batch *b, mc_str text, bool *failed)
     return copy;
 }
 
-/* Locks and reads the messages of what is held; those that are gone are not found. */
-static enum mc_status read_held(struct mc_pg_conn *conn, struct batch *b, struct mc_error *err)
+static const char read_sql[] =
+    "SELECT m.id, m.user_no, m.user_id, m.thread_id, m.terms, m.twin FROM unnest($1, $2)"
+    " r(shard, id), LATERAL (SELECT x.id, x.user_no, x.user_id, x.thread_id, x.terms, x.twin"
+    " FROM messages x WHERE x.shard = r.shard AND x.id = r.id FOR UPDATE) m";
+
+static int by_number(const void *a, const void *b)
 {
-    size_t statements;
-    qsort(b->held, b->held_count, sizeof(*b->held), by_row);
-    for (size_t i = 0; i < b->held_count; i++)
-        b->rows[i] = b->held[i].row;
-    enum mc_status status =
-        mc_pg_add_by_shard(conn,
-                           "SELECT id, user_no, user_id, thread_id, terms, twin FROM messages"
-                           " WHERE shard = $1 AND id = ANY($2) ORDER BY id FOR UPDATE",
-                           b->rows, b->held_count, NULL, &statements, err);
-    if (status == MC_OK)
-        status = mc_pg_run(conn, err);
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Adds a statement that locks and reads the messages of rows in order. */
+static enum mc_status add_read(struct mc_pg_conn *conn, struct batch *b, int64_t *rows,
+                               size_t count, struct mc_error *err)
+{
+    int64_t *shards = mc_arena_array(&b->texts, count, sizeof(*shards));
+    if (!shards)
+        return mc_fail_memory(err);
+    qsort(rows, count, sizeof(*rows), by_number);
+    for (size_t i = 0; i < count; i++)
+        shards[i] = mc_pg_row_shard(rows[i]);
+    mc_pg_add(conn, read_sql, MC_PG_ARGS(mc_pg_ints(shards, count), mc_pg_ints(rows, count)));
+    return MC_OK;
+}
+
+/* Messages of what is held, from a result of add_read; those that are gone are not found. */
+static enum mc_status take_read(const PGresult *result, struct batch *b, struct mc_error *err)
+{
     bool failed = false;
-    for (size_t i = 0; status == MC_OK && i < statements; i++) {
-        const PGresult *result = conn->results[i];
-        for (size_t j = 0; j < mc_pg_rows(conn, i); j++) {
-            struct held *held = find_held(b, mc_pg_cell_int(result, j, 0));
-            if (!held)
-                continue;
-            held->found = true;
-            held->user_no = mc_pg_cell_int(result, j, 1);
-            held->user_id = keep(b, mc_pg_cell(result, j, 2), &failed);
-            held->thread_id = keep(b, mc_pg_cell(result, j, 3), &failed);
-            held->terms = keep(b, mc_pg_cell(result, j, 4), &failed);
-            held->twin = keep(b, mc_pg_cell(result, j, 5), &failed);
-        }
+    qsort(b->held, b->held_count, sizeof(*b->held), by_row);
+    for (size_t j = 0; j < (size_t)PQntuples(result); j++) {
+        struct held *held = find_held(b, mc_pg_cell_int(result, j, 0));
+        if (!held)
+            continue;
+        held->found = true;
+        held->user_no = mc_pg_cell_int(result, j, 1);
+        held->user_id = keep(b, mc_pg_cell(result, j, 2), &failed);
+        held->thread_id = keep(b, mc_pg_cell(result, j, 3), &failed);
+        held->terms = keep(b, mc_pg_cell(result, j, 4), &failed);
+        held->twin = keep(b, mc_pg_cell(result, j, 5), &failed);
     }
-    return failed ? mc_fail_memory(err) : status;
+    return failed ? mc_fail_memory(err) : MC_OK;
 }
 
 /* ---- Threads ---- */
@@ -138,25 +153,49 @@ static size_t thread_end(const struct batch *b, size_t i)
     return end;
 }
 
-/* Each message adds 1 to its thread's version: one statement for each thread. */
-static void add_bumps(struct mc_pg_conn *conn, struct batch *b)
+static const char bump_sql[] =
+    "UPDATE threads t SET version = t.version + n.messages"
+    " FROM unnest($1, $2, $3, $4) WITH ORDINALITY n(shard, user_id, thread_id, messages, nth)"
+    " WHERE t.shard = n.shard AND t.user_id = n.user_id AND t.thread_id = n.thread_id"
+    " RETURNING n.nth - 1, t.version";
+
+/* Each message adds 1 to its thread's version. */
+static enum mc_status add_bumps(struct mc_pg_conn *conn, struct batch *b, struct mc_error *err)
 {
+    int64_t *shards = mc_arena_array(&b->texts, b->held_count, sizeof(*shards));
+    int64_t *messages = mc_arena_array(&b->texts, b->held_count, sizeof(*messages));
+    mc_str *users = mc_arena_array(&b->texts, b->held_count, sizeof(*users));
+    mc_str *threads = mc_arena_array(&b->texts, b->held_count, sizeof(*threads));
+    size_t count = 0;
+    if (!shards || !messages || !users || !threads)
+        return mc_fail_memory(err);
     for (size_t i = 0; i < b->held_count; i++)
         b->order[i] = i;
     qsort_r(b->order, b->held_count, sizeof(*b->order), by_thread, b);
     for (size_t i = 0, end; i < b->held_count && b->held[b->order[i]].found; i = end) {
         const struct held *held = &b->held[b->order[i]];
         end = thread_end(b, i);
-        mc_pg_add_bump(conn, held->user_id, held->thread_id, (int64_t)(end - i));
+        shards[count] = mc_pg_shard(held->user_id);
+        users[count] = held->user_id;
+        threads[count] = held->thread_id;
+        messages[count++] = (int64_t)(end - i);
     }
+    mc_pg_add(conn, bump_sql,
+              MC_PG_ARGS(mc_pg_ints(shards, count), mc_pg_strs(users, count),
+                         mc_pg_strs(threads, count), mc_pg_ints(messages, count)));
+    return MC_OK;
 }
 
-/* After the run: results from `nth` on are those of add_bumps. */
-static void share_versions(const struct mc_pg_conn *conn, struct batch *b, size_t nth)
+/* From the result of add_bumps: what each message made of its thread's version. */
+static void share_versions(const PGresult *result, struct batch *b)
 {
+    size_t nth = 0;
+    memset(b->rows, 0, b->held_count * sizeof(*b->rows));
+    for (size_t i = 0; i < (size_t)PQntuples(result); i++)
+        b->rows[mc_pg_cell_int(result, i, 0)] = mc_pg_cell_int(result, i, 1);
     for (size_t i = 0, end; i < b->held_count && b->held[b->order[i]].found; i = end) {
         end = thread_end(b, i);
-        int64_t version = mc_pg_first_int(conn, nth++);
+        int64_t version = b->rows[nth++];
         for (size_t j = i; j < end; j++)
             b->held[b->order[j]].version = version - (int64_t)(end - 1 - j);
     }
@@ -164,21 +203,50 @@ static void share_versions(const struct mc_pg_conn *conn, struct batch *b, size_
 
 /* ---- Twins ---- */
 
-/* The hash that found the message finds it no more. */
-static void add_untwin(struct mc_pg_conn *conn, const struct held *held)
+struct twin {
+    mc_str hash;
+    int64_t row;
+    size_t item;
+};
+
+static int by_hash(const void *a, const void *b)
 {
-    if (mc_str_given(held->twin))
-        mc_pg_add_quiet(conn, "DELETE FROM twins WHERE shard = $1 AND hash = $2 AND id = $3",
-                        MC_PG_ARGS(mc_pg_int(mc_pg_shard(held->twin)), mc_pg_bytes(held->twin),
-                                   mc_pg_int(held->row)));
+    const struct twin *x = a, *y = b;
+    int order = mc_pg_compare(x->hash, y->hash);
+    return order != 0 ? order : (x->item > y->item) - (x->item < y->item);
 }
 
-static void add_twin(struct mc_pg_conn *conn, mc_str hash, int64_t row)
+static const char untwin_sql[] = "DELETE FROM twins t USING unnest($1, $2, $3) n(shard, hash, id)"
+                                 " WHERE t.shard = n.shard AND t.hash = n.hash AND t.id = n.id";
+static const char twin_sql[] = "INSERT INTO twins(shard, hash, id) SELECT n.shard, n.hash, n.id"
+                               " FROM unnest($1, $2, $3) n(shard, hash, id)"
+                               " ON CONFLICT (shard, hash) DO UPDATE SET id = excluded.id";
+
+/* Adds one of the statements for these twins; of those of one hash the last one counts. */
+static enum mc_status add_twins(struct mc_pg_conn *conn, struct batch *b, const char *sql,
+                                struct twin *twins, size_t count, struct mc_error *err)
 {
-    mc_pg_add_quiet(conn,
-                    "INSERT INTO twins(shard, hash, id) VALUES($1, $2, $3)"
-                    " ON CONFLICT (shard, hash) DO UPDATE SET id = excluded.id",
-                    MC_PG_ARGS(mc_pg_int(mc_pg_shard(hash)), mc_pg_bytes(hash), mc_pg_int(row)));
+    int64_t *shards = mc_arena_array(&b->texts, count, sizeof(*shards));
+    int64_t *rows = mc_arena_array(&b->texts, count, sizeof(*rows));
+    mc_str *hashes = mc_arena_array(&b->texts, count, sizeof(*hashes));
+    size_t n = 0;
+    if (count == 0)
+        return MC_OK;
+    if (!shards || !rows || !hashes)
+        return mc_fail_memory(err);
+    qsort(twins, count, sizeof(*twins), by_hash);
+    for (size_t i = 0; i < count; i++) {
+        bool last = i + 1 == count || !mc_str_equal(twins[i].hash, twins[i + 1].hash);
+        if (sql == twin_sql && !last)
+            continue;
+        shards[n] = mc_pg_shard(twins[i].hash);
+        hashes[n] = twins[i].hash;
+        rows[n++] = twins[i].row;
+    }
+    mc_pg_add_quiet(
+        conn, sql,
+        MC_PG_ARGS(mc_pg_ints(shards, n), mc_pg_byteses(hashes, n), mc_pg_ints(rows, n)));
+    return MC_OK;
 }
 
 /* ---- Completing ---- */
@@ -193,7 +261,7 @@ struct complete {
 };
 
 /* The jobs leave the queue or go on to their next stage: those that are done, then those of each stage. */
-static enum mc_status settle_jobs(struct mc_pg_conn *conn, struct complete *c, struct mc_error *err)
+static size_t add_settling(struct mc_pg_conn *conn, struct complete *c)
 {
     struct batch *b = &c->batch;
     size_t statements = 0;
@@ -217,8 +285,14 @@ static enum mc_status settle_jobs(struct mc_pg_conn *conn, struct complete *c, s
                       MC_PG_ARGS(mc_pg_ints(b->rows, n), mc_pg_str(b->lease), mc_pg_int(stage)));
         statements++;
     }
-    enum mc_status status = mc_pg_run(conn, err);
-    for (size_t i = 0; status == MC_OK && i < statements; i++) {
+    return statements;
+}
+
+/* What the lease held, from the results of add_settling. */
+static void take_settled(const struct mc_pg_conn *conn, size_t statements, struct complete *c)
+{
+    struct batch *b = &c->batch;
+    for (size_t i = 0; i < statements; i++) {
         for (size_t j = 0; j < mc_pg_rows(conn, i); j++) {
             int64_t row = mc_pg_cell_int(conn->results[i], j, 0);
             size_t item = 0;
@@ -228,67 +302,165 @@ static enum mc_status settle_jobs(struct mc_pg_conn *conn, struct complete *c, s
                 b->held[b->held_count++] = (struct held){.item = item, .row = row};
         }
     }
+}
+
+/* The first round: what is held, and its messages. */
+static enum mc_status settle_jobs(struct mc_pg_conn *conn, struct complete *c, struct mc_error *err)
+{
+    struct batch *b = &c->batch;
+    mc_pg_add_by_key(conn);
+    size_t statements = add_settling(conn, c);
+    for (size_t i = 0; i < b->count; i++)
+        b->rows[i] = c->items[i].row;
+    enum mc_status status = add_read(conn, b, b->rows, b->count, err);
+    if (status == MC_OK)
+        status = mc_pg_run(conn, err);
+    if (status != MC_OK)
+        return status;
+    take_settled(conn, statements, c);
+    return take_read(conn->results[statements], b, err);
+}
+
+/* ---- The index ---- */
+
+/* Brings the search index from the terms that the messages had to those of the completions. */
+static enum mc_status add_index(struct mc_pg_conn *conn, struct complete *c, struct mc_error *err)
+{
+    struct batch *b = &c->batch;
+    mc_auto(mc_pg_entries_free) struct mc_pg_entries *entries = NULL;
+    enum mc_status status = mc_pg_entries_new(conn, &entries, err);
+    for (size_t i = 0; status == MC_OK && i < b->held_count; i++) {
+        const struct held *held = &b->held[i];
+        struct mc_pg_indexed message = {held->row, held->user_no, held->thread_id, held->terms};
+        if (held->found)
+            status = mc_pg_entries_add(entries, &message, c->items[held->item].terms, err);
+    }
+    if (status == MC_OK)
+        mc_pg_entries_flush(entries);
     return status;
 }
 
-/* Brings the search index from the terms that a message had to those of the completion. */
-static enum mc_status add_reindex(struct mc_pg_conn *conn, const struct held *held, mc_str terms,
-                                  struct mc_error *err)
+/* ---- Messages ---- */
+
+struct columns {
+    size_t count, bytes;
+    int64_t *shards, *rows, *states;
+    double *importances;
+    mc_str *metadata, *terms, *twins;
+};
+
+static bool make_columns(struct mc_arena *arena, size_t count, struct columns *c)
 {
-    int64_t *numbers, shard = mc_pg_row_shard(held->row);
-    size_t count;
-    if (mc_str_given(held->terms) && mc_str_equal(held->terms, terms))
-        return MC_OK;
-    if (mc_str_given(held->terms)) {
-        if (!mc_pg_terms(held->terms, held->thread_id, &numbers, &count))
-            return mc_fail_memory(err);
-        mc_pg_add_quiet(conn,
-                        "DELETE FROM index_terms WHERE shard = $1 AND user_no = $2"
-                        " AND term = ANY($3) AND id = $4",
-                        MC_PG_ARGS(mc_pg_int(shard), mc_pg_int(held->user_no),
-                                   mc_pg_ints(numbers, count), mc_pg_int(held->row)));
-        free(numbers);
-    }
-    if (!mc_pg_terms(terms, held->thread_id, &numbers, &count))
+    *c = (struct columns){
+        .shards = mc_arena_array(arena, count, sizeof(*c->shards)),
+        .rows = mc_arena_array(arena, count, sizeof(*c->rows)),
+        .states = mc_arena_array(arena, count, sizeof(*c->states)),
+        .importances = mc_arena_array(arena, count, sizeof(*c->importances)),
+        .metadata = mc_arena_array(arena, count, sizeof(*c->metadata)),
+        .terms = mc_arena_array(arena, count, sizeof(*c->terms)),
+        .twins = mc_arena_array(arena, count, sizeof(*c->twins)),
+    };
+    return c->shards && c->rows && c->states && c->importances && c->metadata && c->terms &&
+           c->twins;
+}
+
+static const char complete_sql[] =
+    "UPDATE messages m SET metadata = n.object, attached = n.metadata, terms = n.terms,"
+    " importance = n.importance, state = n.state, twin = nullif(n.twin, ''),"
+    " trivial = coalesce(n.object->>'method' = 'trivial', false)"
+    " FROM (SELECT a.*, a.metadata::jsonb AS object FROM unnest($1, $2, $3, $4, $5, $6, $7)"
+    " a(shard, id, metadata, terms, importance, state, twin) OFFSET 0) n"
+    " WHERE m.shard = n.shard AND m.id = n.id";
+
+static void flush_messages(struct mc_pg_conn *conn, struct columns *c)
+{
+    size_t n = c->count;
+    if (n > 0)
+        mc_pg_add_quiet(conn, complete_sql,
+                        MC_PG_ARGS(mc_pg_ints(c->shards, n), mc_pg_ints(c->rows, n),
+                                   mc_pg_strs(c->metadata, n), mc_pg_strs(c->terms, n),
+                                   mc_pg_doubles(c->importances, n), mc_pg_ints(c->states, n),
+                                   mc_pg_byteses(c->twins, n)));
+    c->count = c->bytes = 0;
+}
+
+static enum mc_status add_messages(struct mc_pg_conn *conn, struct complete *c,
+                                   struct mc_error *err)
+{
+    struct batch *b = &c->batch;
+    struct columns columns;
+    if (!make_columns(&b->texts, b->held_count, &columns))
         return mc_fail_memory(err);
-    mc_pg_add_quiet(conn,
-                    "INSERT INTO index_terms(shard, user_no, term, id)"
-                    " SELECT $1, $2, term, $4 FROM unnest($3::bigint[]) term"
-                    " ON CONFLICT DO NOTHING",
-                    MC_PG_ARGS(mc_pg_int(shard), mc_pg_int(held->user_no),
-                               mc_pg_ints(numbers, count), mc_pg_int(held->row)));
-    free(numbers);
+    for (size_t i = 0; i < b->held_count; i++) {
+        const struct mc_completion *item = &c->items[b->held[i].item];
+        size_t n = columns.count;
+        if (!b->held[i].found)
+            continue;
+        columns.shards[n] = mc_pg_row_shard(b->held[i].row);
+        columns.rows[n] = b->held[i].row;
+        columns.metadata[n] = item->metadata.len > 0 ? item->metadata : MC_STR("{}");
+        columns.terms[n] = item->terms;
+        columns.importances[n] = item->importance;
+        columns.states[n] = item->state;
+        columns.twins[n] = item->content_hash;
+        columns.bytes += item->metadata.len + item->terms.len;
+        columns.count++;
+        if (columns.bytes > STATEMENT_BYTES)
+            flush_messages(conn, &columns);
+    }
+    flush_messages(conn, &columns);
     return MC_OK;
 }
 
-static enum mc_status add_completion(struct mc_pg_conn *conn, const struct held *held,
-                                     const struct mc_completion *c, struct mc_error *err)
-{
-    mc_str metadata = c->metadata.len > 0 ? c->metadata : MC_STR("{}");
-    mc_pg_add_quiet(conn,
-                    "UPDATE messages SET metadata = $3::text::jsonb, attached = $3, terms = $4,"
-                    " importance = $5, state = $6, twin = $7,"
-                    " trivial = coalesce($3::text::jsonb->>'method' = 'trivial', false)"
-                    " WHERE shard = $1 AND id = $2",
-                    MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(held->row)), mc_pg_int(held->row),
-                               mc_pg_str(metadata), mc_pg_text(c->terms),
-                               mc_pg_double(c->importance), mc_pg_int(c->state),
-                               mc_pg_bytes(c->content_hash)));
-    return add_reindex(conn, held, c->terms.data ? c->terms : MC_STR(""), err);
-}
-
-/* Of messages of one batch that are made of the same the later one is found. */
-static void add_twins(struct mc_pg_conn *conn, struct complete *c)
+/* The hashes that found the messages find them no more, but those of the completions do. */
+static enum mc_status add_all_twins(struct mc_pg_conn *conn, struct complete *c,
+                                    struct mc_error *err)
 {
     struct batch *b = &c->batch;
-    for (size_t i = 0; i < b->held_count; i++)
-        if (b->held[i].found)
-            add_untwin(conn, &b->held[i]);
-    for (size_t i = 0; i < b->count; i++) {
-        const struct held *held = find_held(b, c->items[i].row);
-        if (held && held->found && held->item == i && mc_str_given(c->items[i].content_hash))
-            add_twin(conn, c->items[i].content_hash, held->row);
+    struct twin *old = mc_arena_array(&b->texts, b->held_count, sizeof(*old));
+    struct twin *new = mc_arena_array(&b->texts, b->held_count, sizeof(*new));
+    size_t old_count = 0, new_count = 0;
+    if (!old || !new)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < b->held_count; i++) {
+        const struct held *held = &b->held[i];
+        mc_str hash = c->items[held->item].content_hash;
+        if (held->found && mc_str_given(held->twin))
+            old[old_count++] = (struct twin){held->twin, held->row, held->item};
+        if (held->found && mc_str_given(hash))
+            new[new_count++] = (struct twin){hash, held->row, held->item};
     }
+    enum mc_status status = add_twins(conn, b, untwin_sql, old, old_count, err);
+    return status == MC_OK ? add_twins(conn, b, twin_sql, new, new_count, err) : status;
+}
+
+static enum mc_status add_learned(struct mc_pg_conn *conn, struct complete *c, struct mc_error *err)
+{
+    struct batch *b = &c->batch;
+    size_t count = 0, n = 0;
+    for (size_t i = 0; i < b->held_count; i++)
+        count += c->items[b->held[i].item].signal_count;
+    struct mc_pg_learned *learned = mc_arena_array(&b->texts, count, sizeof(*learned));
+    if (!learned)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < b->held_count; i++) {
+        const struct mc_completion *item = &c->items[b->held[i].item];
+        for (size_t j = 0; b->held[i].found && j < item->signal_count; j++)
+            learned[n++] = (struct mc_pg_learned){item->user_id, &item->signals[j]};
+    }
+    return mc_pg_add_learned(conn, learned, n, err);
+}
+
+/* What was completed for the first time waits for its vector. */
+static enum mc_status add_vector_waits(struct mc_pg_conn *conn, struct batch *b,
+                                       struct mc_error *err)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < b->held_count; i++) {
+        if (b->held[i].found && !mc_str_given(b->held[i].terms))
+            b->rows[count++] = b->held[i].row;
+    }
+    return mc_pg_add_vector_waits(conn, b->rows, count, err);
 }
 
 static enum mc_status complete_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
@@ -299,26 +471,25 @@ static enum mc_status complete_work(struct mc_pg_conn *conn, void *context, stru
     memset(c->outcomes, 0, b->count * sizeof(*c->outcomes));
     enum mc_status status = settle_jobs(conn, c, err);
     if (status == MC_OK)
-        status = read_held(conn, b, err);
-    for (size_t i = 0; status == MC_OK && i < b->held_count; i++)
-        if (b->held[i].found)
-            status = add_completion(conn, &b->held[i], &c->items[b->held[i].item], err);
+        status = add_all_twins(conn, c, err);
+    if (status == MC_OK)
+        status = add_bumps(conn, b, err);
+    if (status == MC_OK)
+        status = mc_pg_run(conn, err);
     if (status != MC_OK)
         return status;
-    add_twins(conn, c);
-    add_bumps(conn, b);
-    for (size_t i = 0; i < b->held_count; i++) {
-        const struct mc_completion *item = &c->items[b->held[i].item];
-        if (b->held[i].found)
-            mc_pg_add_signals_to(conn, item->user_id, item->signals, item->signal_count);
-    }
-    status = mc_pg_run(conn, err);
-    if (status != MC_OK)
-        return status;
-    share_versions(conn, b, 0);
+    /* What the caller is told is known before the round that commits. */
+    share_versions(conn->results[0], b);
     for (size_t i = 0; i < b->held_count; i++)
         c->outcomes[b->held[i].item] = (struct outcome){b->held[i].found, b->held[i].version};
-    return MC_OK;
+    status = add_messages(conn, c, err);
+    if (status == MC_OK)
+        status = add_index(conn, c, err);
+    if (status == MC_OK)
+        status = add_learned(conn, c, err);
+    if (status == MC_OK)
+        status = add_vector_waits(conn, b, err);
+    return status == MC_OK ? mc_pg_run_last(conn, err) : status;
 }
 
 enum mc_status mc_pg_complete(struct mc_store *store, mc_str lease, struct mc_completion *items,
@@ -371,7 +542,6 @@ static void add_failure(struct mc_pg_conn *conn, mc_str lease, const struct mc_f
 
 static void add_buried(struct mc_pg_conn *conn, const struct held *held, const struct mc_failure *f)
 {
-    bool given = mc_str_given(f->metadata);
     mc_pg_add_quiet(
         conn,
         "UPDATE messages SET state = $3, metadata = coalesce($4::text::jsonb, metadata),"
@@ -380,8 +550,10 @@ static void add_buried(struct mc_pg_conn *conn, const struct held *held, const s
         " WHERE shard = $1 AND id = $2",
         MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(held->row)), mc_pg_int(held->row),
                    mc_pg_int(MC_ENRICHMENT_FAILED), mc_pg_str(f->metadata)));
-    if (given)
-        add_untwin(conn, held);
+    if (mc_str_given(f->metadata) && mc_str_given(held->twin))
+        mc_pg_add_quiet(conn, "DELETE FROM twins WHERE shard = $1 AND hash = $2 AND id = $3",
+                        MC_PG_ARGS(mc_pg_int(mc_pg_shard(held->twin)), mc_pg_bytes(held->twin),
+                                   mc_pg_int(held->row)));
 }
 
 static enum mc_status failed_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
@@ -389,22 +561,29 @@ static enum mc_status failed_work(struct mc_pg_conn *conn, void *context, struct
     struct failed *f = context;
     struct batch *b = &f->batch;
     begin_batch(b);
+    mc_pg_add_by_key(conn);
     for (size_t i = 0; i < b->count; i++)
         add_failure(conn, b->lease, &f->items[i], mc_pg_now_us(conn));
     enum mc_status status = mc_pg_run(conn, err);
-    for (size_t i = 0; status == MC_OK && i < b->count; i++)
-        if (f->items[i].retry_at_us == 0 && mc_pg_changes(conn, i) > 0)
-            b->held[b->held_count++] = (struct held){.item = i, .row = f->items[i].row};
+    for (size_t i = 0; status == MC_OK && i < b->count; i++) {
+        if (f->items[i].retry_at_us != 0 || mc_pg_changes(conn, i) == 0)
+            continue;
+        b->rows[b->held_count] = f->items[i].row;
+        b->held[b->held_count++] = (struct held){.item = i, .row = f->items[i].row};
+    }
     if (status != MC_OK || b->held_count == 0)
         return status;
-    status = read_held(conn, b, err);
+    status = add_read(conn, b, b->rows, b->held_count, err);
+    if (status == MC_OK)
+        status = mc_pg_run(conn, err);
+    if (status == MC_OK)
+        status = take_read(conn->results[0], b, err);
     for (size_t i = 0; status == MC_OK && i < b->held_count; i++)
         if (b->held[i].found)
             add_buried(conn, &b->held[i], &f->items[b->held[i].item]);
-    if (status != MC_OK)
-        return status;
-    add_bumps(conn, b);
-    return mc_pg_run(conn, err);
+    if (status == MC_OK)
+        status = add_bumps(conn, b, err);
+    return status == MC_OK ? mc_pg_run_last(conn, err) : status;
 }
 
 enum mc_status mc_pg_failed(struct mc_store *store, mc_str lease, const struct mc_failure *items,

@@ -63,6 +63,11 @@ static const char *advice(enum mc_status status, const char *sqlstate)
         return "; lower database.pool_size and database.max_overflow or raise max_connections";
     if (strcmp(sqlstate, "25006") == 0)
         return "; database.host must name the primary server";
+    if (strcmp(sqlstate, "55P03") == 0)
+        return "; somebody else holds what it needs for longer than database.lock_timeout: look at "
+               "pg_locks there, and try again";
+    if (strcmp(sqlstate, "57014") == 0)
+        return "; raise database.statement_timeout if it needs that long, or try again";
     switch (status) {
     case MC_DISK_FULL:
         return "; make room on the database's disk";
@@ -217,7 +222,8 @@ static bool send_prepared(struct mc_pg_conn *conn, const char *sql, const struct
     snprintf(name, sizeof(name), "mc%zu", slot);
     if (!conn->prepared[slot].ready && !is_pending_prepare(conn, sql)) {
         conn->prepared[slot].sql = sql;
-        if (!push_pending(conn, (struct mc_pg_pending){sql, true, true}) ||
+        if (!push_pending(conn,
+                          (struct mc_pg_pending){.sql = sql, .quiet = true, .prepares = true}) ||
             PQsendPrepare(conn->pg, name, sql, wire->count, wire->types) != 1)
             return false;
     }
@@ -225,8 +231,9 @@ static bool send_prepared(struct mc_pg_conn *conn, const char *sql, const struct
                                wire->formats, 1) == 1;
 }
 
-static void add(struct mc_pg_conn *conn, const char *sql, const struct mc_pg_arg *args, bool quiet)
+static void add(struct mc_pg_conn *conn, const struct mc_pg_arg *args, struct mc_pg_pending pending)
 {
+    const char *sql = pending.sql;
     if (conn->pending_count == 0)
         drop_results(conn);
     struct mc_pg_wire wire;
@@ -237,25 +244,33 @@ static void add(struct mc_pg_conn *conn, const char *sql, const struct mc_pg_arg
     bool sent = conn->direct ? send_prepared(conn, sql, &wire)
                              : PQsendQueryParams(conn->pg, sql, wire.count, wire.types, wire.values,
                                                  wire.lengths, wire.formats, 1) == 1;
-    if (!sent || !push_pending(conn, (struct mc_pg_pending){sql, quiet, false}))
+    if (!sent || !push_pending(conn, pending))
         conn->add_failed = true;
 }
 
 void mc_pg_add(struct mc_pg_conn *conn, const char *sql, const struct mc_pg_arg *args)
 {
-    add(conn, sql, args, false);
+    add(conn, args, (struct mc_pg_pending){.sql = sql});
 }
 
 void mc_pg_add_quiet(struct mc_pg_conn *conn, const char *sql, const struct mc_pg_arg *args)
 {
-    add(conn, sql, args, true);
+    add(conn, args, (struct mc_pg_pending){.sql = sql, .quiet = true});
 }
 
-static const char number_sql[] = "SELECT txid_current()";
-
-void mc_pg_add_transaction_number(struct mc_pg_conn *conn)
+void mc_pg_add_once(struct mc_pg_conn *conn, const struct mc_buf *sql)
 {
-    add(conn, number_sql, MC_PG_NO_ARGS, true);
+    if (conn->pending_count == 0)
+        drop_results(conn);
+    if (conn->add_failed || sql->failed ||
+        PQsendQueryParams(conn->pg, mc_buf_str(sql).data, 0, NULL, NULL, NULL, NULL, 1) != 1 ||
+        !push_pending(conn, (struct mc_pg_pending){.quiet = true}))
+        conn->add_failed = true;
+}
+
+void mc_pg_add_numbering(struct mc_pg_conn *conn, const char *sql, const struct mc_pg_arg *args)
+{
+    add(conn, args, (struct mc_pg_pending){.sql = sql, .quiet = true, .numbers = true});
 }
 
 /* ---- Running ---- */
@@ -339,7 +354,7 @@ static enum mc_status take_result(struct mc_pg_conn *conn, const struct mc_pg_pe
     bool good = type == PGRES_COMMAND_OK || type == PGRES_TUPLES_OK;
     if (good && pending->prepares)
         conn->prepared[slot_of(conn, pending->sql)].ready = true;
-    if (good && !pending->prepares && pending->sql == number_sql)
+    if (good && pending->numbers)
         conn->transaction = mc_pg_cell_int(result, 0, 0);
     if (!good && *failed == MC_OK)
         *failed = type == PGRES_PIPELINE_ABORTED

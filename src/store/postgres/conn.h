@@ -35,6 +35,7 @@ struct mc_pg_pending {
     const char *sql;
     bool quiet;    /* its result is nobody's business */
     bool prepares; /* it is the preparation of sql */
+    bool numbers;  /* its one cell is the transaction's number */
 };
 
 struct mc_pg_where {
@@ -46,8 +47,9 @@ struct mc_pg_conn {
     PGconn *pg;
     const struct mc_pg_where *where; /* borrowed, for error texts */
     bool direct;                     /* prepared statements are allowed */
-    bool in_transaction;
-    int64_t transaction; /* number of the write transaction, to ask for its outcome */
+    bool in_transaction, writes, commit_sent;
+    int64_t
+        transaction; /* number of the write transaction, to ask for its outcome; 0: not known yet */
     enum mc_pg_trouble trouble;
     char sqlstate[6]; /* of the last failure */
     int64_t answer_timeout_us;
@@ -78,7 +80,8 @@ struct mc_pg_list {
 };
 struct mc_pg_arg {
     char type; /* 'i' bigint, 'd' double, 'b' boolean, 's' text, 'x' bytea, 't' time,
-                  'I' bigint[], 'S' text[], 'T' timestamptz[]; 0 at the end */
+                  'I' bigint[], 'D' double[], 'S' text[], 'X' bytea[], 'T' timestamptz[];
+                  0 at the end */
     bool null;
     union {
         int64_t integer;
@@ -130,6 +133,15 @@ static inline struct mc_pg_arg mc_pg_strs(const mc_str *items, size_t count)
 {
     return (struct mc_pg_arg){.type = 'S', .value = {.list = {items, count}}};
 }
+static inline struct mc_pg_arg mc_pg_doubles(const double *items, size_t count)
+{
+    return (struct mc_pg_arg){.type = 'D', .value = {.list = {items, count}}};
+}
+/* Absent strings are empty ones. */
+static inline struct mc_pg_arg mc_pg_byteses(const mc_str *items, size_t count)
+{
+    return (struct mc_pg_arg){.type = 'X', .value = {.list = {items, count}}};
+}
 #define MC_PG_ARGS(...) ((const struct mc_pg_arg[]){__VA_ARGS__, {.type = 0}})
 #define MC_PG_NO_ARGS NULL
 
@@ -149,8 +161,10 @@ bool mc_pg_conn_usable(struct mc_pg_conn *conn);
 void mc_pg_add(struct mc_pg_conn *conn, const char *sql, const struct mc_pg_arg *args);
 /* The same for a statement whose result is of no interest. */
 void mc_pg_add_quiet(struct mc_pg_conn *conn, const char *sql, const struct mc_pg_arg *args);
+/* A quiet one whose text is made for this once: it is not prepared, and need not outlive the call. */
+void mc_pg_add_once(struct mc_pg_conn *conn, const struct mc_buf *sql);
 /* A statement whose one cell, a bigint, goes to conn->transaction. */
-void mc_pg_add_transaction_number(struct mc_pg_conn *conn);
+void mc_pg_add_numbering(struct mc_pg_conn *conn, const char *sql, const struct mc_pg_arg *args);
 /* Sends what was added and waits for all answers. On failure there are no results. */
 MC_MUST_CHECK enum mc_status mc_pg_run(struct mc_pg_conn *conn, struct mc_error *err);
 /* Add and run. */

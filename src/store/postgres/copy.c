@@ -133,6 +133,12 @@ static const struct table tables[MC_COPY_TABLES] = {
          " default_visibility, can_read_public, can_write_public, created_at)"
          " VALUES($1, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
          "TRUNCATE agents"},
+    [MC_COPY_KEYS] = {"SELECT count(*) FROM keys",
+                      "SELECT shard::bigint, key_id, hash, definition, created_at FROM keys"
+                      " WHERE (shard, key_id) > ($1::bigint, $2) ORDER BY shard, key_id LIMIT $6",
+                      "INSERT INTO keys(shard, key_id, hash, definition, created_at)"
+                      " VALUES($1, $3, $4, $5, $6)",
+                      "TRUNCATE keys"},
     [MC_COPY_USAGE] =
         {"SELECT count(*) FROM usage",
          "SELECT shard::bigint, model, day, operation, provider, calls, failures, tokens_in,"
@@ -332,7 +338,7 @@ static enum mc_status put_mark(struct mc_pg_conn *conn, const struct mc_copy_loa
 
 static void take_mark(const PGresult *result, size_t row, struct mc_copy_marks *marks)
 {
-    for (int i = 0; i < MC_COPY_TABLES; i++)
+    for (enum mc_copy_table i = 0; i < MC_COPY_TABLES; i++)
         if (mc_str_equal(mc_pg_cell(result, row, 0), mc_str_of(mc_copy_forms[i].name)))
             marks->items[i] =
                 (struct mc_copy_mark){.last = mc_pg_cell_int(result, row, 2),

@@ -10,6 +10,8 @@
 
 /* A transaction takes no more requests once they make it this heavy: one for each message and 4 KiB. */
 #define GROUP_WEIGHT 512
+/* Arguments of its statements: about 200 bytes a message, texts not counted. */
+#define COLUMNS_BYTES ((size_t)256 << 20)
 
 void mc_pg_group_init(struct mc_pg_group *group, int max_leaders)
 {
@@ -44,6 +46,7 @@ static enum mc_status write_batch(struct mc_pg *s, struct mc_list *first, struct
     struct mc_pg_put_batch batch = {.items = calloc(count, sizeof(void *)),
                                     .order = calloc(count, sizeof(*batch.order)),
                                     .rows = calloc(count, sizeof(*batch.rows))};
+    mc_arena_init(&batch.columns, COLUMNS_BYTES);
     enum mc_status status = MC_OK;
     if (!batch.items || !batch.order || !batch.rows)
         status = mc_fail_memory(err);
@@ -61,6 +64,7 @@ static enum mc_status write_batch(struct mc_pg *s, struct mc_list *first, struct
     free(batch.items);
     free(batch.order);
     free(batch.rows);
+    mc_arena_fini(&batch.columns);
     return status;
 }
 

@@ -53,6 +53,10 @@ enum mc_status mc_pg_export(struct mc_store *store, mc_str user_id, const struct
 
 /* ---- Users and counts ---- */
 
+/* Messages that are counted in no time. */
+#define COUNT_MANY 100000
+#define COUNT_KEEP 20
+
 struct name_reader {
     mc_name_fn each;
     void *context;
@@ -107,14 +111,35 @@ static enum mc_status stats_work(struct mc_pg_conn *conn, void *context, struct 
     return MC_OK;
 }
 
+/*
+ * Who asks often, as a page that shows the counts does, must not keep the server busy with counting: of a large
+ * database they are told again for COUNT_KEEP times as long as counting took.
+ */
 enum mc_status mc_pg_stats(struct mc_store *store, struct mc_store_stats *stats,
                            struct mc_error *err)
 {
+    struct mc_pg *s = mc_pg_of(store);
+    struct mc_pg_counts *counts = &s->counts;
     struct mc_store_stats got;
-    enum mc_status status = mc_pg_read(mc_pg_of(store), MC_PG_SNAPSHOT, stats_work, &got, err);
-    if (status == MC_OK)
-        *stats = got;
-    return status;
+    int64_t start_us = mc_time_monotonic_us();
+    mc_mutex_lock(&counts->lock);
+    bool kept = start_us < counts->until_us;
+    if (kept)
+        *stats = counts->stats;
+    mc_mutex_unlock(&counts->lock);
+    if (kept)
+        return MC_OK;
+    enum mc_status status = mc_pg_read(s, MC_PG_SNAPSHOT, stats_work, &got, err);
+    if (status != MC_OK)
+        return status;
+    got.partitions = s->partitions;
+    int64_t now_us = mc_time_monotonic_us(), took_us = now_us - start_us;
+    mc_mutex_lock(&counts->lock);
+    counts->stats = got;
+    counts->until_us = got.messages >= COUNT_MANY ? now_us + COUNT_KEEP * took_us : 0;
+    mc_mutex_unlock(&counts->lock);
+    *stats = got;
+    return MC_OK;
 }
 
 static enum mc_status read_bytes(struct mc_pg_conn *conn, void *context, struct mc_error *err)
@@ -188,6 +213,15 @@ static const struct rule rules[] = {
     {"SELECT count(*) FROM twins w WHERE NOT EXISTS(SELECT 1 FROM messages m"
      " WHERE m.shard = (w.id & 255) AND m.id = w.id)",
      "content hashes without a message"},
+    {"SELECT count(*) FROM vectors v WHERE NOT EXISTS(SELECT 1 FROM messages m"
+     " WHERE m.shard = v.shard AND m.id = v.id AND m.user_no = v.user_no)",
+     "vectors without a message"},
+    {"SELECT count(*) FROM vector_jobs j WHERE NOT EXISTS(SELECT 1 FROM messages m"
+     " WHERE m.shard = (j.id & 255) AND m.id = j.id)",
+     "waiting for a vector without a message"},
+    {"SELECT count(*) FROM vector_models m WHERE m.vectors <>"
+     " (SELECT count(*) FROM vectors v WHERE v.model = m.number)",
+     "models with a wrong count of vectors"},
     {"SELECT count(*) FROM summaries s WHERE NOT EXISTS(SELECT 1 FROM threads t"
      " WHERE t.shard = s.shard AND t.user_id = s.user_id AND t.thread_id = s.thread_id)",
      "summaries without a thread"},

@@ -69,7 +69,7 @@ bool mc_pg_terms(mc_str terms, mc_str thread_id, int64_t **numbers, size_t *coun
 struct match {
     const struct mc_match_query *query;
     bool filtered; /* the index alone cannot answer */
-    int64_t user_no, user_messages;
+    int64_t user_messages;
     /* What each row must have: terms, and the number of the group that each belongs to. */
     int64_t *group_terms, *group_numbers;
     size_t group_term_count, group_count;
@@ -177,13 +177,19 @@ static bool insert(struct match *m, int64_t row, uint64_t mask)
 /* ---- Questions to the index ---- */
 
 #define QUESTION                                                                                   \
-    "SELECT p.id FROM index_terms p WHERE p.shard = $1 AND p.user_no = $2 AND p.term = $3"
+    "SELECT p.id FROM index_terms p WHERE p.shard = $1 AND p.user_no = " MC_PG_USER_NO             \
+    " AND p.term = $3"
+/* Never x.term = ANY: the planner may take it for a filter, and read all of the user's index for each row. */
+#define IN_TERM                                                                                    \
+    " AND EXISTS(SELECT 1 FROM index_terms x WHERE x.shard = $1 AND x.user_no = p.user_no"         \
+    " AND x.term = ($5)[1] AND x.id = p.id OFFSET 0)"
 #define IN_GROUP                                                                                   \
-    " AND EXISTS(SELECT 1 FROM index_terms x WHERE x.shard = $1 AND x.user_no = $2"                \
-    " AND x.term = ANY($5) AND x.id = p.id OFFSET 0)"
+    " AND EXISTS(SELECT 1 FROM unnest($5) g(term), LATERAL (SELECT 1 FROM index_terms x"           \
+    " WHERE x.shard = $1 AND x.user_no = p.user_no AND x.term = g.term AND x.id = p.id OFFSET 0) " \
+    "y)"
 #define IN_GROUPS                                                                                  \
     " AND (SELECT count(DISTINCT g.number) FROM unnest($5, $6) g(term, number)"                    \
-    " WHERE EXISTS(SELECT 1 FROM index_terms x WHERE x.shard = $1 AND x.user_no = $2"              \
+    " WHERE EXISTS(SELECT 1 FROM index_terms x WHERE x.shard = $1 AND x.user_no = p.user_no"       \
     " AND x.term = g.term AND x.id = p.id OFFSET 0)) = $7"
 #define FILTERED                                                                                   \
     " AND EXISTS(SELECT 1 FROM messages m WHERE m.shard = $1 AND m.id = p.id"                      \
@@ -191,9 +197,10 @@ static bool insert(struct match *m, int64_t row, uint64_t mask)
     " AND " MC_PG_ALLOWED " OFFSET 0)"
 #define NEWEST " ORDER BY p.id DESC LIMIT $4"
 
-/* By the number of groups, 2 for more, and whether messages are looked at. */
-static const char *const questions[3][2] = {
+/* Without groups, with one of one term, with one, with several; and whether messages are looked at. */
+static const char *const questions[4][2] = {
     {QUESTION NEWEST, QUESTION FILTERED NEWEST},
+    {QUESTION IN_TERM NEWEST, QUESTION IN_TERM FILTERED NEWEST},
     {QUESTION IN_GROUP NEWEST, QUESTION IN_GROUP FILTERED NEWEST},
     {QUESTION IN_GROUPS NEWEST, QUESTION IN_GROUPS FILTERED NEWEST}};
 
@@ -203,22 +210,22 @@ static void add_question(struct mc_pg_conn *conn, const struct match *m, int64_t
     struct mc_pg_allowed_args args;
     mc_pg_allowed(
         &args,
-        MC_PG_ARGS(mc_pg_int(mc_pg_shard(q->user_id)), mc_pg_int(m->user_no), mc_pg_int(term),
+        MC_PG_ARGS(mc_pg_int(mc_pg_shard(q->user_id)), mc_pg_str(q->user_id), mc_pg_int(term),
                    mc_pg_int((int64_t)q->limit), mc_pg_ints(m->group_terms, m->group_term_count),
                    mc_pg_ints(m->group_numbers, m->group_term_count),
                    mc_pg_int((int64_t)m->group_count),
                    mc_pg_time(q->since_us ? q->since_us : INT64_MIN),
                    mc_pg_time(q->until_us ? q->until_us : INT64_MAX), mc_pg_str(q->thread_id)),
         q->reader);
-    size_t groups = m->group_count < 2 ? m->group_count : 2;
+    size_t kind = m->group_count < 2 ? m->group_count + (m->group_term_count > 1) : 3;
     if (!m->filtered)
         args.items[7] = (struct mc_pg_arg){.type = 0};
-    mc_pg_add(conn, questions[groups][m->filtered], args.items);
+    mc_pg_add(conn, questions[kind][m->filtered], args.items);
 }
 
 static const char pending_sql[] =
-    "SELECT m.id, m.text FROM messages m WHERE m.shard = $1 AND m.user_no = $2 AND m.terms IS NULL"
-    " AND m.packed IS NULL"
+    "SELECT m.id, m.text FROM messages m WHERE m.shard = $1 AND m.user_no = " MC_PG_USER_NO
+    " AND m.terms IS NULL AND m.packed IS NULL"
     " AND ($4::text IS NULL OR m.thread_id = $4) AND m.created_at >= $5 AND m.created_at < $6"
     " AND " MC_PG_ALLOWED " ORDER BY m.id DESC LIMIT $3";
 
@@ -227,7 +234,7 @@ static void add_pending(struct mc_pg_conn *conn, const struct match *m)
     const struct mc_match_query *q = m->query;
     struct mc_pg_allowed_args args;
     mc_pg_allowed(&args,
-                  MC_PG_ARGS(mc_pg_int(mc_pg_shard(q->user_id)), mc_pg_int(m->user_no),
+                  MC_PG_ARGS(mc_pg_int(mc_pg_shard(q->user_id)), mc_pg_str(q->user_id),
                              mc_pg_int(MC_PENDING_SCAN), mc_pg_str(q->thread_id),
                              mc_pg_time(q->since_us ? q->since_us : INT64_MIN),
                              mc_pg_time(q->until_us ? q->until_us : INT64_MAX)),
@@ -260,45 +267,35 @@ static enum mc_status match_pending(struct match *m, const PGresult *rows, struc
 
 /* ---- The call ---- */
 
-static enum mc_status find_user(struct mc_pg_conn *conn, struct match *m, struct mc_error *err)
-{
-    mc_str user = m->query->user_id;
-    enum mc_status status =
-        mc_pg_query(conn, "SELECT user_no, messages FROM users WHERE shard = $1 AND user_id = $2",
-                    MC_PG_ARGS(mc_pg_int(mc_pg_shard(user)), mc_pg_str(user)), err);
-    if (status == MC_OK && mc_pg_rows(conn, 0) > 0) {
-        m->user_no = mc_pg_cell_int(conn->results[0], 0, 0);
-        m->user_messages = mc_pg_cell_int(conn->results[0], 0, 1);
-    }
-    return status;
-}
-
 static enum mc_status match_all(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
     struct match *m = context;
     const struct mc_match_query *q = m->query;
-    m->user_no = m->user_messages = 0;
     m->count = 0;
     memset(m->df, 0, sizeof(m->df));
-    enum mc_status status = find_user(conn, m, err);
-    if (status != MC_OK || m->user_no == 0 || (q->term_count == 0 && q->required_count == 0))
-        return status;
     /* Without terms each token of the first group is asked for; all other groups must be met. */
-    bool by_group = q->term_count == 0;
-    size_t asked = by_group ? q->required[0].count : q->term_count;
+    bool by_group = q->term_count == 0, asks = !by_group || q->required_count > 0;
+    size_t asked = by_group && asks ? q->required[0].count : q->term_count;
+    mc_pg_add(conn, "SELECT messages FROM users WHERE shard = $1 AND user_id = $2",
+              MC_PG_ARGS(mc_pg_int(mc_pg_shard(q->user_id)), mc_pg_str(q->user_id)));
     for (size_t i = 0; i < asked; i++)
         add_question(conn, m, by_group ? m->group_terms[i] : mc_pg_term(q->terms[i]));
-    add_pending(conn, m);
-    status = mc_pg_run_last(conn, err);
-    for (size_t i = 0; status == MC_OK && i < asked; i++) {
+    if (asks)
+        add_pending(conn, m);
+    enum mc_status status = mc_pg_run_last(conn, err);
+    if (status != MC_OK)
+        return status;
+    m->user_messages = mc_pg_first_int(conn, 0);
+    for (size_t i = 0; i < asked; i++) {
+        const PGresult *rows = conn->results[1 + i];
         if (!by_group)
-            m->df[i] = (uint32_t)mc_pg_rows(conn, i);
-        if (!merge(m, conn->results[i], by_group ? 0 : UINT64_C(1) << i))
-            status = mc_fail_memory(err);
+            m->df[i] = (uint32_t)PQntuples(rows);
+        if (!merge(m, rows, by_group ? 0 : UINT64_C(1) << i))
+            return mc_fail_memory(err);
     }
     if (by_group && m->count > q->limit)
         m->count = q->limit;
-    return status == MC_OK ? match_pending(m, conn->results[asked], err) : status;
+    return asks ? match_pending(m, conn->results[1 + asked], err) : MC_OK;
 }
 
 enum mc_status mc_pg_match(struct mc_store *store, const struct mc_match_query *query,

@@ -1,4 +1,7 @@
 /* Preferences, signals, agents. */
+#include <stdlib.h>
+
+#include "base/arena.h"
 #include "base/error.h"
 #include "store/postgres/pg.h"
 
@@ -64,33 +67,62 @@ enum mc_status mc_pg_set_preferences(struct mc_store *store, mc_str user_id, mc_
 
 /* ---- Signals ---- */
 
-void mc_pg_add_signals_to(struct mc_pg_conn *conn, mc_str user_id, const struct mc_signal *items,
-                          size_t count)
+static const char learn_sql[] =
+    "INSERT INTO signals AS s(shard, user_id, field, value, count, weight, last_seen)"
+    " SELECT n.shard, n.user_id, n.field, n.value, sum(n.times)::bigint, sum(n.weight),"
+    " max(n.last_seen) FROM unnest($1, $2, $3, $4, $5, $6, $7)"
+    " n(shard, user_id, field, value, times, weight, last_seen)"
+    " GROUP BY n.shard, n.user_id, n.field, n.value ORDER BY n.shard, n.user_id COLLATE \"C\","
+    " n.field COLLATE \"C\", n.value COLLATE \"C\""
+    " ON CONFLICT (shard, user_id, field, value)"
+    " DO UPDATE SET count = s.count + excluded.count, weight = s.weight + excluded.weight,"
+    " last_seen = greatest(s.last_seen, excluded.last_seen)";
+
+enum mc_status mc_pg_add_learned(struct mc_pg_conn *conn, const struct mc_pg_learned *items,
+                                 size_t count, struct mc_error *err)
 {
-    for (size_t i = 0; i < count; i++)
-        mc_pg_add_quiet(
-            conn,
-            "INSERT INTO signals AS s(shard, user_id, field, value, count, weight, last_seen)"
-            " VALUES($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (shard, user_id, field, value)"
-            " DO UPDATE SET count = s.count + excluded.count, weight = s.weight + excluded.weight,"
-            " last_seen = greatest(s.last_seen, excluded.last_seen)",
-            MC_PG_ARGS(mc_pg_int(mc_pg_shard(user_id)), mc_pg_str(user_id),
-                       mc_pg_text(items[i].field), mc_pg_text(items[i].value),
-                       mc_pg_int(items[i].count), mc_pg_double(items[i].weight),
-                       mc_pg_time(items[i].last_seen_us)));
+    if (count == 0)
+        return MC_OK;
+    struct mc_arena arena;
+    mc_arena_init(&arena, SIZE_MAX / 2);
+    int64_t *shards = mc_arena_array(&arena, count, sizeof(*shards));
+    int64_t *counts = mc_arena_array(&arena, count, sizeof(*counts));
+    int64_t *times = mc_arena_array(&arena, count, sizeof(*times));
+    double *weights = mc_arena_array(&arena, count, sizeof(*weights));
+    mc_str *users = mc_arena_array(&arena, count, sizeof(*users));
+    mc_str *fields = mc_arena_array(&arena, count, sizeof(*fields));
+    mc_str *values = mc_arena_array(&arena, count, sizeof(*values));
+    bool made = shards && counts && times && weights && users && fields && values;
+    for (size_t i = 0; made && i < count; i++) {
+        const struct mc_signal *signal = items[i].signal;
+        users[i] = items[i].user_id;
+        shards[i] = mc_pg_shard(users[i]);
+        fields[i] = signal->field;
+        values[i] = signal->value;
+        counts[i] = signal->count;
+        weights[i] = signal->weight;
+        times[i] = signal->last_seen_us;
+    }
+    if (made)
+        mc_pg_add_quiet(conn, learn_sql,
+                        MC_PG_ARGS(mc_pg_ints(shards, count), mc_pg_strs(users, count),
+                                   mc_pg_strs(fields, count), mc_pg_strs(values, count),
+                                   mc_pg_ints(counts, count), mc_pg_doubles(weights, count),
+                                   mc_pg_times(times, count)));
+    mc_arena_fini(&arena);
+    return made ? MC_OK : mc_fail_memory(err);
 }
 
-struct signals {
-    mc_str user_id;
-    const struct mc_signal *items;
+struct learned {
+    const struct mc_pg_learned *items;
     size_t count;
 };
 
-static enum mc_status signals_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+static enum mc_status learn_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
-    const struct signals *signals = context;
-    mc_pg_add_signals_to(conn, signals->user_id, signals->items, signals->count);
-    return mc_pg_run(conn, err);
+    const struct learned *learned = context;
+    enum mc_status status = mc_pg_add_learned(conn, learned->items, learned->count, err);
+    return status == MC_OK ? mc_pg_run(conn, err) : status;
 }
 
 enum mc_status mc_pg_add_signals(struct mc_store *store, mc_str user_id,
@@ -98,8 +130,15 @@ enum mc_status mc_pg_add_signals(struct mc_store *store, mc_str user_id,
 {
     if (count == 0)
         return MC_OK;
-    struct signals signals = {user_id, items, count};
-    return mc_pg_write(mc_pg_of(store), 0, signals_work, &signals, err);
+    struct mc_pg_learned *own = calloc(count, sizeof(*own));
+    struct learned learned = {own, count};
+    if (!own)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < count; i++)
+        own[i] = (struct mc_pg_learned){user_id, &items[i]};
+    enum mc_status status = mc_pg_write(mc_pg_of(store), 0, learn_work, &learned, err);
+    free(own);
+    return status;
 }
 
 struct signal_reader {

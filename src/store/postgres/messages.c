@@ -239,9 +239,9 @@ enum mc_status mc_pg_thread(struct mc_store *store, mc_str user_id, mc_str threa
 
 /* ---- Turns ---- */
 
-/* A row's place, and the rows on both sides of it. $3: how many. */
+/* A row's place, and the rows on both sides of it. */
 #define SIDE(allowed, compare, order)                                                              \
-    "ARRAY(SELECT m.id FROM messages m WHERE m.shard = p.shard AND m.user_no = p.user_no"          \
+    "ARRAY(SELECT m.id FROM messages m WHERE m.shard = $1 AND m.user_no = p.user_no"               \
     " AND m.thread_id = p.thread_id AND (m.created_at, m.id) " compare                             \
     " (p.created_at, p.id)" allowed " ORDER BY m.created_at " order ", m.id " order " LIMIT 2)"
 #define TURNS(allowed)                                                                             \

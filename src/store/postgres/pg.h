@@ -21,11 +21,20 @@ struct mc_pg_group {
     struct mc_list waiting;
 };
 
+/* Counts over whole tables, kept for a time that grows with what they cost (maintenance.c). */
+struct mc_pg_counts {
+    mc_mutex lock; /* guards what follows */
+    struct mc_store_stats stats;
+    int64_t until_us; /* monotonic; 0: none */
+};
+
 struct mc_pg {
     struct mc_store store; /* first */
     struct mc_pg_pool pool;
     struct mc_pg_group group;
     struct mc_pg_watch watch;
+    struct mc_pg_counts counts;
+    int partitions; /* of each table that has a shard; 0: they are whole */
     struct mc_archive *archive;
     int64_t server; /* random: tells this store's changes from those of others */
     struct mc_metrics *metrics;
@@ -68,7 +77,10 @@ enum mc_pg_flags {
  */
 MC_MUST_CHECK enum mc_status mc_pg_read(struct mc_pg *s, int flags, mc_pg_work work, void *context,
                                         struct mc_error *err);
-/* mc_pg_run that also ends a reading transaction. */
+/*
+ * mc_pg_run that also ends the transaction, in the same round. In a write: only when a round was run before, and
+ * no result of this one is needed: when the connection is lost they are, though the commit may have arrived.
+ */
 MC_MUST_CHECK enum mc_status mc_pg_run_last(struct mc_pg_conn *conn, struct mc_error *err);
 /*
  * Runs the work in a transaction and commits it, unless it fails. It is called again, to begin anew, after a
@@ -82,6 +94,12 @@ typedef enum mc_status (*mc_pg_take)(const PGresult *result, void *context, stru
 MC_MUST_CHECK enum mc_status mc_pg_read_one(struct mc_pg *s, const char *sql,
                                             const struct mc_pg_arg *args, mc_pg_take take,
                                             void *context, struct mc_error *err);
+
+/*
+ * Adds a statement after which the transaction finds rows by their keys, one by one: a plan is kept, and may
+ * be of a time at which the tables were small.
+ */
+void mc_pg_add_by_key(struct mc_pg_conn *conn);
 
 /* Now, by the database's clock. */
 int64_t mc_pg_now_us(const struct mc_pg_conn *conn);
@@ -183,11 +201,28 @@ int64_t mc_pg_thread_term(mc_str thread_id);
 /* Numbers of all terms of a message and its thread, each once. False: out of memory. Freed with free(). */
 MC_MUST_CHECK bool mc_pg_terms(mc_str terms, mc_str thread_id, int64_t **numbers, size_t *count);
 
+/* ---- Vectors (vectors.c) ---- */
+
+/*
+ * Adds statements by which messages that were completed for the first time wait for their vectors, where there
+ * is a current model. They have results: add them behind those that are read.
+ */
+MC_MUST_CHECK enum mc_status mc_pg_add_vector_waits(struct mc_pg_conn *conn, const int64_t *rows,
+                                                    size_t count, struct mc_error *err);
+/* Adds statements that remove the vectors of a user's messages, and their waiting for one; inside a transaction. */
+void mc_pg_add_vector_drop(struct mc_pg_conn *conn, int64_t user_no, const int64_t *rows,
+                           size_t count);
+
 /* ---- Signals (memory.c) ---- */
 
-/* Adds statements that add observations; inside a transaction. */
-void mc_pg_add_signals_to(struct mc_pg_conn *conn, mc_str user_id, const struct mc_signal *items,
-                          size_t count);
+struct mc_pg_learned {
+    mc_str user_id;
+    const struct mc_signal *signal;
+};
+/* Adds a statement that adds observations; inside a transaction. MC_NO_MEMORY. */
+MC_MUST_CHECK enum mc_status mc_pg_add_learned(struct mc_pg_conn *conn,
+                                               const struct mc_pg_learned *items, size_t count,
+                                               struct mc_error *err);
 
 /* ---- Threads (rows.c) ---- */
 
@@ -254,9 +289,28 @@ enum mc_status mc_pg_add_usage(struct mc_store *store, const struct mc_usage_row
                                size_t count, struct mc_error *err);
 enum mc_status mc_pg_usage(struct mc_store *store, int64_t first_day, int64_t last_day,
                            mc_usage_fn each, void *context, struct mc_error *err);
+enum mc_status mc_pg_vector_model(struct mc_store *store, mc_str name, int64_t dimension,
+                                  int64_t *number, struct mc_error *err);
+enum mc_status mc_pg_vector_models(struct mc_store *store, mc_vector_model_fn each, void *context,
+                                   int64_t *waiting, struct mc_error *err);
+enum mc_status mc_pg_claim_vectors(struct mc_store *store, int64_t now_us, int64_t lease_us,
+                                   size_t limit, struct mc_jobs *out, struct mc_error *err);
+enum mc_status mc_pg_put_vectors(struct mc_store *store, int64_t model,
+                                 const struct mc_vector_put *items, size_t count,
+                                 struct mc_error *err);
+enum mc_status mc_pg_fill_vectors(struct mc_store *store, int64_t now_us, size_t limit, bool *done,
+                                  struct mc_error *err);
+enum mc_status mc_pg_vectors(struct mc_store *store, mc_str user_id,
+                             const struct mc_vector_state *have, mc_vector_fn each, void *context,
+                             bool *whole, struct mc_vector_state *now, struct mc_error *err);
 enum mc_status mc_pg_put_agent(struct mc_store *store, const struct mc_agent_row *agent,
                                struct mc_error *err);
 enum mc_status mc_pg_remove_agent(struct mc_store *store, mc_str agent_id, struct mc_error *err);
+enum mc_status mc_pg_put_key(struct mc_store *store, const struct mc_key_row *key,
+                             struct mc_error *err);
+enum mc_status mc_pg_remove_key(struct mc_store *store, mc_str key_id, struct mc_error *err);
+enum mc_status mc_pg_keys(struct mc_store *store, mc_key_fn each, void *context,
+                          struct mc_error *err);
 enum mc_status mc_pg_agents(struct mc_store *store, mc_agent_fn each, void *context,
                             struct mc_error *err);
 enum mc_status mc_pg_agent_counts(struct mc_store *store, mc_count_fn by_agent,

@@ -35,4 +35,14 @@ bool mc_postgres_built(void);
 MC_MUST_CHECK enum mc_status mc_postgres_store_open(const struct mc_postgres_options *options,
                                                     struct mc_store **store, struct mc_error *err);
 
+#define MC_POSTGRES_PARTITIONS_MIN 2
+#define MC_POSTGRES_PARTITIONS_MAX 256
+
+/*
+ * Makes the tables of an empty database, partitioned by hash of their shard. Any store opens it afterwards.
+ * MC_CONFLICT: it is not empty any more. Else as for opening.
+ */
+MC_MUST_CHECK enum mc_status mc_postgres_partition(const struct mc_postgres_options *options,
+                                                   int partitions, struct mc_error *err);
+
 #endif

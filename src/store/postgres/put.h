@@ -2,6 +2,7 @@
 #ifndef MC_STORE_POSTGRES_PUT_H
 #define MC_STORE_POSTGRES_PUT_H
 
+#include "base/arena.h"
 #include "store/postgres/pg.h"
 
 /* One message of a put: prepared before, filled in by the transaction. */
@@ -9,7 +10,7 @@ struct mc_pg_placed {
     const struct mc_message *m;
     struct mc_record *record; /* to become the result */
     struct mc_record *stored; /* for a repeat: the result instead */
-    int64_t row, version, messages;
+    int64_t row, user_no, version, messages;
     const char *differs;
     bool created;
     bool inserts; /* the first of its id in the transaction */
@@ -34,6 +35,7 @@ struct mc_pg_put_batch {
     /* Room for count of each: */
     size_t *order;
     int64_t *rows;
+    struct mc_arena columns; /* arguments of statements */
 };
 enum mc_status mc_pg_put_work(struct mc_pg_conn *conn, void *context, struct mc_error *err);
 

@@ -16,14 +16,17 @@ struct claim {
     int64_t now_us, lease_us;
     size_t limit;
     /* Room for limit of each: */
-    int64_t *rows, *enqueued;
+    int64_t *rows, *shards, *enqueued;
     int *attempts;
     size_t count;
+    struct mc_records messages;
 };
 
 static void claim_fini(struct claim *claim)
 {
+    mc_records_fini(&claim->messages);
     free(claim->rows);
+    free(claim->shards);
     free(claim->enqueued);
     free(claim->attempts);
 }
@@ -43,11 +46,19 @@ static const char claim_sql[] =
     " RETURNING j.id, j.enqueued_at, j.attempts, n.n)"
     " SELECT id, enqueued_at, attempts FROM taken ORDER BY n";
 
+static const char claimed_sql[] =
+    "SELECT " MC_PG_RECORD " FROM unnest($1, $2) WITH ORDINALITY r(shard, id, nth),"
+    " LATERAL (SELECT * FROM messages x WHERE x.shard = r.shard AND x.id = r.id OFFSET 0) m"
+    " ORDER BY r.nth";
+
+/* The messages are read before the commit: what cannot be read is not claimed. */
 static enum mc_status claim_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
     struct claim *claim = context;
     int64_t now_us = claim->now_us + conn->clock_offset_us;
     claim->count = 0;
+    mc_records_fini(&claim->messages);
+    mc_pg_add_by_key(conn);
     enum mc_status status = mc_pg_query(
         conn, claim_sql,
         MC_PG_ARGS(mc_pg_int(claim->stage), mc_pg_time(now_us), mc_pg_int((int64_t)claim->limit),
@@ -55,45 +66,41 @@ static enum mc_status claim_work(struct mc_pg_conn *conn, void *context, struct 
         err);
     for (size_t i = 0; status == MC_OK && i < mc_pg_rows(conn, 0) && i < claim->limit; i++) {
         claim->rows[i] = mc_pg_cell_int(conn->results[0], i, 0);
+        claim->shards[i] = mc_pg_row_shard(claim->rows[i]);
         claim->enqueued[i] = mc_pg_cell_time(conn->results[0], i, 1) - conn->clock_offset_us;
         claim->attempts[i] = (int)mc_pg_cell_int(conn->results[0], i, 2);
         claim->count++;
     }
-    return status;
+    if (status != MC_OK || claim->count == 0)
+        return status;
+    status = mc_pg_query(
+        conn, claimed_sql,
+        MC_PG_ARGS(mc_pg_ints(claim->shards, claim->count), mc_pg_ints(claim->rows, claim->count)),
+        err);
+    return status == MC_OK ? mc_pg_records(conn, conn->results[0], &claim->messages, err) : status;
 }
 
-/* Adds the jobs whose messages were not removed meanwhile, in the order of the claim. */
-static enum mc_status read_jobs(struct mc_store *store, const struct claim *claim,
-                                struct mc_jobs *out, struct mc_error *err)
+/* The jobs whose messages were there, in the order of the claim. */
+static enum mc_status push_jobs(const struct claim *claim, struct mc_jobs *out,
+                                struct mc_error *err)
 {
-    static const struct mc_reader everything = {.everything = true};
-    mc_auto(mc_records_fini) struct mc_records found = {0};
-    enum mc_status status =
-        mc_pg_rows_of(store, claim->rows, claim->count, &everything, &found, err);
-    for (size_t i = 0, at = 0; status == MC_OK && i < claim->count && at < found.count; i++) {
-        if (found.items[at]->row != claim->rows[i])
+    const struct mc_records *found = &claim->messages;
+    size_t start = out->count;
+    for (size_t i = 0, at = 0; i < claim->count && at < found->count; i++) {
+        if (found->items[at]->row != claim->rows[i])
             continue;
-        struct mc_job job = {.record = mc_record_ref(found.items[at++]),
+        struct mc_job job = {.record = mc_record_ref(found->items[at++]),
                              .enqueued_us = claim->enqueued[i],
                              .attempts = claim->attempts[i],
                              .stage = claim->stage};
-        if (!mc_rules_push_job(out, &job)) {
-            mc_record_unref(job.record);
-            status = mc_fail_memory(err);
-        }
+        if (mc_rules_push_job(out, &job))
+            continue;
+        mc_record_unref(job.record);
+        while (out->count > start)
+            mc_record_unref(out->items[--out->count].record);
+        return mc_fail_memory(err); /* the leases run out */
     }
-    return status;
-}
-
-/* What was claimed but could not be read goes back. */
-static enum mc_status unclaim_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
-{
-    const struct claim *claim = context;
-    return mc_pg_query(conn,
-                       "UPDATE jobs SET lease = NULL, due_at = enqueued_at, attempts = attempts - 1"
-                       " WHERE shard = " MC_PG_QUEUE " AND id = ANY($1) AND lease = $2",
-                       MC_PG_ARGS(mc_pg_ints(claim->rows, claim->count), mc_pg_str(claim->lease)),
-                       err);
+    return MC_OK;
 }
 
 enum mc_status mc_pg_claim(struct mc_store *store, mc_str lease, enum mc_stage stage,
@@ -106,24 +113,13 @@ enum mc_status mc_pg_claim(struct mc_store *store, mc_str lease, enum mc_stage s
     mc_auto(claim_fini) struct claim claim = {
         .lease = lease, .stage = stage, .now_us = now_us, .lease_us = lease_us, .limit = limit};
     claim.rows = calloc(limit, sizeof(*claim.rows));
+    claim.shards = calloc(limit, sizeof(*claim.shards));
     claim.enqueued = calloc(limit, sizeof(*claim.enqueued));
     claim.attempts = calloc(limit, sizeof(*claim.attempts));
-    if (!claim.rows || !claim.enqueued || !claim.attempts)
+    if (!claim.rows || !claim.shards || !claim.enqueued || !claim.attempts)
         return mc_fail_memory(err);
-    size_t start = out->count;
     enum mc_status status = mc_pg_write(s, MC_PG_SILENT | MC_PG_RELAXED, claim_work, &claim, err);
-    if (status != MC_OK || claim.count == 0)
-        return status;
-    status = read_jobs(store, &claim, out, err);
-    if (status == MC_OK)
-        return MC_OK;
-    while (out->count > start)
-        mc_record_unref(out->items[--out->count].record);
-    struct mc_error ignored; /* if this fails too, the lease runs out */
-    enum mc_status put_back =
-        mc_pg_write(s, MC_PG_SILENT | MC_PG_RELAXED, unclaim_work, &claim, &ignored);
-    (void)put_back;
-    return status;
+    return status == MC_OK ? push_jobs(&claim, out, err) : status;
 }
 
 /* ---- Renewing and releasing ---- */

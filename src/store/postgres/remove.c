@@ -115,6 +115,18 @@ static void add_counts(struct mc_pg_conn *conn, const struct mc_pg_dropped *item
     }
 }
 
+/* Behind what has results of its own. */
+static void add_vector_drops(struct mc_pg_conn *conn, const struct mc_pg_dropped *items,
+                             size_t count, int64_t *rows)
+{
+    for (size_t i = 0, end; i < count; i = end) {
+        end = run_end(items, count, i, false);
+        for (size_t j = i; j < end; j++)
+            rows[j - i] = items[j].row;
+        mc_pg_add_vector_drop(conn, items[i].user_no, rows, end - i);
+    }
+}
+
 /*
  * What somebody wants gone must not live on in a summary: those that may tell of the message go,
  * and the thread is due again from where the others end.
@@ -167,6 +179,7 @@ enum mc_status mc_pg_drop(struct mc_pg_conn *conn, struct mc_pg_dropped *items, 
         status = add_own(conn, &items[i], err);
     if (status == MC_OK) {
         add_counts(conn, items, count, numbers);
+        add_vector_drops(conn, items, count, numbers);
         status = mc_pg_run(conn, err);
     }
     free(numbers);
@@ -327,6 +340,8 @@ static enum mc_status erase_rest(struct mc_pg_conn *conn, struct erasure *e, str
         mc_pg_add(conn, deletions[i], MC_PG_ARGS(shard, mc_pg_str(e->user_id)));
     mc_pg_add_quiet(conn, "DELETE FROM index_terms WHERE shard = $1 AND user_no = $2",
                     MC_PG_ARGS(shard, mc_pg_int(e->user_no)));
+    mc_pg_add_quiet(conn, "DELETE FROM vector_users WHERE shard = $1 AND user_no = $2",
+                    MC_PG_ARGS(shard, mc_pg_int(e->user_no)));
     enum mc_status status = mc_pg_run(conn, err);
     if (status != MC_OK)
         return status;
@@ -375,6 +390,8 @@ static const char *const leftovers[] = {
     "SELECT EXISTS(SELECT 1 FROM messages WHERE shard = $1 AND user_id = $2 AND user_no = $3)",
     "SELECT EXISTS(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2 AND user_no = $3)",
     "SELECT EXISTS(SELECT 1 FROM index_terms WHERE shard = $1 AND user_no = $3)",
+    "SELECT EXISTS(SELECT 1 FROM vectors WHERE shard = $1 AND user_no = $3)",
+    "SELECT EXISTS(SELECT 1 FROM vector_users WHERE shard = $1 AND user_no = $3)",
     "SELECT EXISTS(SELECT 1 FROM summaries s WHERE s.shard = $1 AND s.user_id = $2 AND NOT EXISTS"
     "(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2))",
     "SELECT EXISTS(SELECT 1 FROM threads t WHERE t.shard = $1 AND t.user_id = $2 AND NOT EXISTS"

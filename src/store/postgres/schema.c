@@ -28,14 +28,18 @@
 
 #include "base/error.h"
 
+#define TEXT_BYTES ((size_t)64 << 10)
+
 /* A number of our own for the lock that migrations hold: "Mind" in ASCII. */
 #define LOCK_SQL "SELECT pg_advisory_xact_lock(1298755172)"
 
 /* Names are compared by their bytes, in indexes too. */
 #define NAME "text COLLATE \"C\" NOT NULL"
+#define STORAGE " WITH ("
 /* Rows that change often: room for their next version in the same page, and no dead ones left for long. */
 #define BUSY                                                                                       \
-    " WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02,"                               \
+    STORAGE                                                                                        \
+    "fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02,"                                      \
     " autovacuum_vacuum_cost_delay = 0)"
 
 static const char *const version_1[] = {
@@ -207,8 +211,64 @@ static const char *const version_1[] = {
     " AS role, created_at, text, metadata, importance, terms FROM messages",
     NULL};
 
+/*
+ * Meaning: vectors of messages (store.h). vector_users tells caches what changed; vector_models counts, so that
+ * nobody has to. Vectors do not compress, so the server need not try.
+ */
+static const char *const version_2[] = {
+    "CREATE TABLE vector_models("
+    " shard smallint NOT NULL," /* always 0: there are a few, and one is current */
+    " number bigint NOT NULL,"
+    " name " NAME ","
+    " dimension bigint NOT NULL,"
+    " current boolean NOT NULL,"
+    " filled boolean NOT NULL,"        /* all older messages were looked at */
+    " filled_shard smallint NOT NULL," /* the last that was: its shard and id */
+    " filled_to bigint NOT NULL,"
+    " vectors bigint NOT NULL,"
+    " PRIMARY KEY(shard, number))" BUSY,
+    "CREATE UNIQUE INDEX vector_models_name ON vector_models(shard, name, dimension)",
+
+    "CREATE TABLE vectors("
+    " shard smallint NOT NULL,"
+    " user_no bigint NOT NULL,"
+    " model bigint NOT NULL,"
+    " id bigint NOT NULL,"
+    " version bigint NOT NULL," /* of vector_users */
+    " scale double precision NOT NULL,"
+    " data bytea NOT NULL,"
+    " PRIMARY KEY(shard, user_no, model, id))",
+    "CREATE INDEX vectors_version ON vectors(shard, user_no, version)",
+    "ALTER TABLE vectors ALTER COLUMN data SET STORAGE EXTERNAL",
+
+    "CREATE TABLE vector_users("
+    " shard smallint NOT NULL,"
+    " user_no bigint NOT NULL,"
+    " version bigint NOT NULL,"
+    " removed bigint NOT NULL,"
+    " PRIMARY KEY(shard, user_no))" BUSY,
+
+    "CREATE TABLE vector_jobs("
+    " shard smallint NOT NULL," /* of the queue */
+    " id bigint NOT NULL,"
+    " due_at timestamptz NOT NULL,"
+    " attempts integer NOT NULL,"
+    " PRIMARY KEY(shard, id))" BUSY,
+    "CREATE INDEX vector_jobs_due ON vector_jobs(shard, due_at, id)",
+    NULL};
+
+/* Keys of the HTTP interface. */
+static const char *const version_3[] = {"CREATE TABLE keys("
+                                        " shard smallint NOT NULL," /* of the key_id */
+                                        " key_id " NAME ","
+                                        " hash text NOT NULL,"
+                                        " definition text NOT NULL,"
+                                        " created_at timestamptz NOT NULL,"
+                                        " PRIMARY KEY(shard, key_id))",
+                                        NULL};
+
 /* The compressed archive (archive.c), and scheduled tasks. */
-static const char *const archive[] = {
+static const char *const version_4[] = {
     /* A frame that holds metadata and text; NULL: the row does. */
     "ALTER TABLE messages ADD COLUMN packed bytea",
     "CREATE INDEX messages_unpacked ON messages(id) WHERE tier = 3 AND packed IS NULL",
@@ -226,8 +286,12 @@ static const char *const archive[] = {
     /* What one server does for all, and when it is due again. */
     "CREATE TABLE mindcore_tasks(task " NAME " PRIMARY KEY, due_at timestamptz NOT NULL)", NULL};
 
-/* In order: the nth brings a database of version n to version n + 1. Never change one that was released. */
-static const char *const *const migrations[] = {version_1, archive};
+/*
+ * In order: the nth brings a database of version n to version n + 1. Never change one that was released. A table
+ * whose first column is "shard smallint NOT NULL" is partitioned by it where the database is; every unique index
+ * on such a table begins with the shard.
+ */
+static const char *const *const migrations[] = {version_1, version_2, version_3, version_4};
 
 int mc_pg_schema_version(void)
 {
@@ -244,11 +308,13 @@ static const char identity_sql[] =
     " current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')), ''),"
     " pg_encoding_to_char((SELECT encoding FROM pg_database WHERE datname = current_database()))"
     "::text, current_schema() IS NOT NULL,"
-    " has_schema_privilege(coalesce(current_schema(), 'public'), 'CREATE'), current_user::text";
+    " has_schema_privilege(coalesce(current_schema(), 'public'), 'CREATE'), current_user::text,"
+    " (SELECT count(*) FROM pg_inherits WHERE inhparent = to_regclass('users'))";
 
 struct identity {
     bool ours, may_create;
     int64_t tables, version;
+    int64_t partitions; /* of each table that has a shard; 0: they are whole */
     mc_str other, user;
 };
 
@@ -274,6 +340,7 @@ static enum mc_status identify(struct mc_pg_conn *conn, struct identity *is, str
     is->other = mc_pg_cell(result, 0, 2);
     is->may_create = mc_pg_cell_int(result, 0, 5);
     is->user = mc_pg_cell(result, 0, 6);
+    is->partitions = mc_pg_cell_int(result, 0, 7);
     return MC_OK;
 }
 
@@ -321,39 +388,122 @@ static enum mc_status read_version(struct mc_pg_conn *conn, int64_t *version, st
     return judge_version(conn, *version, err);
 }
 
-/* ---- Migrating ---- */
+/* ---- Making tables ---- */
 
-static enum mc_status apply(struct mc_pg_conn *conn, int64_t from, struct mc_error *err)
+/* The name of the table that a statement makes, if it begins with its shard; else absent. */
+static mc_str table_of_shards(const char *sql)
 {
-    if (from == 0)
-        mc_pg_add_quiet(conn,
-                        "CREATE TABLE mindcore_schema(version integer PRIMARY KEY,"
-                        " applied_at timestamptz NOT NULL)",
-                        MC_PG_NO_ARGS);
-    for (int64_t i = from; i < mc_pg_schema_version(); i++) {
-        for (const char *const *sql = migrations[i]; *sql; sql++)
-            mc_pg_add_quiet(conn, *sql, MC_PG_NO_ARGS);
-        mc_pg_add_quiet(conn, "INSERT INTO mindcore_schema(version, applied_at) VALUES($1, now())",
-                        MC_PG_ARGS(mc_pg_int(i + 1)));
+    static const char create[] = "CREATE TABLE ", shard[] = "( shard smallint NOT NULL,";
+    const char *name = sql + strlen(create), *columns = strstr(sql, shard);
+    bool found = columns && strncmp(sql, create, strlen(create)) == 0;
+    return found ? (mc_str){name, (size_t)(columns - name)} : MC_STR_NONE;
+}
+
+/* The partitions have the storage options: a partitioned table stores nothing itself. */
+static enum mc_status make_in_parts(struct mc_pg_conn *conn, const char *sql, mc_str table,
+                                    int64_t partitions, struct mc_error *err)
+{
+    const char *storage = strstr(sql, STORAGE);
+    size_t len = storage ? (size_t)(storage - sql) : strlen(sql);
+    mc_auto(mc_buf_fini) struct mc_buf text;
+    mc_buf_init(&text, TEXT_BYTES);
+    mc_buf_printf(&text, "%.*s PARTITION BY HASH (shard)", (int)len, sql);
+    mc_pg_add_once(conn, &text);
+    for (int64_t i = 0; i < partitions; i++) {
+        mc_buf_reset(&text);
+        mc_buf_printf(&text,
+                      "CREATE TABLE %.*s_p%" PRId64 " PARTITION OF %.*s"
+                      " FOR VALUES WITH (MODULUS %" PRId64 ", REMAINDER %" PRId64 ")%s",
+                      MC_STR_ARG(table), i, MC_STR_ARG(table), partitions, i,
+                      storage ? storage : "");
+        mc_pg_add_once(conn, &text);
     }
     return mc_pg_run(conn, err);
 }
 
-static enum mc_status migrate(struct mc_pg_conn *conn, struct mc_error *err)
+static enum mc_status carry_out(struct mc_pg_conn *conn, const char *sql, int64_t partitions,
+                                struct mc_error *err)
 {
-    struct identity is = {0};
+    mc_str table = partitions > 0 ? table_of_shards(sql) : MC_STR_NONE;
+    if (mc_str_given(table))
+        return make_in_parts(conn, sql, table, partitions, err);
+    mc_pg_add_quiet(conn, sql, MC_PG_NO_ARGS);
+    /* All in one journey; of partitions, where an index takes its time, one by one. */
+    return partitions > 0 ? mc_pg_run(conn, err) : MC_OK;
+}
+
+/* ---- Migrating ---- */
+
+/* From version n to n + 1. */
+static enum mc_status raise_version(struct mc_pg_conn *conn, int64_t n, int64_t partitions,
+                                    struct mc_error *err)
+{
+    for (const char *const *sql = migrations[n]; *sql; sql++) {
+        enum mc_status status = carry_out(conn, *sql, partitions, err);
+        if (status != MC_OK)
+            return status;
+    }
+    return mc_pg_query(conn, "INSERT INTO mindcore_schema(version, applied_at) VALUES($1, now())",
+                       MC_PG_ARGS(mc_pg_int(n + 1)), err);
+}
+
+static enum mc_status apply(struct mc_pg_conn *conn, const struct identity *is,
+                            struct mc_error *err)
+{
+    enum mc_status status = MC_OK;
+    if (is->version == 0)
+        mc_pg_add_quiet(conn,
+                        "CREATE TABLE mindcore_schema(version integer PRIMARY KEY,"
+                        " applied_at timestamptz NOT NULL)",
+                        MC_PG_NO_ARGS);
+    for (int64_t n = is->version; status == MC_OK && n < mc_pg_schema_version(); n++)
+        status = raise_version(conn, n, is->partitions, err);
+    return status;
+}
+
+static enum mc_status look(struct mc_pg_conn *conn, struct identity *is, struct mc_error *err)
+{
+    enum mc_status status = identify(conn, is, err);
+    if (status == MC_OK)
+        status = judge(conn, is, err);
+    if (status == MC_OK && is->ours)
+        status = read_version(conn, &is->version, err);
+    return status;
+}
+
+static enum mc_status judge_empty(const struct mc_pg_conn *conn, const struct identity *is,
+                                  struct mc_error *err)
+{
+    const char *name = conn->where->database;
+    if (!is->ours)
+        return MC_OK;
+    if (is->partitions > 0)
+        return mc_fail_field(err, MC_CONFLICT, "database.name",
+                             "PostgreSQL database '%s' is partitioned into %" PRId64 " already",
+                             name, is->partitions);
+    return mc_fail_field(err, MC_CONFLICT, "database.name",
+                         "PostgreSQL database '%s' is in use and cannot be partitioned any more; "
+                         "create an empty one (createdb -E UTF8 -T template0 NAME), partition that "
+                         "and copy this one into it with: mindcore db copy --from OLD --to NEW",
+                         name);
+}
+
+/* partitions: of a database that is empty and must be so; 0: brings any database to the present version. */
+static enum mc_status migrate(struct mc_pg_conn *conn, int64_t partitions, struct identity *is,
+                              struct mc_error *err)
+{
     /* In a round of its own: who waited for the lock must see what its holder made. */
     mc_pg_add_quiet(conn, "BEGIN", MC_PG_NO_ARGS);
     mc_pg_add_quiet(conn, LOCK_SQL, MC_PG_NO_ARGS);
     enum mc_status status = mc_pg_run(conn, err);
     if (status == MC_OK)
-        status = identify(conn, &is, err);
-    if (status == MC_OK)
-        status = judge(conn, &is, err);
-    if (status == MC_OK && is.ours)
-        status = read_version(conn, &is.version, err);
-    if (status == MC_OK && is.version < mc_pg_schema_version())
-        status = apply(conn, is.version, err);
+        status = look(conn, is, err);
+    if (status == MC_OK && partitions > 0) {
+        status = judge_empty(conn, is, err);
+        is->partitions = partitions;
+    }
+    if (status == MC_OK && is->version < mc_pg_schema_version())
+        status = apply(conn, is, err);
     if (status == MC_OK)
         return mc_pg_query(conn, "COMMIT", MC_PG_NO_ARGS, err);
     struct mc_error ignored;
@@ -363,15 +513,26 @@ static enum mc_status migrate(struct mc_pg_conn *conn, struct mc_error *err)
     return status;
 }
 
-enum mc_status mc_pg_schema_prepare(struct mc_pg_conn *conn, struct mc_error *err)
+enum mc_status mc_pg_schema_prepare(struct mc_pg_conn *conn, int *partitions, struct mc_error *err)
 {
     struct identity is = {0};
-    enum mc_status status = identify(conn, &is, err);
+    enum mc_status status = look(conn, &is, err);
+    if (status == MC_OK && is.version < mc_pg_schema_version())
+        status = migrate(conn, 0, &is, err);
     if (status == MC_OK)
-        status = judge(conn, &is, err);
-    if (status == MC_OK && is.ours)
-        status = read_version(conn, &is.version, err);
-    if (status != MC_OK || is.version == mc_pg_schema_version())
-        return status;
-    return migrate(conn, err);
+        *partitions = (int)is.partitions;
+    return status;
+}
+
+enum mc_status mc_pg_schema_partition(struct mc_pg_conn *conn, int partitions, struct mc_error *err)
+{
+    struct identity is = {0};
+    enum mc_status status = migrate(conn, partitions, &is, err);
+    if (status != MC_OK && strcmp(conn->sqlstate, "53200") == 0)
+        return mc_fail_field(err, status, "shards",
+                             "PostgreSQL at %s has too few locks to make %d partitions of each "
+                             "table at once; raise max_locks_per_transaction there to 256, or "
+                             "take fewer",
+                             conn->where->conninfo_host, partitions);
+    return status;
 }

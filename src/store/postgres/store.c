@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/id.h"
+#include "base/log.h"
 #include "store/postgres/pg.h"
 #include "store/postgres/schema.h"
 
@@ -15,6 +16,7 @@ static void close_store(struct mc_store *store)
     mc_pg_watch_stop(&s->watch);
     mc_pg_group_fini(&s->group);
     mc_pg_pool_fini(&s->pool);
+    mc_mutex_fini(&s->counts.lock);
     mc_archive_free(s->archive);
     free(s);
 }
@@ -53,9 +55,18 @@ static const struct mc_store_ops ops = {
     .signals = mc_pg_signals,
     .add_usage = mc_pg_add_usage,
     .usage = mc_pg_usage,
+    .vector_model = mc_pg_vector_model,
+    .vector_models = mc_pg_vector_models,
+    .claim_vectors = mc_pg_claim_vectors,
+    .put_vectors = mc_pg_put_vectors,
+    .fill_vectors = mc_pg_fill_vectors,
+    .vectors = mc_pg_vectors,
     .put_agent = mc_pg_put_agent,
     .remove_agent = mc_pg_remove_agent,
     .agents = mc_pg_agents,
+    .put_key = mc_pg_put_key,
+    .remove_key = mc_pg_remove_key,
+    .keys = mc_pg_keys,
     .agent_counts = mc_pg_agent_counts,
     .unsummarised = mc_pg_unsummarised,
     .put_summary = mc_pg_put_summary,
@@ -108,10 +119,13 @@ static enum mc_status prepare(struct mc_pg *s, struct mc_error *err)
     if (s->pool.options.existing)
         status = must_exist(conn, err);
     if (status == MC_OK)
-        status = mc_pg_schema_prepare(conn, err);
+        status = mc_pg_schema_prepare(conn, &s->partitions, err);
     if (status == MC_OK)
         status = clear_changes(conn, err);
     mc_pg_pool_release(&s->pool, conn);
+    if (status == MC_OK && s->partitions > 0)
+        mc_log(MC_LOG_INFO, "store", "PostgreSQL database '%s' is partitioned into %d",
+               s->pool.where.database, s->partitions);
     return status;
 }
 
@@ -122,6 +136,7 @@ enum mc_status mc_postgres_store_open(const struct mc_postgres_options *options,
     if (!s)
         return mc_fail_memory(err);
     s->store.ops = &ops;
+    mc_mutex_init(&s->counts.lock);
     s->metrics = options->metrics;
     mc_random_bytes(&s->server, sizeof(s->server));
     s->server &= INT64_MAX;
@@ -140,5 +155,20 @@ enum mc_status mc_postgres_store_open(const struct mc_postgres_options *options,
                                    options->context, err);
     if (status == MC_OK)
         *store = &mc_steal(s)->store;
+    return status;
+}
+
+enum mc_status mc_postgres_partition(const struct mc_postgres_options *options, int partitions,
+                                     struct mc_error *err)
+{
+    mc_auto(mc_pg_pool_fini) struct mc_pg_pool pool = {.max = 0};
+    struct mc_pg_conn *conn = NULL;
+    enum mc_status status = mc_pg_pool_init(&pool, options, err);
+    if (status == MC_OK)
+        status = mc_pg_pool_acquire(&pool, &conn, NULL, err);
+    if (status != MC_OK)
+        return status;
+    status = mc_pg_schema_partition(conn, partitions, err);
+    mc_pg_pool_release(&pool, conn);
     return status;
 }

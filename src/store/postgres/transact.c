@@ -1,7 +1,8 @@
 /*
- * DESIGN. A write: BEGIN, the transaction's number and a note of it in the connection's own row of
- * mindcore_changes travel with the first round of its work; COMMIT is a round of its own, so that the work's
- * results are known before. A connection that is lost before COMMIT was sent has rolled back. After one that is
+ * DESIGN. A write: BEGIN and a note of the transaction's number in the connection's own row of
+ * mindcore_changes travel with the first round of its work, COMMIT with the last, which the server skips
+ * when a statement before it fails; or it is a round of its own, when the work must see all results before.
+ * A connection that is lost before COMMIT was sent has rolled back. After one that is
  * lost later another connection looks whether the note is there; as long as the transaction still runs
  * there (the server has not noticed yet) it looks again. The number alone would not do: a server that
  * crashed may give it out a second time.
@@ -25,6 +26,15 @@
 int64_t mc_pg_now_us(const struct mc_pg_conn *conn)
 {
     return mc_time_now_us() + conn->clock_offset_us;
+}
+
+void mc_pg_add_by_key(struct mc_pg_conn *conn)
+{
+    mc_pg_add_quiet(conn,
+                    "SELECT set_config('enable_seqscan', 'off', true),"
+                    " set_config('enable_hashjoin', 'off', true),"
+                    " set_config('enable_mergejoin', 'off', true)",
+                    MC_PG_NO_ARGS);
 }
 
 /* ---- Trying again ---- */
@@ -109,16 +119,25 @@ static void begin_read(struct mc_pg *s, struct mc_pg_conn *conn, int flags)
         MC_PG_NO_ARGS);
     add_limits(s, conn);
     conn->in_transaction = true;
+    conn->writes = false;
 }
 
 enum mc_status mc_pg_run_last(struct mc_pg_conn *conn, struct mc_error *err)
 {
-    if (conn->in_transaction)
-        mc_pg_add_quiet(conn, "COMMIT", MC_PG_NO_ARGS);
+    /* Without its number nobody could ask what became of a write. */
+    bool ends = conn->in_transaction && (!conn->writes || conn->transaction != 0);
+    if (ends)
+        mc_pg_add(conn, "COMMIT", MC_PG_NO_ARGS);
+    conn->commit_sent = ends && conn->writes;
     enum mc_status status = mc_pg_run(conn, err);
-    if (status == MC_OK)
-        conn->in_transaction = false;
-    return status;
+    if (status != MC_OK || !ends)
+        return status;
+    conn->in_transaction = false;
+    if (strcmp(PQcmdStatus(conn->results[conn->result_count - 1]), "COMMIT") == 0)
+        return MC_OK;
+    conn->trouble = MC_PG_REFUSED;
+    return mc_fail(err, MC_INTERNAL, "PostgreSQL at %s rolled a transaction back",
+                   conn->where->conninfo_host);
 }
 
 /* Ends what is open, without a word: if that fails the connection is not used again. */
@@ -191,17 +210,18 @@ static void begin_write(struct mc_pg *s, struct mc_pg_conn *conn, int flags)
     add_limits(s, conn);
     if (flags & MC_PG_RELAXED)
         mc_pg_add_quiet(conn, "SET LOCAL synchronous_commit TO off", MC_PG_NO_ARGS);
-    mc_pg_add_transaction_number(conn);
     /* A row for each connection: nobody waits for another. */
-    mc_pg_add_quiet(
+    mc_pg_add_numbering(
         conn,
         "INSERT INTO mindcore_changes AS c(server, slot, changes, transaction, changed_at)"
         " VALUES($1, $2, $3, txid_current(), now()) ON CONFLICT (server, slot) DO UPDATE"
         " SET changes = c.changes + excluded.changes,"
-        " transaction = excluded.transaction, changed_at = excluded.changed_at",
+        " transaction = excluded.transaction, changed_at = excluded.changed_at RETURNING "
+        "transaction",
         MC_PG_ARGS(mc_pg_int(s->server), mc_pg_int(conn->slot),
                    mc_pg_int(!(flags & MC_PG_SILENT))));
-    conn->in_transaction = true;
+    conn->in_transaction = conn->writes = true;
+    conn->commit_sent = false;
     conn->transaction = 0;
 }
 
@@ -259,22 +279,14 @@ static enum outcome ask_outcome(struct mc_pg *s, const struct mc_pg_conn *lost)
     }
 }
 
-static enum mc_status commit(struct mc_pg_conn *conn, bool *sent, struct mc_error *err)
+/* Unless the work's last round has done so. */
+static enum mc_status commit(struct mc_pg_conn *conn, struct mc_error *err)
 {
+    if (!conn->in_transaction)
+        return MC_OK;
     /* What the work left for the last round still belongs before the commit. */
     enum mc_status status = mc_pg_run(conn, err);
-    if (status != MC_OK)
-        return status;
-    *sent = true;
-    status = mc_pg_query(conn, "COMMIT", MC_PG_NO_ARGS, err);
-    if (status != MC_OK)
-        return status;
-    conn->in_transaction = false;
-    if (strcmp(PQcmdStatus(conn->results[0]), "COMMIT") == 0)
-        return MC_OK;
-    conn->trouble = MC_PG_REFUSED;
-    return mc_fail(err, MC_INTERNAL, "PostgreSQL at %s rolled a transaction back",
-                   conn->where->conninfo_host);
+    return status == MC_OK ? mc_pg_run_last(conn, err) : status;
 }
 
 /* One try. *trouble tells whether another one makes sense. */
@@ -285,15 +297,14 @@ static enum mc_status try_write(struct mc_pg *s, int flags, mc_pg_work work, voi
     enum mc_status status = mc_pg_pool_acquire(&s->pool, &conn, trouble, err);
     if (status != MC_OK)
         return status;
-    bool sent = false;
     conn->trouble = MC_PG_NO_TROUBLE;
     begin_write(s, conn, flags);
     status = work(conn, context, err);
     if (status == MC_OK)
-        status = commit(conn, &sent, err);
+        status = commit(conn, err);
     *trouble = conn->trouble;
     enum outcome outcome = OUTCOME_ROLLED_BACK;
-    if (status != MC_OK && sent && *trouble == MC_PG_LOST)
+    if (status != MC_OK && conn->commit_sent && *trouble == MC_PG_LOST)
         outcome = ask_outcome(s, conn);
     roll_back(conn);
     *trouble = mc_pg_fetch_dictionary(conn, *trouble);

@@ -11,8 +11,10 @@ enum {
     TYPE_INT8 = 20,
     TYPE_TEXT = 25,
     TYPE_FLOAT8 = 701,
+    TYPE_BYTEA_ARRAY = 1001,
     TYPE_TEXT_ARRAY = 1009,
     TYPE_INT8_ARRAY = 1016,
+    TYPE_FLOAT8_ARRAY = 1022,
     TYPE_TIMESTAMPTZ = 1184,
     TYPE_TIMESTAMPTZ_ARRAY = 1185
 };
@@ -55,9 +57,9 @@ void mc_pg_wire_array(struct mc_buf *out, const struct mc_pg_arg *arg)
         out->failed = true;
         return;
     }
-    if (arg->type == 'S') {
+    if (arg->type == 'S' || arg->type == 'X') {
         const mc_str *items = list->items;
-        put_array_head(out, TYPE_TEXT, list->count);
+        put_array_head(out, arg->type == 'S' ? TYPE_TEXT : TYPE_BYTEA, list->count);
         for (size_t i = 0; i < list->count; i++) {
             put_u32(out, (uint32_t)items[i].len);
             if (items[i].len > 0)
@@ -65,12 +67,21 @@ void mc_pg_wire_array(struct mc_buf *out, const struct mc_pg_arg *arg)
         }
         return;
     }
-    const int64_t *items = list->items;
-    put_array_head(out, arg->type == 'T' ? TYPE_TIMESTAMPTZ : TYPE_INT8, list->count);
+    const char *items = list->items;
+    put_array_head(out,
+                   arg->type == 'T'   ? TYPE_TIMESTAMPTZ
+                   : arg->type == 'D' ? TYPE_FLOAT8
+                                      : TYPE_INT8,
+                   list->count);
     for (size_t i = 0; i < list->count; i++) {
-        int64_t value = arg->type == 'T' ? mc_pg_wire_time(items[i]) : items[i];
-        uint64_t big = htobe64((uint64_t)value);
-        put_u32(out, sizeof(big));
+        int64_t value; /* or the bits of a double */
+        memcpy(&value, items + i * sizeof(value), sizeof(value));
+        value = arg->type == 'T' ? mc_pg_wire_time(value) : value;
+        struct {
+            uint32_t size;
+            uint32_t high, low;
+        } big = {htobe32(sizeof(value)), htobe32((uint32_t)((uint64_t)value >> 32)),
+                 htobe32((uint32_t)value)};
         mc_buf_append(out, (mc_str){(const char *)&big, sizeof(big)});
     }
 }
@@ -90,6 +101,10 @@ static Oid type_of(char type)
         return TYPE_TIMESTAMPTZ;
     case 'I':
         return TYPE_INT8_ARRAY;
+    case 'D':
+        return TYPE_FLOAT8_ARRAY;
+    case 'X':
+        return TYPE_BYTEA_ARRAY;
     case 'T':
         return TYPE_TIMESTAMPTZ_ARRAY;
     case 'S':
@@ -115,6 +130,11 @@ static void set_number(struct mc_pg_wire *wire, int at, const struct mc_pg_arg *
     }
 }
 
+static bool is_array(char type)
+{
+    return type == 'I' || type == 'D' || type == 'S' || type == 'X' || type == 'T';
+}
+
 bool mc_pg_wire_make(struct mc_pg_wire *wire, const struct mc_pg_arg *args, struct mc_buf *scratch)
 {
     size_t starts[MC_PG_ARGS_MAX];
@@ -135,7 +155,7 @@ bool mc_pg_wire_make(struct mc_pg_wire *wire, const struct mc_pg_arg *args, stru
                 return false;
             wire->values[at] = arg->value.text.data;
             wire->lengths[at] = (int)arg->value.text.len;
-        } else if (arg->type == 'I' || arg->type == 'S' || arg->type == 'T') {
+        } else if (is_array(arg->type)) {
             starts[at] = scratch->len;
             mc_pg_wire_array(scratch, arg);
             wire->lengths[at] = (int)(scratch->len - starts[at]);
@@ -145,7 +165,7 @@ bool mc_pg_wire_make(struct mc_pg_wire *wire, const struct mc_pg_arg *args, stru
     }
     /* Only now the buffer does not move any more. */
     for (int i = 0; i < wire->count; i++)
-        if (args[i].type == 'I' || args[i].type == 'S' || args[i].type == 'T')
+        if (is_array(args[i].type))
             wire->values[i] = args[i].null ? NULL : scratch->data + starts[i];
     return !scratch->failed;
 }

@@ -96,6 +96,15 @@ static inline void mc_stmt_done(sqlite3_stmt **stmt)
 /* *row: there is a row to read; false at the end. */
 MC_MUST_CHECK enum mc_status mc_conn_step(struct mc_conn *conn, sqlite3_stmt *stmt, bool *row,
                                           struct mc_error *err);
+/* The same in a loop: true while there is a row to read. *status is what became of the statement so far. */
+static inline bool mc_conn_next(struct mc_conn *conn, sqlite3_stmt *stmt, enum mc_status *status,
+                                struct mc_error *err)
+{
+    bool row = false;
+    if (*status == MC_OK)
+        *status = mc_conn_step(conn, stmt, &row, err);
+    return *status == MC_OK && row;
+}
 /* Start and run to the end. */
 MC_MUST_CHECK enum mc_status mc_conn_exec(struct mc_conn *conn, const char *sql,
                                           const struct mc_bind *binds, struct mc_error *err);

@@ -114,6 +114,12 @@ static const struct table tables[MC_COPY_TABLES] = {
          " default_visibility, can_read_public, can_write_public, created_at)"
          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
          "DELETE FROM agents"},
+    [MC_COPY_KEYS] =
+        {"SELECT count(*) FROM keys",
+         "SELECT 0, key_id, hash, definition, created_at FROM keys WHERE key_id > ?2"
+         " ORDER BY key_id LIMIT ?6",
+         "INSERT INTO keys(key_id, hash, definition, created_at) VALUES(?1, ?2, ?3, ?4)",
+         "DELETE FROM keys"},
     [MC_COPY_USAGE] =
         {"SELECT count(*) FROM usage",
          "SELECT 0, model, day, operation, provider, calls, failures, tokens_in, tokens_cached,"
@@ -375,7 +381,7 @@ static enum mc_status marks(struct mc_store *store, struct mc_copy_marks *marks,
                                  MC_NO_BINDS, NULL, &there, err);
     if (status != MC_OK || there == 0)
         return status;
-    for (int i = 0; i < MC_COPY_TABLES; i++) {
+    for (enum mc_copy_table i = 0; i < MC_COPY_TABLES; i++) {
         mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
         bool found = false;
         status = mc_conn_start(

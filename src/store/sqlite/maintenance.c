@@ -44,11 +44,7 @@ static enum mc_status list_rows(struct mc_sqlite *s, mc_str user_id, struct row_
                                "SELECT m.id FROM users u JOIN messages m ON m.user_no = u.user_no"
                                " WHERE u.user_id = ?1 ORDER BY m.created_at, m.id",
                                MC_BINDS(mc_bind_str(user_id)), &stmt, err);
-    bool row = true;
-    while (status == MC_OK) {
-        status = mc_conn_step(reading.conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    while (mc_conn_next(reading.conn, stmt, &status, err)) {
         if (list->count == list->capacity) {
             size_t capacity = list->capacity > 0 ? list->capacity * 2 : 1024;
             int64_t *items = realloc(list->items, capacity * sizeof(*items));
@@ -90,11 +86,8 @@ enum mc_status mc_sqlite_users(struct mc_store *store, mc_name_fn each, void *co
     if (status == MC_OK)
         status = mc_conn_start(reading.conn, "SELECT user_id FROM users ORDER BY user_id",
                                MC_NO_BINDS, &stmt, err);
-    bool row = true, more = true;
-    while (status == MC_OK && more) {
-        status = mc_conn_step(reading.conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    bool more = true;
+    while (more && mc_conn_next(reading.conn, stmt, &status, err)) {
         more = each(context, mc_column_str(stmt, 0));
     }
     return status;
@@ -106,11 +99,7 @@ static enum mc_status count_tiers(struct mc_conn *conn, int64_t by_tier[MC_TIER_
     mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
     enum mc_status status = mc_conn_start(conn, "SELECT tier, count(*) FROM messages GROUP BY tier",
                                           MC_NO_BINDS, &stmt, err);
-    bool row = true;
-    while (status == MC_OK) {
-        status = mc_conn_step(conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    while (mc_conn_next(conn, stmt, &status, err)) {
         int64_t tier = mc_column_int(stmt, 0);
         if (tier >= 0 && tier < MC_TIER_COUNT)
             by_tier[tier] = mc_column_int(stmt, 1);
@@ -257,6 +246,13 @@ static const struct rule rules[] = {
      "threads with a wrong count of messages"},
     {"SELECT count(*) FROM twins WHERE row NOT IN (SELECT id FROM messages)",
      "content hashes without a message"},
+    {"SELECT count(*) FROM vectors WHERE row NOT IN (SELECT id FROM messages)",
+     "vectors without a message"},
+    {"SELECT count(*) FROM vector_jobs WHERE row NOT IN (SELECT id FROM messages)",
+     "waiting for a vector without a message"},
+    {"SELECT count(*) FROM vector_models m WHERE vectors <>"
+     " (SELECT count(*) FROM vectors v WHERE v.model = m.number)",
+     "models with a wrong count of vectors"},
     {"SELECT count(*) FROM summaries WHERE thread_no NOT IN (SELECT thread_no FROM threads)",
      "summaries without a thread"},
     {"SELECT count(*) FROM messages WHERE packed IS NOT NULL AND (tier <> 3 OR text <> ''"
@@ -280,11 +276,7 @@ static enum mc_status check_file(struct mc_conn *conn, struct report *r, struct 
 {
     mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
     enum mc_status status = mc_conn_start(conn, "PRAGMA quick_check(20)", MC_NO_BINDS, &stmt, err);
-    bool row = true;
-    while (status == MC_OK) {
-        status = mc_conn_step(conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    while (mc_conn_next(conn, stmt, &status, err)) {
         mc_str text = mc_column_str(stmt, 0);
         if (!mc_str_equal(text, MC_STR("ok")))
             report(r, text);
@@ -327,12 +319,8 @@ static enum mc_status check_index(struct mc_conn *conn, struct report *r, struct
                                "SELECT id, user_no, thread_no FROM messages WHERE terms IS NOT NULL"
                                " ORDER BY id DESC LIMIT 1000",
                                MC_NO_BINDS, &stmt, err);
-    bool row = true;
     int64_t missing = 0;
-    while (status == MC_OK) {
-        status = mc_conn_step(conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    while (mc_conn_next(conn, stmt, &status, err)) {
         mc_buf_reset(&conn->scratch);
         mc_buf_char(&conn->scratch, '"');
         mc_fts_thread_token(&conn->scratch, mc_column_int(stmt, 1), mc_column_int(stmt, 2));

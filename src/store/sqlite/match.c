@@ -95,12 +95,8 @@ static enum mc_status ask(struct match *m, mc_str question, int64_t *rows, size_
                       &stmt, err);
     if (status == MC_OK && m->filtered)
         mc_allowed_bind(&m->allowed, stmt);
-    bool row = true;
     *count = 0;
-    while (status == MC_OK && *count < q->limit) {
-        status = mc_conn_step(m->conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    while (*count < q->limit && mc_conn_next(m->conn, stmt, &status, err)) {
         rows[(*count)++] = mc_column_int(stmt, 0);
     }
     return status;
@@ -226,11 +222,7 @@ static enum mc_status match_pending(struct match *m, struct mc_error *err)
         &stmt, err);
     if (status == MC_OK)
         mc_allowed_bind(&m->allowed, stmt);
-    bool row = true;
-    while (status == MC_OK) {
-        status = mc_conn_step(m->conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    while (mc_conn_next(m->conn, stmt, &status, err)) {
         status = match_pending_row(m, stmt, &words, err);
     }
     return status;

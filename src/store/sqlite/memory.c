@@ -133,11 +133,8 @@ enum mc_status mc_sqlite_signals(struct mc_store *store, mc_str user_id, mc_sign
                                "SELECT field, value, count, last_seen, weight FROM signals"
                                " WHERE user_id = ?1 ORDER BY field, value",
                                MC_BINDS(mc_bind_str(user_id)), &stmt, err);
-    bool row = true, more = true;
-    while (status == MC_OK && more) {
-        status = mc_conn_step(reading.conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    bool more = true;
+    while (more && mc_conn_next(reading.conn, stmt, &status, err)) {
         struct mc_signal signal = {
             .field = mc_column_str(stmt, 0),
             .value = mc_column_str(stmt, 1),
@@ -205,11 +202,8 @@ enum mc_status mc_sqlite_agents(struct mc_store *store, mc_agent_fn each, void *
                                " default_visibility, can_read_public, can_write_public, created_at"
                                " FROM agents ORDER BY agent_id",
                                MC_NO_BINDS, &stmt, err);
-    bool row = true, more = true;
-    while (status == MC_OK && more) {
-        status = mc_conn_step(reading.conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    bool more = true;
+    while (more && mc_conn_next(reading.conn, stmt, &status, err)) {
         int64_t visibility = mc_column_int(stmt, 5);
         struct mc_agent_row agent = {
             .agent_id = mc_column_str(stmt, 0),
@@ -244,11 +238,8 @@ enum mc_status mc_sqlite_agent_counts(struct mc_store *store, mc_count_fn by_age
                           "SELECT agent_id, count(*), sum(visibility = 0), sum(visibility = 1),"
                           " sum(visibility = 2) FROM messages GROUP BY agent_id",
                           MC_NO_BINDS, &stmt, err);
-    bool row = true, more = true;
-    while (status == MC_OK) {
-        status = mc_conn_step(reading.conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    bool more = true;
+    while (mc_conn_next(reading.conn, stmt, &status, err)) {
         for (int i = 0; i < MC_VISIBILITY_COUNT; i++)
             visible[i] += mc_column_int(stmt, 2 + i);
         if (more)

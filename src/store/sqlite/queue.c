@@ -30,12 +30,9 @@ static enum mc_status choose_jobs(struct mc_conn *conn, struct claim *claim, str
         MC_BINDS(mc_bind_int(claim->stage), mc_bind_int(claim->now_us),
                  mc_bind_int((int64_t)claim->limit)),
         &stmt, err);
-    bool row = true, lost = false;
+    bool lost = false;
     claim->count = 0;
-    while (status == MC_OK && claim->count < claim->limit && !lost) {
-        status = mc_conn_step(conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    while (claim->count < claim->limit && !lost && mc_conn_next(conn, stmt, &status, err)) {
         lost = mc_column_int(stmt, 1) != 0;
         if (!lost || claim->count == 0)
             claim->rows[claim->count++] = mc_column_int(stmt, 0);
@@ -233,6 +230,8 @@ static enum mc_status complete_one(struct mc_conn *conn, mc_str lease,
             err);
     if (status == MC_OK && (mc_str_given(c->content_hash) || done_before))
         status = mc_sqlite_twin_set(conn, c->row, c->content_hash, err);
+    if (status == MC_OK && !done_before)
+        status = mc_sqlite_vector_wait(conn, c->row, err);
     if (status == MC_OK)
         status = bump_thread(conn, thread_no, &outcome->version, err);
     if (status == MC_OK)

@@ -66,11 +66,8 @@ enum mc_status mc_sqlite_dead_jobs(struct mc_store *store, size_t limit, mc_dead
             " FROM jobs j JOIN messages m ON m.id = j.id JOIN users u ON u.user_no = m.user_no"
             " WHERE j.died_at IS NOT NULL ORDER BY j.died_at DESC, j.id DESC LIMIT ?1",
             MC_BINDS(mc_bind_int((int64_t)limit)), &stmt, err);
-    bool row = true, more = true;
-    while (status == MC_OK && more) {
-        status = mc_conn_step(reading.conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    bool more = true;
+    while (more && mc_conn_next(reading.conn, stmt, &status, err)) {
         more = each(context, mc_column_str(stmt, 0), mc_column_str(stmt, 1),
                     sqlite3_column_int(stmt, 2), mc_column_int(stmt, 3), mc_column_int(stmt, 4),
                     mc_column_str(stmt, 5));
@@ -103,12 +100,8 @@ static enum mc_status collect(struct mc_conn *conn, struct dead *dead, struct mc
         status = mc_conn_start(
             conn, "SELECT id FROM jobs WHERE died_at IS NOT NULL ORDER BY died_at LIMIT ?1",
             MC_BINDS(mc_bind_int(STEP)), &stmt, err);
-    bool row = true;
     dead->count = 0;
-    while (status == MC_OK && dead->count < STEP) {
-        status = mc_conn_step(conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    while (dead->count < STEP && mc_conn_next(conn, stmt, &status, err)) {
         dead->rows[dead->count++] = mc_column_int(stmt, 0);
     }
     return status;

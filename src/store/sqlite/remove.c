@@ -113,6 +113,8 @@ enum mc_status mc_sqlite_drop(struct mc_conn *conn, int64_t row, bool requested,
     if (status == MC_OK)
         status = mc_sqlite_twin_set(conn, row, MC_STR_NONE, err);
     if (status == MC_OK)
+        status = mc_sqlite_vector_drop(conn, d.user_no, row, err);
+    if (status == MC_OK)
         status = mc_conn_exec(conn, "DELETE FROM messages WHERE id = ?1",
                               MC_BINDS(mc_bind_int(row)), err);
     if (status == MC_OK)
@@ -215,6 +217,7 @@ static enum mc_status erase_rest(struct mc_conn *conn, struct erasure *e, struct
     } deletions[] = {
         {"DELETE FROM summaries WHERE user_no = ?1", number, &e->step.summaries},
         {"DELETE FROM threads WHERE user_no = ?1", number, &e->step.threads},
+        {"DELETE FROM vector_users WHERE user_no = ?1", number, &users},
         {"DELETE FROM users WHERE user_no = ?1", number, &users},
         {"DELETE FROM preferences WHERE user_id = ?1", name, &e->step.preferences},
         {"DELETE FROM signals WHERE user_id = ?1", name, &e->step.signals},
@@ -232,12 +235,8 @@ static enum mc_status next_rows(struct mc_conn *conn, int64_t user_no, int64_t r
     enum mc_status status =
         mc_conn_start(conn, "SELECT id FROM messages WHERE user_no = ?1 LIMIT ?2",
                       MC_BINDS(mc_bind_int(user_no), mc_bind_int(ERASE_STEP)), &stmt, err);
-    bool row = true;
     *count = 0;
-    while (status == MC_OK && *count < ERASE_STEP) {
-        status = mc_conn_step(conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    while (*count < ERASE_STEP && mc_conn_next(conn, stmt, &status, err)) {
         rows[(*count)++] = mc_column_int(stmt, 0);
     }
     return status;
@@ -278,6 +277,8 @@ static const char *const leftovers[] = {
     "SELECT count(*) FROM threads WHERE user_no = ?1",
     "SELECT count(*) FROM summaries WHERE user_no = ?1",
     "SELECT count(*) FROM users WHERE user_no = ?1",
+    "SELECT count(*) FROM vectors WHERE user_no = ?1",
+    "SELECT count(*) FROM vector_users WHERE user_no = ?1",
     "SELECT count(*) FROM preferences WHERE user_id = ?2",
     "SELECT count(*) FROM signals WHERE user_id = ?2",
     twins_left_over,

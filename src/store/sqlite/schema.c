@@ -162,8 +162,50 @@ static const char version_2[] =
     " cost_usd REAL NOT NULL,"
     " PRIMARY KEY(day, operation, provider, model)) WITHOUT ROWID;";
 
+/*
+ * Meaning: vectors of messages (store.h). A user's lie together, in order of row. vector_users tells caches what
+ * changed; vector_models counts, so that nobody has to.
+ */
+static const char version_3[] = "CREATE TABLE vector_models("
+                                " number INTEGER PRIMARY KEY AUTOINCREMENT,"
+                                " name TEXT NOT NULL,"
+                                " dimension INTEGER NOT NULL,"
+                                " current INTEGER NOT NULL,"
+                                " filled INTEGER NOT NULL," /* all older messages were looked at */
+                                " filled_to INTEGER NOT NULL," /* the last that was */
+                                " vectors INTEGER NOT NULL,"
+                                " UNIQUE(name, dimension));"
+
+                                "CREATE TABLE vectors("
+                                " user_no INTEGER NOT NULL,"
+                                " model INTEGER NOT NULL,"
+                                " row INTEGER NOT NULL,"
+                                " version INTEGER NOT NULL," /* of vector_users */
+                                " scale REAL NOT NULL,"
+                                " data BLOB NOT NULL,"
+                                " PRIMARY KEY(user_no, model, row)) WITHOUT ROWID;"
+                                "CREATE INDEX vectors_version ON vectors(user_no, version);"
+
+                                "CREATE TABLE vector_users("
+                                " user_no INTEGER PRIMARY KEY,"
+                                " version INTEGER NOT NULL,"
+                                " removed INTEGER NOT NULL);"
+
+                                "CREATE TABLE vector_jobs("
+                                " row INTEGER PRIMARY KEY,"
+                                " due_at INTEGER NOT NULL,"
+                                " attempts INTEGER NOT NULL);"
+                                "CREATE INDEX vector_jobs_due ON vector_jobs(due_at, row);";
+
+/* Keys of the HTTP interface. */
+static const char version_4[] = "CREATE TABLE keys("
+                                " key_id TEXT PRIMARY KEY,"
+                                " hash TEXT NOT NULL,"
+                                " definition TEXT NOT NULL,"
+                                " created_at INTEGER NOT NULL) WITHOUT ROWID;";
+
 /* The compressed archive (archive.c), and scheduled tasks. */
-static const char archive[] =
+static const char version_5[] =
     /* A frame that holds metadata and text; NULL: the row does. */
     "ALTER TABLE messages ADD COLUMN packed BLOB;"
     "CREATE INDEX messages_unpacked ON messages(id) WHERE tier = 3 AND packed IS NULL;"
@@ -179,7 +221,7 @@ static const char archive[] =
 
 /* In order: the nth brings a file of version n to version n + 1. Never change one that was
  * released. */
-static const char *const migrations[] = {version_1, version_2, archive};
+static const char *const migrations[] = {version_1, version_2, version_3, version_4, version_5};
 
 int mc_schema_version(void)
 {

@@ -136,6 +136,15 @@ void mc_sqlite_relieve_log(struct mc_sqlite *s, size_t rows);
 MC_MUST_CHECK enum mc_status mc_sqlite_twin_set(struct mc_conn *conn, int64_t row, mc_str hash,
                                                 struct mc_error *err);
 
+/* ---- Vectors (vectors.c) ---- */
+
+/* A message that was just completed for the first time waits for its vector, where there is a current model. */
+MC_MUST_CHECK enum mc_status mc_sqlite_vector_wait(struct mc_conn *conn, int64_t row,
+                                                   struct mc_error *err);
+/* Removes the vectors of a message, and its waiting for one. */
+MC_MUST_CHECK enum mc_status mc_sqlite_vector_drop(struct mc_conn *conn, int64_t user_no,
+                                                   int64_t row, struct mc_error *err);
+
 /* ---- Signals (memory.c) ---- */
 
 /* Adds observations to what is there; inside a transaction. */
@@ -193,6 +202,22 @@ enum mc_status mc_sqlite_add_usage(struct mc_store *store, const struct mc_usage
                                    size_t count, struct mc_error *err);
 enum mc_status mc_sqlite_usage(struct mc_store *store, int64_t first_day, int64_t last_day,
                                mc_usage_fn each, void *context, struct mc_error *err);
+/* vectors.c */
+enum mc_status mc_sqlite_vector_model(struct mc_store *store, mc_str name, int64_t dimension,
+                                      int64_t *number, struct mc_error *err);
+enum mc_status mc_sqlite_vector_models(struct mc_store *store, mc_vector_model_fn each,
+                                       void *context, int64_t *waiting, struct mc_error *err);
+enum mc_status mc_sqlite_claim_vectors(struct mc_store *store, int64_t now_us, int64_t lease_us,
+                                       size_t limit, struct mc_jobs *out, struct mc_error *err);
+enum mc_status mc_sqlite_put_vectors(struct mc_store *store, int64_t model,
+                                     const struct mc_vector_put *items, size_t count,
+                                     struct mc_error *err);
+enum mc_status mc_sqlite_fill_vectors(struct mc_store *store, int64_t now_us, size_t limit,
+                                      bool *done, struct mc_error *err);
+enum mc_status mc_sqlite_vectors(struct mc_store *store, mc_str user_id,
+                                 const struct mc_vector_state *have, mc_vector_fn each,
+                                 void *context, bool *whole, struct mc_vector_state *now,
+                                 struct mc_error *err);
 /* queue_admin.c */
 enum mc_status mc_sqlite_queue(struct mc_store *store, int64_t now_us, struct mc_queue_stats *stats,
                                struct mc_error *err);
@@ -215,6 +240,11 @@ enum mc_status mc_sqlite_put_agent(struct mc_store *store, const struct mc_agent
                                    struct mc_error *err);
 enum mc_status mc_sqlite_remove_agent(struct mc_store *store, mc_str agent_id,
                                       struct mc_error *err);
+enum mc_status mc_sqlite_put_key(struct mc_store *store, const struct mc_key_row *key,
+                                 struct mc_error *err);
+enum mc_status mc_sqlite_remove_key(struct mc_store *store, mc_str key_id, struct mc_error *err);
+enum mc_status mc_sqlite_keys(struct mc_store *store, mc_key_fn each, void *context,
+                              struct mc_error *err);
 enum mc_status mc_sqlite_agents(struct mc_store *store, mc_agent_fn each, void *context,
                                 struct mc_error *err);
 enum mc_status mc_sqlite_agent_counts(struct mc_store *store, mc_count_fn by_agent,

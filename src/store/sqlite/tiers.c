@@ -29,11 +29,8 @@ enum mc_status mc_sqlite_unsummarised(struct mc_store *store, mc_str user_id, in
                                MC_BINDS(mc_bind_str(user_id), mc_bind_int(messages),
                                         mc_bind_int(before_us), mc_bind_int((int64_t)limit)),
                                &stmt, err);
-    bool row = true, more = true;
-    while (status == MC_OK && more) {
-        status = mc_conn_step(reading.conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    bool more = true;
+    while (more && mc_conn_next(reading.conn, stmt, &status, err)) {
         struct mc_summary due = {
             .user_id = mc_column_str(stmt, 0),
             .thread_id = mc_column_str(stmt, 1),
@@ -144,11 +141,8 @@ enum mc_status mc_sqlite_summaries(struct mc_store *store, mc_str user_id,
                                &stmt, err);
     if (status == MC_OK)
         mc_allowed_bind(&allowed, stmt);
-    bool row = true, more = true;
-    while (status == MC_OK && more) {
-        status = mc_conn_step(reading.conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    bool more = true;
+    while (more && mc_conn_next(reading.conn, stmt, &status, err)) {
         struct mc_summary summary = {
             .user_id = mc_column_str(stmt, 0),
             .thread_id = mc_column_str(stmt, 1),
@@ -186,11 +180,7 @@ static enum mc_status delete_due(struct mc_conn *conn, struct due *due, const ch
         conn, sql,
         MC_BINDS(mc_bind_int(time), mc_bind_int(due->user_no), mc_bind_int((int64_t)room)), &stmt,
         err);
-    bool row = true;
-    while (status == MC_OK && count < room) {
-        status = mc_conn_step(conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    while (count < room && mc_conn_next(conn, stmt, &status, err)) {
         due->rows[count++] = mc_column_int(stmt, 0);
     }
     mc_stmt_done(&stmt);
@@ -230,11 +220,7 @@ static enum mc_status move_due(struct mc_conn *conn, struct due *due, int tier,
                  mc_bind_int((int64_t)room)),
         &stmt, err);
     /* The target goes with the row: rows below 2^61, tiers below 4. */
-    bool row = true;
-    while (status == MC_OK && count < room) {
-        status = mc_conn_step(conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    while (count < room && mc_conn_next(conn, stmt, &status, err)) {
         int target = mc_rules_target_tier(&due->times, tier, mc_column_int(stmt, 1),
                                           sqlite3_column_double(stmt, 2));
         due->rows[count++] = mc_column_int(stmt, 0) * MC_TIER_COUNT + target;

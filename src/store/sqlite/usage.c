@@ -55,11 +55,8 @@ enum mc_status mc_sqlite_usage(struct mc_store *store, int64_t first_day, int64_
                                " WHERE day >= ?1 AND day <= ?2"
                                " ORDER BY day, operation, provider, model",
                                MC_BINDS(mc_bind_int(first_day), mc_bind_int(last_day)), &stmt, err);
-    bool row = true, more = true;
-    while (status == MC_OK && more) {
-        status = mc_conn_step(reading.conn, stmt, &row, err);
-        if (status != MC_OK || !row)
-            break;
+    bool more = true;
+    while (more && mc_conn_next(reading.conn, stmt, &status, err)) {
         struct mc_usage_row usage = {
             .day = mc_column_int(stmt, 0),
             .operation = mc_column_str(stmt, 1),
