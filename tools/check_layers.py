@@ -49,6 +49,7 @@ HOMES = {
     "microhttpd.h": ["src/http/"],
     "curl/": ["src/net/"],
     "zstd.h": ["src/store/"],
+    "zdict.h": ["src/store/"],
     "llama.h": ["src/llm/", "bench/", "tests/unit/test_local.c"],
     "ggml.h": ["tests/support/"],
     "gguf.h": ["tests/support/"],

@@ -22,7 +22,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # The sizes at which each is run, where they are not its own.
 ARGUMENTS = {"context": ["100000", "300000"], "engine": ["50000"],
-             "postgres": ["--messages", "300000"], "store": ["50000"]}
+             "postgres": ["--messages", "300000"], "store": ["50000"],
+             "tiers": ["--messages", "20000"]}
 
 
 # Not of one program: its half in C, and what is run with that.

@@ -85,9 +85,9 @@ MC_API MC_MUST_CHECK enum mc_status mc_agent_stats(struct mc_engine *engine, cha
                                                    struct mc_error *err);
 
 /*
- * Moves messages between tiers by age and importance, summarises long threads, deletes what is due.
- * user_id absent: all users. {messages_migrated, threads_summarized, messages_deleted, errors,
- * dry_run, ...}.
+ * Moves messages between tiers by age and importance, summarises long threads, deletes what is due, compresses the
+ * archive. user_id absent: all users. {messages_migrated, threads_summarized, messages_deleted, messages_compressed,
+ * bytes_before, bytes_after, errors, dry_run}: bytes of what was compressed; in a dry run bytes_after is 0.
  */
 MC_API MC_MUST_CHECK enum mc_status mc_tiers_migrate(struct mc_engine *engine, mc_str user_id,
                                                      bool dry_run, mc_progress_fn progress,

@@ -197,6 +197,8 @@
     X("retention.delete_archived_after_days", "MINDCORE_RETENTION_DELETE_ARCHIVED_AFTER_DAYS",     \
       INTEGER, "730", "0..36500", "days",                                                          \
       "Age at which archived messages are deleted; 0 keeps them.")                                 \
+    X("retention.compress_archive", "MINDCORE_RETENTION_COMPRESS_ARCHIVE", BOOLEAN, "true", "",    \
+      "", "Compress archived messages; search by words does not find them any more.")              \
     X("retention.summarize_after_messages", "MINDCORE_RETENTION_SUMMARIZE_AFTER_MESSAGES",         \
       INTEGER, "50", "2..1000000", "messages", "Length from which a thread is summarised.")        \
     X("retention.summarize_after_days", "MINDCORE_RETENTION_SUMMARIZE_AFTER_DAYS", INTEGER, "7",   \

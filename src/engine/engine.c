@@ -53,37 +53,68 @@ static void on_died(void *context, const struct mc_message *message)
     engine->cache->ops->doubt(engine->cache);
 }
 
-/* The first scheduled migration: not while a program is only started for one command. */
-#define FIRST_MIGRATION_US (600 * MC_US_PER_SECOND)
+/* How often a server looks whether migration is due, first so long after opening: not while a program is only
+ * started for one command. */
+#define LOOK_US (600 * MC_US_PER_SECOND)
+/* For so long it is the task of the server that has begun, and of another one if that is not heard of any more. */
+#define MIGRATION_LEASE_US (1800 * MC_US_PER_SECOND)
+#define MIGRATION_RENEW_US (300 * MC_US_PER_SECOND)
+#define MIGRATION MC_STR("tiers")
+
+struct migration {
+    struct mc_engine *engine;
+    struct mc_schedule *schedule;
+    int64_t renew_us; /* monotonic: when the lease is renewed */
+};
 
 static bool migration_goes_on(void *context, uint64_t done, uint64_t total)
 {
     (void)done;
     (void)total;
-    return !mc_schedule_ending(context);
+    struct migration *m = context;
+    struct mc_store *store = m->engine->store;
+    struct mc_error ignored; /* if it cannot be renewed, another server may join: no harm */
+    if (mc_time_monotonic_us() > m->renew_us &&
+        store->ops->set_task(store, MIGRATION, mc_time_now_us() + MIGRATION_LEASE_US, &ignored) ==
+            MC_OK)
+        m->renew_us = mc_time_monotonic_us() + MIGRATION_RENEW_US;
+    return !mc_schedule_ending(m->schedule);
 }
 
+/* Of all servers and processes of the database the first one that finds it due does it. */
 static void migrate(void *context, struct mc_schedule *schedule)
 {
     struct mc_engine *engine = context;
-    char *json = NULL;
+    struct mc_store *store = engine->store;
+    struct migration migration = {engine, schedule, mc_time_monotonic_us() + MIGRATION_RENEW_US};
+    int64_t began_us = mc_time_now_us();
     struct mc_error error;
-    enum mc_status status =
-        mc_tiers_migrate(engine, MC_STR_NONE, false, migration_goes_on, schedule, &json, &error);
+    char *json = NULL;
+    bool taken = false;
+    enum mc_status status = store->ops->take_task(store, MIGRATION, began_us,
+                                                  began_us + MIGRATION_LEASE_US, &taken, &error);
+    if (!status && !taken)
+        return;
+    if (!status)
+        status = mc_tiers_migrate(engine, MC_STR_NONE, false, migration_goes_on, &migration, &json,
+                                  &error);
     if (!status)
         mc_log(MC_LOG_INFO, "tiers", "scheduled migration: %s", json);
     else if (status != MC_CANCELLED)
         mc_log(MC_LOG_ERROR, "tiers", "scheduled migration: %s", error.message);
     mc_free(json);
+    /* One that was cut short is taken up by whoever looks next; one that failed, when the lease has ended. */
+    int64_t next_us = status ? began_us : began_us + engine->settings.schedule_us;
+    if ((!status || status == MC_CANCELLED) &&
+        store->ops->set_task(store, MIGRATION, next_us, &error) != MC_OK)
+        mc_log(MC_LOG_ERROR, "tiers", "scheduled migration: %s", error.message);
 }
 
 static enum mc_status start_schedule(struct mc_engine *engine, struct mc_error *err)
 {
-    int64_t period_us = engine->settings.schedule_us;
-    if (period_us == 0)
+    if (engine->settings.schedule_us == 0)
         return MC_OK;
-    int64_t first_us = period_us < FIRST_MIGRATION_US ? period_us : FIRST_MIGRATION_US;
-    return mc_schedule_start(first_us, period_us, migrate, engine, &engine->schedule, err);
+    return mc_schedule_start(LOOK_US, LOOK_US, migrate, engine, &engine->schedule, err);
 }
 
 static enum mc_status open_text(struct mc_engine *engine, struct mc_error *err)

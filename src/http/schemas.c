@@ -194,10 +194,12 @@ static const struct {
                 ",\"cache_hits\":" INTEGER ",\"cache_misses\":" INTEGER ",\"hit_rate\":" NUMBER))},
     {"Invalidated", OBJECT("\"invalidated\"", "\"invalidated\":" INTEGER)},
     {"Migration",
-     OBJECT(
-         "\"messages_migrated\",\"threads_summarized\",\"messages_deleted\",\"errors\",\"dry_run\"",
-         "\"messages_migrated\":" INTEGER ",\"threads_summarized\":" INTEGER
-         ",\"messages_deleted\":" INTEGER ",\"errors\":" STRINGS ",\"dry_run\":" BOOLEAN)},
+     OBJECT("\"messages_migrated\",\"threads_summarized\",\"messages_deleted\","
+            "\"messages_compressed\",\"bytes_before\",\"bytes_after\",\"errors\",\"dry_run\"",
+            "\"messages_migrated\":" INTEGER ",\"threads_summarized\":" INTEGER
+            ",\"messages_deleted\":" INTEGER ",\"messages_compressed\":" INTEGER
+            ",\"bytes_before\":" INTEGER ",\"bytes_after\":" INTEGER ",\"errors\":" STRINGS
+            ",\"dry_run\":" BOOLEAN)},
     {"WorkersHealth",
      OBJECT("\"healthy\",\"issues\",\"timestamp\",\"worker_pool_size\",\"replicas\",\"workers\"",
             "\"healthy\":" BOOLEAN ",\"issues\":" STRINGS ",\"timestamp\":" TIME

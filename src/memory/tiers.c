@@ -1,5 +1,8 @@
 #include "memory/tiers.h"
 
+#include <errno.h>
+#include <time.h>
+
 #include "base/arena.h"
 #include "base/compiler.h"
 #include "base/error.h"
@@ -11,7 +14,13 @@
 #include "message/metadata.h"
 #include "text/summarise.h"
 
-#define STEP_ROWS 500
+/* A step: about so long, of so many messages. */
+#define STEP_US 1500
+#define STEP_ROWS_FIRST 50
+#define STEP_ROWS_MIN 10
+#define STEP_ROWS_MAX 500
+#define REST 2 /* after a step, so many times as long */
+#define REST_MAX_US 250000
 #define SUMMARY_THREADS 100  /* found at once */
 #define SUMMARY_MESSAGES 400 /* newest messages of a thread that its summary is made from */
 #define SUMMARY_BYTES 1500
@@ -29,8 +38,9 @@ struct run {
     bool dry_run;
     mc_progress_fn progress;
     void *context;
-    int64_t moved, deleted, summarised;
-    struct mc_buf errors_buf; /* a JSON array of texts */
+    int64_t moved, deleted, summarised, packed;
+    int64_t bytes_before, bytes_after; /* of what was packed */
+    struct mc_buf errors_buf;          /* a JSON array of texts */
     struct mc_json_writer errors;
     bool stopped;
     struct mc_llm *llm; /* NULL: summaries are extractive */
@@ -46,15 +56,17 @@ static void note(struct run *run, const struct mc_error *error)
 /* Tells how far it is; false when the caller wants no more. */
 static bool go_on(struct run *run)
 {
-    uint64_t done = (uint64_t)(run->moved + run->deleted + run->summarised);
+    uint64_t done = (uint64_t)(run->moved + run->deleted + run->summarised + run->packed);
     if (run->progress && !run->progress(run->context, done, 0))
         run->stopped = true;
     return !run->stopped;
 }
 
-static void move(struct run *run)
+/* ---- Steps ---- */
+
+static struct mc_tier_rule rule_of(const struct run *run)
 {
-    struct mc_tier_rule rule = {
+    return (struct mc_tier_rule){
         .user_id = run->user_id,
         .now_us = run->now_us,
         .short_us = run->options->short_us,
@@ -63,13 +75,45 @@ static void move(struct run *run)
         .trivial_delete_us = run->options->trivial_delete_us,
         .archive_delete_us = run->options->archive_delete_us,
         .keep_importance = run->options->keep_importance,
-        .batch = STEP_ROWS,
+        .batch = STEP_ROWS_FIRST,
         .dry_run = run->dry_run,
     };
+}
+
+static void rest(int64_t time_us)
+{
+    struct timespec left = {time_us / MC_US_PER_SECOND, time_us % MC_US_PER_SECOND * 1000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        continue;
+}
+
+/*
+ * After a step of so many messages: messages that come in meanwhile wait for no more than a short step, and have
+ * the database for themselves as long again.
+ */
+static void pace(struct mc_tier_rule *rule, int64_t began_us, int64_t messages)
+{
+    int64_t took_us = mc_time_monotonic_us() - began_us;
+    rest(took_us * REST < REST_MAX_US ? took_us * REST : REST_MAX_US);
+    if (messages == 0)
+        return;
+    /* Not more than twice or half as many: one step may have met a slow moment. */
+    double fitting = (double)messages * STEP_US / (double)(took_us > 0 ? took_us : 1);
+    double least = (double)rule->batch / 2, most = (double)rule->batch * 2;
+    fitting = fitting < least ? least : fitting > most ? most : fitting;
+    rule->batch = fitting < STEP_ROWS_MIN   ? STEP_ROWS_MIN
+                  : fitting > STEP_ROWS_MAX ? STEP_ROWS_MAX
+                                            : (size_t)fitting;
+}
+
+static void move(struct run *run)
+{
+    struct mc_tier_rule rule = rule_of(run);
     struct mc_tier_step step;
     bool again = true;
     while (again && go_on(run)) {
         struct mc_error error;
+        int64_t began_us = mc_time_monotonic_us();
         if (run->store->ops->migrate(run->store, &rule, &step, &error)) {
             note(run, &error);
             return;
@@ -78,6 +122,40 @@ static void move(struct run *run)
         run->deleted += step.deleted;
         /* What a step archived may be due for deletion by the next. */
         again = !run->dry_run && (step.more || step.moved > 0);
+        if (again)
+            pace(&rule, began_us, step.moved + step.deleted);
+    }
+}
+
+/* Compresses the archive. */
+static void pack(struct run *run)
+{
+    struct mc_tier_rule rule = rule_of(run);
+    struct mc_pack_step step;
+    struct mc_error error;
+    if (!run->options->compress_archive)
+        return;
+    enum mc_status status =
+        run->dry_run ? MC_OK : run->store->ops->train(run->store, run->now_us, &error);
+    if (status && status != MC_INVALID) {
+        note(run, &error);
+        return;
+    }
+    if (status)
+        mc_log(MC_LOG_WARNING, "tiers", "%s", error.message);
+    bool again = true;
+    while (again && go_on(run)) {
+        int64_t began_us = mc_time_monotonic_us();
+        if (run->store->ops->pack(run->store, &rule, &step, &error)) {
+            note(run, &error);
+            return;
+        }
+        run->packed += step.packed;
+        run->bytes_before += step.bytes_before;
+        run->bytes_after += step.bytes_after;
+        again = !run->dry_run && step.more;
+        if (again)
+            pace(&rule, began_us, step.packed);
     }
 }
 
@@ -392,6 +470,9 @@ static void write_result(struct run *run, struct mc_buf *json)
     mc_json_member_integer(&w, "messages_migrated", run->moved);
     mc_json_member_integer(&w, "threads_summarized", run->summarised);
     mc_json_member_integer(&w, "messages_deleted", run->deleted);
+    mc_json_member_integer(&w, "messages_compressed", run->packed);
+    mc_json_member_integer(&w, "bytes_before", run->bytes_before);
+    mc_json_member_integer(&w, "bytes_after", run->bytes_after);
     mc_json_key(&w, "errors");
     mc_json_put_raw(&w, mc_buf_str(&run->errors_buf));
     mc_json_member_boolean(&w, "dry_run", run->dry_run);
@@ -418,6 +499,8 @@ enum mc_status mc_tiers_run(struct mc_store *store, const struct mc_tiers_option
     summarise_all(&run); /* before anything that a summary is made from is deleted */
     if (!run.stopped)
         move(&run);
+    if (!run.stopped)
+        pack(&run);
     mc_json_end(&run.errors, ']');
     if (!run.stopped)
         write_result(&run, json);

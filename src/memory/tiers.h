@@ -1,6 +1,7 @@
 /*
  * Tier migration: messages move from short to mid to long term and the archive by age and importance,
- * long threads get a summary, what is due is deleted. Bounded steps, so that ingest goes on meanwhile. While a
+ * long threads get a summary, what is due is deleted, the archive is compressed. Short steps with rests between them,
+ * so that ingest goes on meanwhile. While a
  * model is asked nothing is held; progress is called about every second then.
  */
 #ifndef MC_MEMORY_TIERS_H
@@ -16,6 +17,7 @@ struct mc_tiers_options {
     int64_t trivial_delete_us, archive_delete_us; /* 0: never */
     int64_t summarize_after_messages;
     int64_t summarize_after_us;
+    bool compress_archive;  /* retention.compress_archive */
     double keep_importance; /* at or above, a message stays twice as long in each tier */
     struct mc_llm
         *llm; /* makes summaries, llm->parallel at once; NULL, or where it fails: extractive */

@@ -22,6 +22,7 @@
 enum mc_copy_table {
     MC_COPY_USERS,
     MC_COPY_THREADS,
+    MC_COPY_DICTIONARIES,
     MC_COPY_MESSAGES,
     MC_COPY_JOBS,
     MC_COPY_TWINS,

@@ -14,12 +14,14 @@ const struct mc_copy_form mc_copy_forms[MC_COPY_TABLES] = {
     [MC_COPY_USERS] = {"users", "si", 1, MC_COPY_UPDATE},
     /* user_id, thread_id, version, messages, last_at, summarised, summarised_until, withdrawn */
     [MC_COPY_THREADS] = {"threads", "ssiititi", 2, MC_COPY_UPDATE},
+    /* number, created_at, samples, data */
+    [MC_COPY_DICTIONARIES] = {"dictionaries", "itix", 1, MC_COPY_UPDATE},
     /*
      * message_id, user_id, thread_id, created_at, stored_at, role, visibility, tier, state, trivial, importance,
      * session_id, agent_id, sharing_groups (JSON, NULL for none), terms (NULL: not indexed), content hash,
-     * metadata, text
+     * metadata, text, packed (the frame of both, NULL: not compressed)
      */
-    [MC_COPY_MESSAGES] = {"messages", "sssttiiiibdssssXss", 0, MC_COPY_APPEND},
+    [MC_COPY_MESSAGES] = {"messages", "sssttiiiibdssssXssx", 0, MC_COPY_APPEND},
     /* message_id, stage, due_at, enqueued_at, attempts, died_at, error; a leased job is ready again */
     [MC_COPY_JOBS] = {"jobs", "sittits", 0, MC_COPY_REPLACE},
     /* hash, message_id */

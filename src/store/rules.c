@@ -94,6 +94,13 @@ static int64_t before(int64_t now_us, int64_t age_us, int factor)
     return now_us - age_us * factor;
 }
 
+enum mc_status mc_rules_check_batch(const struct mc_tier_rule *rule, struct mc_error *err)
+{
+    if (rule->batch == 0 || rule->batch > 100000)
+        return mc_fail(err, MC_INVALID, "a step of tier migration takes 1 to 100000 messages");
+    return MC_OK;
+}
+
 void mc_rules_tier_times(const struct mc_tier_rule *rule, struct mc_tier_times *times)
 {
     const int64_t ages[] = {rule->short_us, rule->mid_us, rule->long_us};

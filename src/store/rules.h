@@ -28,6 +28,10 @@ MC_MUST_CHECK enum mc_status mc_rules_push_claimed(struct mc_jobs *jobs, const i
                                                    const struct mc_records *found,
                                                    struct mc_error *err);
 
+/* MC_INVALID: a step that takes no messages, or too many. */
+MC_MUST_CHECK enum mc_status mc_rules_check_batch(const struct mc_tier_rule *rule,
+                                                  struct mc_error *err);
+
 /* A tier rule as times: what was created before these is due. */
 struct mc_tier_times {
     int64_t leaves[MC_TIER_ARCHIVE];        /* for messages of ordinary importance */

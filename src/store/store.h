@@ -300,6 +300,14 @@ struct mc_tier_step {
     bool more;
 };
 
+/* One bounded step of compressing the archive. */
+struct mc_pack_step {
+    int64_t packed;
+    int64_t bytes_before,
+        bytes_after; /* of text, metadata and index terms; of what holds them now */
+    bool more;       /* also while nothing is left to pack but room is given back */
+};
+
 struct mc_store;
 struct mc_copy_ops;
 struct mc_store_ops {
@@ -444,6 +452,26 @@ struct mc_store_ops {
     /* What it deletes stays in summaries. */
     enum mc_status (*migrate)(struct mc_store *store, const struct mc_tier_rule *rule,
                               struct mc_tier_step *step, struct mc_error *err);
+
+    /* Trains a new dictionary for the archive if one is due (store/archive.h). MC_INVALID: the messages are not fit for that. */
+    enum mc_status (*train)(struct mc_store *store, int64_t now_us, struct mc_error *err);
+    /*
+     * Compresses messages of the archive, those without a job, at most rule->batch; none while there is no
+     * dictionary. They are read as before; the search index, and twin, find them no more. A dry run counts all
+     * that migration and this would compress.
+     */
+    enum mc_status (*pack)(struct mc_store *store, const struct mc_tier_rule *rule,
+                           struct mc_pack_step *step, struct mc_error *err);
+
+    /*
+     * Takes a task that one process does for all of the database: *taken when it is due at now_us, as it is when
+     * nobody has ever set when. Then it is due again at until_us, so that another takes it up if this one dies.
+     */
+    enum mc_status (*take_task)(struct mc_store *store, mc_str task, int64_t now_us,
+                                int64_t until_us, bool *taken, struct mc_error *err);
+    /* When the task is due next, in place of what was set before. */
+    enum mc_status (*set_task)(struct mc_store *store, mc_str task, int64_t due_us,
+                               struct mc_error *err);
 
     enum mc_status (*erase)(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
                             struct mc_error *err);

@@ -14,7 +14,7 @@
     X(fail) X(renew) X(twin) X(release) X(queue) X(dead_jobs) X(retry) X(purge) X(preferences) X(set_preferences) \
     X(add_signals) X(signals) X(add_usage) X(usage) X(vector_model) X(vector_models) X(claim_vectors) X(put_vectors) \
     X(fill_vectors) X(vectors) X(put_agent) X(remove_agent) X(agents) X(agent_counts) \
-    X(unsummarised) X(put_summary) X(summaries) X(migrate) X(erase) X(export_user) X(users) \
+    X(unsummarised) X(put_summary) X(summaries) X(migrate) X(train) X(pack) X(take_task) X(set_task) X(erase) X(export_user) X(users) \
     X(list_users) X(list_threads) X(stats) X(room) X(ping) X(check) X(backup)
 /* clang-format on */
 
@@ -144,6 +144,11 @@ FORWARD(summaries,
          void *context),
         (user_id, reader, limit, each, context))
 FORWARD(migrate, (const struct mc_tier_rule *rule, struct mc_tier_step *step), (rule, step))
+FORWARD(train, (int64_t now_us), (now_us))
+FORWARD(pack, (const struct mc_tier_rule *rule, struct mc_pack_step *step), (rule, step))
+FORWARD(take_task, (mc_str task, int64_t now_us, int64_t until_us, bool *taken),
+        (task, now_us, until_us, taken))
+FORWARD(set_task, (mc_str task, int64_t due_us), (task, due_us))
 FORWARD(erase, (mc_str user_id, struct mc_erased *erased), (user_id, erased))
 FORWARD(export_user,
         (mc_str user_id, const struct mc_reader *reader, mc_record_fn each, void *context),

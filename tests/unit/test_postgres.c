@@ -144,7 +144,8 @@ static void schema(void)
                     " c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN"
                     " pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] WHERE"
                     " i.indisunique AND n.nspname = 'public' AND a.attname <> 'shard'"),
-           "mindcore_changes mindcore_schema", "every key of the data begins with the shard");
+           "dictionaries mindcore_changes mindcore_schema mindcore_tasks",
+           "every key of the data begins with the shard");
 }
 
 /* ---- Partitions ---- */
@@ -290,7 +291,9 @@ static void older_schema(void)
     scratch_store_put(store, &put);
     store->ops->close(store);
     pg_sql(&server, "older",
-           "DROP TABLE vectors, vector_models, vector_users, vector_jobs, keys;"
+           "DROP TABLE vectors, vector_models, vector_users, vector_jobs, keys, dictionaries,"
+           " mindcore_tasks; ALTER TABLE messages DROP COLUMN packed;"
+           " CREATE INDEX messages_pending ON messages(shard, user_no, id) WHERE terms IS NULL;"
            " DELETE FROM mindcore_schema WHERE version > 1");
     store = pg_open(&options);
     struct mc_error err = {0};

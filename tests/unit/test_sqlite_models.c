@@ -147,12 +147,14 @@ static void older_file(void)
     sqlite3 *db = NULL;
     char *message = NULL;
     if (sqlite3_open(scratch_path(&scratch, "older.db"), &db) != SQLITE_OK ||
-        sqlite3_exec(db,
-                     "DROP TABLE twins; DROP TABLE usage; DROP INDEX jobs_lease;"
-                     "DROP TABLE vectors; DROP TABLE vector_models; DROP TABLE vector_users;"
-                     "DROP TABLE vector_jobs; DROP TABLE keys;"
-                     "PRAGMA user_version = 1",
-                     NULL, NULL, &message) != SQLITE_OK)
+        sqlite3_exec(
+            db,
+            "DROP TABLE twins; DROP TABLE usage; DROP INDEX jobs_lease;"
+            "DROP TABLE vectors; DROP TABLE vector_models; DROP TABLE vector_users;"
+            "DROP TABLE vector_jobs; DROP TABLE keys; DROP TABLE dictionaries; DROP TABLE tasks;"
+            "DROP INDEX messages_unpacked; ALTER TABLE messages DROP COLUMN packed;"
+            "PRAGMA user_version = 1",
+            NULL, NULL, &message) != SQLITE_OK)
         bail_out("no older file: %s", message ? message : "?");
     sqlite3_close(db);
     store = scratch_store(&scratch, "older.db");

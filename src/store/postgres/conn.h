@@ -26,9 +26,10 @@
 /* What became of the last failure, for those who may try again. */
 enum mc_pg_trouble {
     MC_PG_NO_TROUBLE,
-    MC_PG_REFUSED,  /* it would fail again */
-    MC_PG_CONFLICT, /* rolled back by the server because of another transaction: try again */
-    MC_PG_LOST      /* the connection is gone; a statement may have been carried out or not */
+    MC_PG_REFUSED,   /* it would fail again */
+    MC_PG_CONFLICT,  /* rolled back by the server because of another transaction: try again */
+    MC_PG_LOST,      /* the connection is gone; a statement may have been carried out or not */
+    MC_PG_DICTIONARY /* conn->dictionary is not known yet: make it known and try again */
 };
 
 struct mc_pg_pending {
@@ -59,6 +60,8 @@ struct mc_pg_conn {
     int64_t clock_offset_us;        /* the database's clock minus this machine's */
     int slot;                       /* number in the pool: no two open connections share one */
     struct mc_pg_conn *next;        /* in the pool */
+    struct mc_archive *archive;     /* borrowed: to unpack messages with */
+    int64_t dictionary;             /* of the archive, that was missing */
     struct mc_buf scratch;          /* memory for the arguments of one statement */
     /* What is added and not yet run, and the results of the last run, in the order of the statements. */
     struct mc_pg_pending *pending;

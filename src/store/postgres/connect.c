@@ -190,6 +190,7 @@ enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **
         mc_pg_conn_close(made);
         return status;
     }
+    made->archive = pool->archive;
     *conn = made;
     return MC_OK;
 }

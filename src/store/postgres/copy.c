@@ -61,11 +61,19 @@ static const struct table tables[MC_COPY_TABLES] = {
          " summarised = excluded.summarised, summarised_until = excluded.summarised_until,"
          " withdrawn = excluded.withdrawn",
          "TRUNCATE threads"},
+    [MC_COPY_DICTIONARIES] =
+        {"SELECT count(*) FROM dictionaries",
+         "SELECT number, number, created_at, samples, data FROM dictionaries WHERE number > $1"
+         " ORDER BY number LIMIT $6",
+         "INSERT INTO dictionaries(number, created_at, samples, data) VALUES($3, $4, $5, $6)"
+         " ON CONFLICT (number) DO UPDATE SET created_at = excluded.created_at,"
+         " samples = excluded.samples, data = excluded.data",
+         "TRUNCATE dictionaries"},
     [MC_COPY_MESSAGES] =
         {"SELECT count(*) FROM messages",
          "SELECT m.id, m.message_id, m.user_id, m.thread_id, m.created_at, m.stored_at, m.role,"
          " m.visibility, m.tier, m.state, m.trivial, m.importance, m.session_id, m.agent_id,"
-         " m.groups, m.terms, m.twin, m.attached, m.text FROM " SHARDS
+         " m.groups, m.terms, m.twin, m.attached, m.text, m.packed FROM " SHARDS
          " CROSS JOIN LATERAL (SELECT x.*, CASE WHEN cardinality(x.sharing_groups) > 0"
          " THEN array_to_json(x.sharing_groups)::text END AS groups FROM messages x"
          " WHERE x.shard = s.n::smallint AND x.id > $1 AND x.id <= " NEXT_MESSAGE

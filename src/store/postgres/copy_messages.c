@@ -128,7 +128,7 @@ static enum mc_status write_rows(struct mc_pg_conn *conn, struct messages *m, st
         enum mc_status status = read_groups(&v[13], &root, groups, &group_count, err);
         if (status != MC_OK)
             return status;
-        mc_pg_copy_row(&m->data, "2isssitt2222bdssSsxjss",
+        mc_pg_copy_row(&m->data, "2isssitt2222bdssSsxjssx",
                        MC_PG_ARGS(mc_pg_int(m->shards[i]), mc_pg_int(m->rows[i]),
                                   mc_pg_copy_arg('s', &v[0]), mc_pg_copy_arg('s', &v[1]),
                                   mc_pg_copy_arg('s', &v[2]), mc_pg_int(m->user_nos[i]),
@@ -139,12 +139,13 @@ static enum mc_status write_rows(struct mc_pg_conn *conn, struct messages *m, st
                                   mc_pg_copy_arg('s', &v[11]), mc_pg_copy_arg('s', &v[12]),
                                   mc_pg_strs(groups, group_count), mc_pg_copy_arg('s', &v[14]),
                                   mc_pg_copy_arg('x', &v[15]), mc_pg_copy_arg('s', &v[16]),
-                                  mc_pg_copy_arg('s', &v[16]), mc_pg_copy_arg('s', &v[17])));
+                                  mc_pg_copy_arg('s', &v[16]), mc_pg_copy_arg('s', &v[17]),
+                                  mc_pg_copy_arg('x', &v[18])));
     }
     return copy_in(conn, m,
                    "COPY messages(shard, id, message_id, user_id, thread_id, user_no, created_at,"
                    " stored_at, role, visibility, tier, state, trivial, importance, session_id,"
-                   " agent_id, sharing_groups, terms, twin, metadata, attached, text)"
+                   " agent_id, sharing_groups, terms, twin, metadata, attached, text, packed)"
                    " FROM STDIN (FORMAT binary)",
                    err);
 }

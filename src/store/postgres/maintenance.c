@@ -231,6 +231,9 @@ static const struct rule rules[] = {
     {"SELECT count(*) FROM index_terms x WHERE NOT EXISTS(SELECT 1 FROM messages m"
      " WHERE m.shard = x.shard AND m.id = x.id AND m.user_no = x.user_no)",
      "entries of the index without a message"},
+    {"SELECT count(*) FROM messages WHERE packed IS NOT NULL AND (tier <> 3 OR text <> ''"
+     " OR terms IS NOT NULL OR NOT EXISTS(SELECT 1 FROM dictionaries))",
+     "compressed messages that are not in the archive, or without a dictionary"},
 };
 
 static enum mc_status check_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)

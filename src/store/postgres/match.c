@@ -225,7 +225,7 @@ static void add_question(struct mc_pg_conn *conn, const struct match *m, int64_t
 
 static const char pending_sql[] =
     "SELECT m.id, m.text FROM messages m WHERE m.shard = $1 AND m.user_no = " MC_PG_USER_NO
-    " AND m.terms IS NULL"
+    " AND m.terms IS NULL AND m.packed IS NULL"
     " AND ($4::text IS NULL OR m.thread_id = $4) AND m.created_at >= $5 AND m.created_at < $6"
     " AND " MC_PG_ALLOWED " ORDER BY m.id DESC LIMIT $3";
 

@@ -56,7 +56,7 @@ static enum mc_status read_message(struct mc_pg_conn *conn, void *context, struc
     status = mc_pg_run_last(conn, err);
     if (status != MC_OK || mc_pg_rows(conn, 0) == 0)
         return status;
-    return mc_pg_record(conn->results[0], 0, &get->record, err);
+    return mc_pg_record(conn, conn->results[0], 0, &get->record, err);
 }
 
 enum mc_status mc_pg_get(struct mc_store *store, mc_str message_id, const struct mc_reader *reader,
@@ -99,7 +99,7 @@ static enum mc_status read_rows(struct mc_pg_conn *conn, void *context, struct m
     if (status == MC_OK)
         status = mc_pg_run_last(conn, err);
     for (size_t i = 0; status == MC_OK && i < statements; i++)
-        status = mc_pg_records(conn->results[i], &rows->found, err);
+        status = mc_pg_records(conn, conn->results[i], &rows->found, err);
     return status;
 }
 
@@ -218,7 +218,7 @@ static enum mc_status read_recent(struct mc_pg_conn *conn, void *context, struct
                              mc_pg_str(read->thread_id)));
     status = mc_pg_run_last(conn, err);
     if (status == MC_OK)
-        status = mc_pg_records(conn->results[0], &recent->found, err);
+        status = mc_pg_records(conn, conn->results[0], &recent->found, err);
     if (status == MC_OK && read->state)
         recent->state = thread_state(conn->results[1]);
     return status;

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "base/metrics.h"
+#include "store/archive.h"
 #include "store/postgres/pool.h"
 #include "store/postgres/replica.h"
 #include "store/postgres/watch.h"
@@ -43,6 +44,7 @@ struct mc_pg {
     struct mc_pg_replicas replicas;
     struct mc_pg_counts counts;
     int partitions; /* of each table that has a shard; 0: they are whole */
+    struct mc_archive *archive;
     int64_t server; /* random: tells this store's changes from those of others */
     struct mc_metrics *metrics;
 };
@@ -146,15 +148,18 @@ int64_t mc_pg_now_us(const struct mc_pg_conn *conn);
 /* The columns of a record; m is the message. */
 #define MC_PG_RECORD                                                                               \
     "m.id, m.message_id, m.user_id, m.thread_id, m.session_id, m.agent_id, m.role, m.visibility,"  \
-    " m.tier, m.state, m.importance, m.created_at, m.sharing_groups, m.attached, m.text, m.terms"
-#define MC_PG_RECORD_COLUMNS 16
+    " m.tier, m.state, m.importance, m.created_at, m.sharing_groups, m.attached, m.text, "         \
+    "m.packed,"                                                                                    \
+    " m.terms"
+#define MC_PG_RECORD_COLUMNS 17
 
-/* The record of a row of a result whose first columns are MC_PG_RECORD. MC_CORRUPT. */
-MC_MUST_CHECK enum mc_status mc_pg_record(const PGresult *result, size_t row,
-                                          struct mc_record **record, struct mc_error *err);
+/* The record of a row of a result of conn whose first columns are MC_PG_RECORD. MC_CORRUPT. */
+MC_MUST_CHECK enum mc_status mc_pg_record(struct mc_pg_conn *conn, const PGresult *result,
+                                          size_t row, struct mc_record **record,
+                                          struct mc_error *err);
 /* Adds the records of all rows, or none. */
-MC_MUST_CHECK enum mc_status mc_pg_records(const PGresult *result, struct mc_records *out,
-                                           struct mc_error *err);
+MC_MUST_CHECK enum mc_status mc_pg_records(struct mc_pg_conn *conn, const PGresult *result,
+                                           struct mc_records *out, struct mc_error *err);
 
 /*
  * Adds a statement for each shard that the rows are in: its parameters are the shard, the rows of it and then
@@ -167,6 +172,14 @@ MC_MUST_CHECK enum mc_status mc_pg_add_by_shard(struct mc_pg_conn *conn, const c
 
 /* The shard that all the rows are in; below 0 when there is none. */
 int64_t mc_pg_shard_of_rows(const int64_t *rows, size_t count);
+
+/* ---- The compressed archive (archive.c) ---- */
+
+/* A message out of its frame; free with mc_unpacked_fini. MC_CORRUPT, with trouble MC_PG_DICTIONARY when that helps. */
+MC_MUST_CHECK enum mc_status mc_pg_unpack(struct mc_pg_conn *conn, mc_str frame,
+                                          struct mc_unpacked *unpacked, struct mc_error *err);
+/* After trouble MC_PG_DICTIONARY, outside a transaction: makes it known. Other troubles if that fails, or as given. */
+enum mc_pg_trouble mc_pg_fetch_dictionary(struct mc_pg_conn *conn, enum mc_pg_trouble trouble);
 
 /* ---- The access rule (rows.c) ---- */
 
@@ -209,6 +222,10 @@ MC_MUST_CHECK enum mc_status mc_pg_drop(struct mc_pg_conn *conn, struct mc_pg_dr
                                         size_t count, bool requested, int64_t *jobs,
                                         struct mc_error *err);
 
+/* Adds statements that take the message out of the search index and the twins. terms, twin absent: it is not there. */
+MC_MUST_CHECK enum mc_status mc_pg_add_unindex(struct mc_pg_conn *conn, int64_t row,
+                                               int64_t user_no, mc_str thread_id, mc_str terms,
+                                               mc_str twin, struct mc_error *err);
 /* The same for messages by row, not requested; locks and reads them first. *dropped: how many were there. */
 MC_MUST_CHECK enum mc_status mc_pg_drop_rows(struct mc_pg_conn *conn, const int64_t *rows,
                                              size_t count, int64_t *dropped, int64_t *jobs,
@@ -347,6 +364,13 @@ enum mc_status mc_pg_summaries(struct mc_store *store, mc_str user_id,
                                void *context, struct mc_error *err);
 enum mc_status mc_pg_migrate(struct mc_store *store, const struct mc_tier_rule *rule,
                              struct mc_tier_step *step, struct mc_error *err);
+enum mc_status mc_pg_take_task(struct mc_store *store, mc_str task, int64_t now_us,
+                               int64_t until_us, bool *taken, struct mc_error *err);
+enum mc_status mc_pg_set_task(struct mc_store *store, mc_str task, int64_t due_us,
+                              struct mc_error *err);
+enum mc_status mc_pg_train(struct mc_store *store, int64_t now_us, struct mc_error *err);
+enum mc_status mc_pg_pack(struct mc_store *store, const struct mc_tier_rule *rule,
+                          struct mc_pack_step *step, struct mc_error *err);
 enum mc_status mc_pg_export(struct mc_store *store, mc_str user_id, const struct mc_reader *reader,
                             mc_record_fn each, void *context, struct mc_error *err);
 enum mc_status mc_pg_users(struct mc_store *store, mc_name_fn each, void *context,

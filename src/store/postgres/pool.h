@@ -13,6 +13,7 @@ struct mc_pg_pool {
     struct mc_postgres_options options; /* texts are owned */
     struct mc_pg_where where;
     int max;
+    struct mc_archive *archive; /* borrowed, for the connections */
     int stop; /* descriptor: once it can be read, nobody waits for a server any more; -1: none */
     mc_mutex lock; /* guards what follows */
     mc_cond returned;

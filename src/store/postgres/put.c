@@ -151,7 +151,7 @@ static enum mc_status read_taken(struct mc_pg_conn *conn, struct mc_pg_put_batch
             continue;
         if (mc_pg_rows(conn, nth) == 0)
             return gone(conn, err);
-        status = mc_pg_record(conn->results[nth++], 0, &placed->stored, err);
+        status = mc_pg_record(conn, conn->results[nth++], 0, &placed->stored, err);
         if (status == MC_OK)
             placed->differs = mc_rules_difference(&placed->stored->m, placed->m);
     }

@@ -77,7 +77,7 @@ static enum mc_status claim_work(struct mc_pg_conn *conn, void *context, struct 
         conn, claimed_sql,
         MC_PG_ARGS(mc_pg_ints(claim->shards, claim->count), mc_pg_ints(claim->rows, claim->count)),
         err);
-    return status == MC_OK ? mc_pg_records(conn->results[0], &claim->messages, err) : status;
+    return status == MC_OK ? mc_pg_records(conn, conn->results[0], &claim->messages, err) : status;
 }
 
 /* The jobs whose messages were there, in the order of the claim. */

@@ -38,6 +38,27 @@ static int by_thread(const void *a, const void *b)
     return order != 0 ? order : (x->row > y->row) - (x->row < y->row);
 }
 
+enum mc_status mc_pg_add_unindex(struct mc_pg_conn *conn, int64_t row, int64_t user_no,
+                                 mc_str thread_id, mc_str terms, mc_str twin, struct mc_error *err)
+{
+    struct mc_pg_arg shard = mc_pg_int(mc_pg_row_shard(row)), id = mc_pg_int(row);
+    if (mc_str_given(twin))
+        mc_pg_add_quiet(conn, "DELETE FROM twins WHERE shard = $1 AND hash = $2 AND id = $3",
+                        MC_PG_ARGS(mc_pg_int(mc_pg_shard(twin)), mc_pg_bytes(twin), id));
+    if (!mc_str_given(terms))
+        return MC_OK;
+    int64_t *numbers;
+    size_t count;
+    if (!mc_pg_terms(terms, thread_id, &numbers, &count))
+        return mc_fail_memory(err);
+    mc_pg_add_quiet(conn,
+                    "DELETE FROM index_terms WHERE shard = $1 AND user_no = $2 AND term = ANY($3)"
+                    " AND id = $4",
+                    MC_PG_ARGS(shard, mc_pg_int(user_no), mc_pg_ints(numbers, count), id));
+    free(numbers);
+    return MC_OK;
+}
+
 /* What stands under the message's own keys. */
 static enum mc_status add_own(struct mc_pg_conn *conn, const struct mc_pg_dropped *d,
                               struct mc_error *err)
@@ -47,21 +68,7 @@ static enum mc_status add_own(struct mc_pg_conn *conn, const struct mc_pg_droppe
                     MC_PG_ARGS(shard, row));
     mc_pg_add_quiet(conn, "DELETE FROM message_ids WHERE shard = $1 AND message_id = $2",
                     MC_PG_ARGS(mc_pg_int(mc_pg_shard(d->message_id)), mc_pg_str(d->message_id)));
-    if (mc_str_given(d->twin))
-        mc_pg_add_quiet(conn, "DELETE FROM twins WHERE shard = $1 AND hash = $2 AND id = $3",
-                        MC_PG_ARGS(mc_pg_int(mc_pg_shard(d->twin)), mc_pg_bytes(d->twin), row));
-    if (!mc_str_given(d->terms))
-        return MC_OK;
-    int64_t *numbers;
-    size_t count;
-    if (!mc_pg_terms(d->terms, d->thread_id, &numbers, &count))
-        return mc_fail_memory(err);
-    mc_pg_add_quiet(conn,
-                    "DELETE FROM index_terms WHERE shard = $1 AND user_no = $2 AND term = ANY($3)"
-                    " AND id = $4",
-                    MC_PG_ARGS(shard, mc_pg_int(d->user_no), mc_pg_ints(numbers, count), row));
-    free(numbers);
-    return MC_OK;
+    return mc_pg_add_unindex(conn, d->row, d->user_no, d->thread_id, d->terms, d->twin, err);
 }
 
 static size_t run_end(const struct mc_pg_dropped *items, size_t count, size_t i, bool of_thread)
@@ -274,7 +281,7 @@ static enum mc_status remove_work(struct mc_pg_conn *conn, void *context, struct
         return mc_fail_field(err, MC_NOT_FOUND, "message_id", "there is no message '%.*s'",
                              MC_STR_ARG(r->message_id));
     if (status == MC_OK)
-        status = mc_pg_record(conn->results[0], 0, &r->record, err);
+        status = mc_pg_record(conn, conn->results[0], 0, &r->record, err);
     if (status != MC_OK)
         return status;
     struct mc_pg_dropped dropped;

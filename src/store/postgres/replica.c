@@ -53,6 +53,7 @@ static enum mc_status init_pool(struct mc_pg_replica *r, const struct mc_postgre
     status = mc_pg_pool_init(&r->pool, &o, err);
     if (status == MC_OK)
         r->pool.stop = r->all->stop;
+    r->pool.archive = r->all->archive;
     return status;
 }
 
@@ -305,6 +306,7 @@ enum mc_status mc_pg_replicas_start(struct mc_pg_replicas *replicas,
         return mc_fail(err, MC_IO, "cannot look after replicas: %s", strerror(errno));
     }
     replicas->metrics = o->metrics;
+    replicas->archive = primary->archive;
     replicas->max_lag_us = o->replica_max_lag_us;
     replicas->timeout_us = o->replica_timeout_us;
     mc_pg_freshness_init(&replicas->freshness);

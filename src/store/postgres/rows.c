@@ -25,6 +25,7 @@ enum {
     COL_GROUPS,
     COL_ATTACHED,
     COL_TEXT,
+    COL_PACKED,
     COL_TERMS
 };
 static_assert(COL_TERMS + 1 == MC_PG_RECORD_COLUMNS, "the columns of MC_PG_RECORD");
@@ -38,8 +39,8 @@ static bool in_range(const PGresult *result, size_t row, int column, int64_t lim
     return value >= 0 && value < limit;
 }
 
-enum mc_status mc_pg_record(const PGresult *result, size_t row, struct mc_record **record,
-                            struct mc_error *err)
+enum mc_status mc_pg_record(struct mc_pg_conn *conn, const PGresult *result, size_t row,
+                            struct mc_record **record, struct mc_error *err)
 {
     mc_str groups[GROUPS_MAX];
     size_t group_count = 0;
@@ -68,18 +69,28 @@ enum mc_status mc_pg_record(const PGresult *result, size_t row, struct mc_record
         .tier = (enum mc_tier)mc_pg_cell_int(result, row, COL_TIER),
         .enrichment_state = (enum mc_enrichment)mc_pg_cell_int(result, row, COL_STATE),
     };
+    mc_auto(mc_unpacked_fini) struct mc_unpacked unpacked = {.memory = NULL};
+    mc_str frame = mc_pg_cell(result, row, COL_PACKED);
+    if (mc_str_given(frame)) {
+        enum mc_status status = mc_pg_unpack(conn, frame, &unpacked, err);
+        if (status != MC_OK)
+            return status;
+        m.metadata = unpacked.metadata;
+        m.text = unpacked.text;
+    }
     mc_str terms = mc_pg_cell(result, row, COL_TERMS);
     return mc_record_new(&m, mc_pg_cell_int(result, row, COL_ROW), terms.data ? terms : MC_STR(""),
                          record, err);
 }
 
-enum mc_status mc_pg_records(const PGresult *result, struct mc_records *out, struct mc_error *err)
+enum mc_status mc_pg_records(struct mc_pg_conn *conn, const PGresult *result,
+                             struct mc_records *out, struct mc_error *err)
 {
     size_t start = out->count;
     enum mc_status status = MC_OK;
     for (size_t i = 0; status == MC_OK && i < (size_t)PQntuples(result); i++) {
         struct mc_record *record;
-        status = mc_pg_record(result, i, &record, err);
+        status = mc_pg_record(conn, result, i, &record, err);
         if (status == MC_OK && !mc_records_push(out, record))
             status = mc_fail_memory(err);
     }

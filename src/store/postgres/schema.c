@@ -267,12 +267,31 @@ static const char *const version_3[] = {"CREATE TABLE keys("
                                         " PRIMARY KEY(shard, key_id))",
                                         NULL};
 
+/* The compressed archive (archive.c), and scheduled tasks. */
+static const char *const version_4[] = {
+    /* A frame that holds metadata and text; NULL: the row does. */
+    "ALTER TABLE messages ADD COLUMN packed bytea",
+    "CREATE INDEX messages_unpacked ON messages(id) WHERE tier = 3 AND packed IS NULL",
+    "DROP INDEX messages_pending",
+    "CREATE INDEX messages_pending ON messages(shard, user_no, id) WHERE terms IS NULL"
+    " AND packed IS NULL",
+
+    /* Of the whole database: every shard is packed with them. */
+    "CREATE TABLE dictionaries("
+    " number bigint PRIMARY KEY,"
+    " created_at timestamptz NOT NULL,"
+    " samples bigint NOT NULL," /* messages that it was trained from */
+    " data bytea NOT NULL)",
+
+    /* What one server does for all, and when it is due again. */
+    "CREATE TABLE mindcore_tasks(task " NAME " PRIMARY KEY, due_at timestamptz NOT NULL)", NULL};
+
 /*
  * In order: the nth brings a database of version n to version n + 1. Never change one that was released. A table
  * whose first column is "shard smallint NOT NULL" is partitioned by it where the database is; every unique index
  * on such a table begins with the shard.
  */
-static const char *const *const migrations[] = {version_1, version_2, version_3};
+static const char *const *const migrations[] = {version_1, version_2, version_3, version_4};
 
 int mc_pg_schema_version(void)
 {

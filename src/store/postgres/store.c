@@ -18,6 +18,7 @@ static void close_store(struct mc_store *store)
     mc_pg_group_fini(&s->group);
     mc_pg_pool_fini(&s->pool);
     mc_mutex_fini(&s->counts.lock);
+    mc_archive_free(s->archive);
     free(s);
 }
 
@@ -72,6 +73,10 @@ static const struct mc_store_ops ops = {
     .put_summary = mc_pg_put_summary,
     .summaries = mc_pg_summaries,
     .migrate = mc_pg_migrate,
+    .train = mc_pg_train,
+    .pack = mc_pg_pack,
+    .take_task = mc_pg_take_task,
+    .set_task = mc_pg_set_task,
     .erase = mc_pg_erase,
     .export_user = mc_pg_export,
     .users = mc_pg_users,
@@ -145,6 +150,10 @@ enum mc_status mc_postgres_store_open(const struct mc_postgres_options *options,
     enum mc_status status = mc_pg_pool_init(&s->pool, options, err);
     if (status != MC_OK)
         return status;
+    status = mc_archive_new(&s->archive, err);
+    if (status != MC_OK)
+        return status;
+    s->pool.archive = s->archive;
     int half = (s->pool.max + 1) / 2;
     mc_pg_group_init(&s->group, half < LEADERS_MAX ? half : LEADERS_MAX);
     status = prepare(s, err);

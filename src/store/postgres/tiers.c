@@ -222,10 +222,10 @@ enum mc_status mc_pg_migrate(struct mc_store *store, const struct mc_tier_rule *
 {
     struct mc_pg *s = mc_pg_of(store);
     struct due due = {.rule = rule};
-    if (rule->batch == 0 || rule->batch > 100000)
-        return mc_fail(err, MC_INVALID, "a step of tier migration takes 1 to 100000 messages");
+    enum mc_status status = mc_rules_check_batch(rule, err);
+    if (status != MC_OK)
+        return status;
     mc_rules_tier_times(rule, &due.times);
-    enum mc_status status;
     if (rule->dry_run) {
         status = mc_pg_read(s, MC_PG_SNAPSHOT, count_work, &due, err);
     } else {
@@ -238,4 +238,41 @@ enum mc_status mc_pg_migrate(struct mc_store *store, const struct mc_tier_rule *
     if (status == MC_OK)
         *step = due.step;
     return status;
+}
+
+/* ---- Who migrates ---- */
+
+struct task {
+    mc_str task;
+    int64_t now_us, due_us;
+    bool taken;
+};
+
+static enum mc_status task_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    struct task *t = context;
+    enum mc_status status = mc_pg_query(
+        conn,
+        "INSERT INTO mindcore_tasks AS t(task, due_at) VALUES($1, $2) ON CONFLICT (task) DO UPDATE"
+        " SET due_at = excluded.due_at WHERE t.due_at <= $3",
+        MC_PG_ARGS(mc_pg_str(t->task), mc_pg_time(t->due_us), mc_pg_time(t->now_us)), err);
+    t->taken = status == MC_OK && mc_pg_changes(conn, 0) > 0;
+    return status;
+}
+
+enum mc_status mc_pg_take_task(struct mc_store *store, mc_str task, int64_t now_us,
+                               int64_t until_us, bool *taken, struct mc_error *err)
+{
+    struct task t = {task, now_us, until_us, false};
+    enum mc_status status = mc_pg_write(mc_pg_of(store), MC_PG_SILENT, task_work, &t, err);
+    if (status == MC_OK)
+        *taken = t.taken;
+    return status;
+}
+
+enum mc_status mc_pg_set_task(struct mc_store *store, mc_str task, int64_t due_us,
+                              struct mc_error *err)
+{
+    bool taken;
+    return mc_pg_take_task(store, task, INT64_MAX, due_us, &taken, err);
 }

@@ -69,6 +69,8 @@ static bool once_more(struct tries *t, enum mc_pg_trouble trouble)
         back_off(t->conflicts++);
         return true;
     }
+    if (trouble == MC_PG_DICTIONARY) /* which is known now */
+        return true;
     if (trouble != MC_PG_LOST || (t->flags & MC_PG_ONCE) || mc_time_monotonic_us() > t->until_us)
         return false;
     if (t->losses++ > 0) /* the first one may be one old connection of the pool */
@@ -176,7 +178,7 @@ enum mc_status mc_pg_read(struct mc_pg *s, int flags, mc_pg_work work, void *con
         enum mc_status status = mc_pg_pool_acquire(&s->pool, &conn, &trouble, err);
         if (status == MC_OK) {
             status = mc_pg_read_with(&s->pool, conn, flags, work, context, err);
-            trouble = conn->trouble;
+            trouble = mc_pg_fetch_dictionary(conn, conn->trouble);
             mc_pg_pool_release(&s->pool, conn);
         }
         if (status == MC_OK || !once_more(&tries, trouble))
@@ -322,6 +324,7 @@ static enum mc_status try_write(struct mc_pg *s, int flags, mc_pg_work work, voi
     if (conn->commit_sent && s->replicas.count > 0 && !(flags & MC_PG_SILENT))
         mc_pg_freshness_wrote(&s->replicas.freshness, &conn->touched);
     roll_back(conn);
+    *trouble = mc_pg_fetch_dictionary(conn, *trouble);
     mc_pg_pool_release(&s->pool, conn);
     if (status == MC_OK)
         return status;

@@ -18,12 +18,13 @@
 
 struct mc_conn {
     sqlite3 *db;
-    const char *path;        /* borrowed, for error texts */
-    int64_t busy_timeout_us; /* how long a lock of another process is waited for */
-    int64_t busy_since_us;   /* when the present wait began */
-    bool broken;             /* a statement failed: the transaction must be rolled back */
-    struct mc_conn *next;    /* in the pool */
-    struct mc_buf scratch;   /* for building texts */
+    const char *path;           /* borrowed, for error texts */
+    int64_t busy_timeout_us;    /* how long a lock of another process is waited for */
+    int64_t busy_since_us;      /* when the present wait began */
+    bool broken;                /* a statement failed: the transaction must be rolled back */
+    struct mc_conn *next;       /* in the pool */
+    struct mc_buf scratch;      /* for building texts */
+    struct mc_archive *archive; /* borrowed: to unpack messages with */
     struct {
         const char *sql;
         sqlite3_stmt *stmt;

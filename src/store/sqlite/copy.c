@@ -23,8 +23,9 @@ struct table {
 #define MESSAGE_WRITE                                                                              \
     "INSERT INTO messages(id, message_id, user_no, thread_no, created_at, stored_at, role,"        \
     " visibility, tier, state, trivial, importance, session_id, agent_id, sharing_groups, terms,"  \
-    " metadata, text)"                                                                             \
-    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
+    " metadata, text, packed)"                                                                     \
+    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, "    \
+    "?19)"
 
 static const struct table tables[MC_COPY_TABLES] = {
     [MC_COPY_USERS] = {"SELECT count(*) FROM users",
@@ -46,11 +47,19 @@ static const struct table tables[MC_COPY_TABLES] = {
          " summarised = excluded.summarised, summarised_until = excluded.summarised_until,"
          " withdrawn = excluded.withdrawn",
          "DELETE FROM threads"},
+    [MC_COPY_DICTIONARIES] =
+        {"SELECT count(*) FROM dictionaries",
+         "SELECT number, number, created_at, samples, data FROM dictionaries WHERE number > ?1"
+         " ORDER BY number LIMIT ?6",
+         "INSERT OR REPLACE INTO dictionaries(number, created_at, samples, data)"
+         " VALUES(?1, ?2, ?3, ?4)",
+         "DELETE FROM dictionaries"},
     [MC_COPY_MESSAGES] =
         {"SELECT count(*) FROM messages",
          "SELECT m.id, m.message_id, u.user_id, t.thread_id, m.created_at, m.stored_at, m.role,"
          " m.visibility, m.tier, m.state, m.trivial, m.importance, m.session_id, m.agent_id,"
-         " m.sharing_groups, m.terms, w.hash, m.metadata, m.text FROM messages m"
+         " m.sharing_groups, m.terms, w.hash, m.metadata, m.text, m.packed"
+         " FROM messages m"
          " CROSS JOIN users u ON u.user_no = m.user_no"
          " CROSS JOIN threads t ON t.thread_no = m.thread_no LEFT JOIN twins w ON w.row = m.id"
          " WHERE m.id > ?1 ORDER BY m.id LIMIT ?6",

@@ -255,6 +255,9 @@ static const struct rule rules[] = {
      "models with a wrong count of vectors"},
     {"SELECT count(*) FROM summaries WHERE thread_no NOT IN (SELECT thread_no FROM threads)",
      "summaries without a thread"},
+    {"SELECT count(*) FROM messages WHERE packed IS NOT NULL AND (tier <> 3 OR text <> ''"
+     " OR terms IS NOT NULL OR NOT EXISTS(SELECT 1 FROM dictionaries))",
+     "compressed messages that are not in the archive, or without a dictionary"},
 };
 
 struct report {

@@ -70,9 +70,10 @@ static enum mc_status read_job(struct mc_conn *conn, int64_t id, mc_str lease, s
         status = mc_conn_step(conn, stmt, &row, err);
     if (status != MC_OK || !row)
         return status;
-    struct mc_job job = {.enqueued_us = mc_column_int(stmt, 16),
-                         .attempts = sqlite3_column_int(stmt, 17),
-                         .stage = (enum mc_stage)sqlite3_column_int(stmt, 18)};
+    struct mc_job job = {.enqueued_us = mc_column_int(stmt, MC_SQL_RECORD_COLUMNS),
+                         .attempts = sqlite3_column_int(stmt, MC_SQL_RECORD_COLUMNS + 1),
+                         .stage =
+                             (enum mc_stage)sqlite3_column_int(stmt, MC_SQL_RECORD_COLUMNS + 2)};
     status = mc_sqlite_record(conn, stmt, &job.record, err);
     if (status == MC_OK && !mc_rules_push_job(out, &job)) {
         mc_record_unref(job.record);

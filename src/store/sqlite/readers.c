@@ -13,9 +13,11 @@ static const char pragmas[] = "PRAGMA query_only = ON;"
                               "PRAGMA cache_size = -2000;"
                               "PRAGMA mmap_size = 16777216;";
 
-void mc_readers_init(struct mc_readers *readers, const char *path, int64_t busy_timeout_us, int max)
+void mc_readers_init(struct mc_readers *readers, const char *path, struct mc_archive *archive,
+                     int64_t busy_timeout_us, int max)
 {
-    *readers = (struct mc_readers){.path = path, .busy_timeout_us = busy_timeout_us, .max = max};
+    *readers = (struct mc_readers){
+        .path = path, .archive = archive, .busy_timeout_us = busy_timeout_us, .max = max};
     mc_mutex_init(&readers->lock);
     mc_cond_init(&readers->returned);
 }
@@ -42,8 +44,10 @@ static enum mc_status open_reader(struct mc_readers *readers, struct mc_conn **c
         mc_conn_open(readers->path, readers->busy_timeout_us, false, &made, err);
     if (status == MC_OK)
         status = mc_conn_script(made, pragmas, err);
-    if (status == MC_OK)
-        *conn = mc_steal(made);
+    if (status != MC_OK)
+        return status;
+    made->archive = readers->archive;
+    *conn = mc_steal(made);
     return status;
 }
 

@@ -10,6 +10,7 @@
 
 struct mc_readers {
     const char *path;
+    struct mc_archive *archive; /* borrowed, for the connections */
     int64_t busy_timeout_us;
     mc_mutex lock; /* guards what follows */
     mc_cond returned;
@@ -17,8 +18,8 @@ struct mc_readers {
     int open, max;
 };
 
-void mc_readers_init(struct mc_readers *readers, const char *path, int64_t busy_timeout_us,
-                     int max);
+void mc_readers_init(struct mc_readers *readers, const char *path, struct mc_archive *archive,
+                     int64_t busy_timeout_us, int max);
 /* Every connection must be back. */
 void mc_readers_fini(struct mc_readers *readers);
 

@@ -1,6 +1,7 @@
 /* Removing: one message, or all of a user in steps that let others write in between. */
 #include "store/sqlite/sqlite.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -345,16 +346,24 @@ static enum mc_status apply_merge(struct mc_writer *writer, void *context, struc
     return status;
 }
 
+enum mc_status mc_sqlite_merge_index(struct mc_sqlite *s, int pages, bool *more,
+                                     struct mc_error *err)
+{
+    struct merge merge = {.pages = pages, .more = true};
+    enum mc_status status =
+        mc_sqlite_write(s, MC_WRITE_OTHER, (size_t)abs(pages), apply_merge, &merge, err);
+    *more = merge.more;
+    return status;
+}
+
 static enum mc_status merge_index(struct mc_sqlite *s, bool *whole, struct mc_error *err)
 {
     int64_t until_us = mc_time_monotonic_us() + MERGE_MAX_US;
-    struct merge merge = {.pages = -MERGE_PAGES, .more = true};
-    enum mc_status status = MC_OK;
-    while (status == MC_OK && merge.more && mc_time_monotonic_us() < until_us) {
-        status = mc_sqlite_write(s, MC_WRITE_OTHER, MERGE_PAGES, apply_merge, &merge, err);
-        merge.pages = MERGE_PAGES;
-    }
-    *whole = status == MC_OK && !merge.more;
+    bool more = true;
+    enum mc_status status = mc_sqlite_merge_index(s, -MERGE_PAGES, &more, err);
+    while (status == MC_OK && more && mc_time_monotonic_us() < until_us)
+        status = mc_sqlite_merge_index(s, MERGE_PAGES, &more, err);
+    *whole = status == MC_OK && !more;
     return status;
 }
 
@@ -370,6 +379,19 @@ static enum mc_status apply_checkpoint(struct mc_writer *writer, void *context,
                                       NULL) == SQLITE_OK;
     writer->conn->busy_timeout_us = timeout;
     return MC_OK;
+}
+
+#define RELIEVE_ROWS 200 /* about a thousand pages of the log */
+
+void mc_sqlite_relieve_log(struct mc_sqlite *s, size_t rows)
+{
+    struct mc_error ignored; /* the writer does it later */
+    mc_auto(mc_reading_end) struct mc_reading reading = {0};
+    if (atomic_fetch_add(&s->rewritten, rows) + rows < RELIEVE_ROWS)
+        return;
+    atomic_store(&s->rewritten, 0);
+    if (mc_reading_begin(&reading, &s->readers, &ignored) == MC_OK)
+        sqlite3_wal_checkpoint_v2(reading.conn->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
 static enum mc_status wipe(struct mc_sqlite *s, bool *wiped, struct mc_error *err)

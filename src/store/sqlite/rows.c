@@ -27,8 +27,10 @@ enum {
     COL_GROUPS,
     COL_METADATA,
     COL_TEXT,
+    COL_PACKED,
     COL_TERMS
 };
+static_assert(COL_TERMS + 1 == MC_SQL_RECORD_COLUMNS, "the columns of MC_SQL_RECORD");
 
 /* A validated message has at most 32 groups; a file from elsewhere may say anything. */
 #define GROUPS_MAX 64
@@ -93,6 +95,15 @@ enum mc_status mc_sqlite_record_in(struct mc_conn *conn, sqlite3_stmt *stmt, mc_
         .tier = (enum mc_tier)mc_column_int(stmt, COL_TIER),
         .enrichment_state = (enum mc_enrichment)mc_column_int(stmt, COL_STATE),
     };
+    mc_auto(mc_unpacked_fini) struct mc_unpacked unpacked = {.memory = NULL};
+    mc_str frame = borrowed(stmt, COL_PACKED);
+    if (frame.len > 0) {
+        enum mc_status status = mc_sqlite_unpack(conn, frame, &unpacked, err);
+        if (status != MC_OK)
+            return status;
+        m.metadata = unpacked.metadata;
+        m.text = unpacked.text;
+    }
     /* Nothing where the schema has something means that a conversion ran out of memory. */
     if (m.message_id.len == 0 || m.user_id.len == 0 || m.thread_id.len == 0 || m.text.len == 0 ||
         m.metadata.len == 0)

@@ -204,9 +204,24 @@ static const char version_4[] = "CREATE TABLE keys("
                                 " definition TEXT NOT NULL,"
                                 " created_at INTEGER NOT NULL) WITHOUT ROWID;";
 
+/* The compressed archive (archive.c), and scheduled tasks. */
+static const char version_5[] =
+    /* A frame that holds metadata and text; NULL: the row does. */
+    "ALTER TABLE messages ADD COLUMN packed BLOB;"
+    "CREATE INDEX messages_unpacked ON messages(id) WHERE tier = 3 AND packed IS NULL;"
+
+    "CREATE TABLE dictionaries("
+    " number INTEGER PRIMARY KEY,"
+    " created_at INTEGER NOT NULL,"
+    " samples INTEGER NOT NULL," /* messages that it was trained from */
+    " data BLOB NOT NULL);"
+
+    /* What one process does for all, and when it is due again. */
+    "CREATE TABLE tasks(task TEXT PRIMARY KEY, due_at INTEGER NOT NULL) WITHOUT ROWID;";
+
 /* In order: the nth brings a file of version n to version n + 1. Never change one that was
  * released. */
-static const char *const migrations[] = {version_1, version_2, version_3, version_4};
+static const char *const migrations[] = {version_1, version_2, version_3, version_4, version_5};
 
 int mc_schema_version(void)
 {

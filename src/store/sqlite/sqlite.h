@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "store/archive.h"
 #include "store/sqlite/readers.h"
 #include "store/sqlite/sqlite_store.h"
 #include "store/sqlite/watch.h"
@@ -20,6 +21,9 @@ struct mc_sqlite {
     struct mc_writer writer;
     struct mc_readers readers;
     struct mc_watch watch;
+    struct mc_archive *archive;
+    atomic_size_t rewritten; /* rows since the log was relieved */
+    atomic_int index_holes;  /* enum index_holes of archive.c */
 };
 static inline struct mc_sqlite *mc_sqlite_of(struct mc_store *store)
 {
@@ -40,7 +44,9 @@ MC_MUST_CHECK enum mc_status mc_sqlite_write(
 /* The same where the names of user and thread are known, or are looked up by their numbers. */
 #define MC_SQL_RECORD_IN(user, thread, terms)                                                      \
     "m.id, m.message_id, " user ", " thread ", m.session_id, m.agent_id, m.role, m.visibility,"    \
-    " m.tier, m.state, m.importance, m.created_at, m.sharing_groups, m.metadata, m.text, " terms
+    " m.tier, m.state, m.importance, m.created_at, m.sharing_groups, m.metadata, m.text, "         \
+    "m.packed, " terms
+#define MC_SQL_RECORD_COLUMNS 17
 #define MC_SQL_RECORD_FROM                                                                         \
     " FROM messages m JOIN threads t ON t.thread_no = m.thread_no"                                 \
     " JOIN users u ON u.user_no = m.user_no"
@@ -56,6 +62,12 @@ MC_MUST_CHECK enum mc_status mc_sqlite_record_in(struct mc_conn *conn, sqlite3_s
 /* Steps to the end and adds each row's record. */
 MC_MUST_CHECK enum mc_status mc_sqlite_records(struct mc_conn *conn, sqlite3_stmt *stmt,
                                                struct mc_records *out, struct mc_error *err);
+
+/* ---- The compressed archive (archive.c) ---- */
+
+/* A message out of its frame. Free with mc_unpacked_fini. MC_CORRUPT. */
+MC_MUST_CHECK enum mc_status mc_sqlite_unpack(struct mc_conn *conn, mc_str frame,
+                                              struct mc_unpacked *unpacked, struct mc_error *err);
 
 /* ---- The access rule (rows.c) ---- */
 
@@ -104,6 +116,19 @@ MC_MUST_CHECK enum mc_status mc_sqlite_drop(struct mc_conn *conn, int64_t row, b
                                             bool *had_job, int64_t *version, struct mc_error *err);
 /* Before messages are deleted: remembers the highest row, so that none is used again. */
 MC_MUST_CHECK enum mc_status mc_sqlite_keep_row(struct mc_conn *conn, struct mc_error *err);
+
+/*
+ * A step of merging the index, which keeps what was deleted until then: so many pages, negative to begin with all of
+ * it. *more: it is not at its end.
+ */
+MC_MUST_CHECK enum mc_status mc_sqlite_merge_index(struct mc_sqlite *s, int pages, bool *more,
+                                                   struct mc_error *err);
+
+/*
+ * After so many rows were rewritten: brings the log into the file now and then, without holding up writers. Else
+ * the writer would do it, inside somebody's commit: 20 ms and more.
+ */
+void mc_sqlite_relieve_log(struct mc_sqlite *s, size_t rows);
 
 /* ---- Twins (twins.c) ---- */
 
@@ -236,6 +261,14 @@ enum mc_status mc_sqlite_summaries(struct mc_store *store, mc_str user_id,
                                    void *context, struct mc_error *err);
 enum mc_status mc_sqlite_migrate(struct mc_store *store, const struct mc_tier_rule *rule,
                                  struct mc_tier_step *step, struct mc_error *err);
+enum mc_status mc_sqlite_take_task(struct mc_store *store, mc_str task, int64_t now_us,
+                                   int64_t until_us, bool *taken, struct mc_error *err);
+enum mc_status mc_sqlite_set_task(struct mc_store *store, mc_str task, int64_t due_us,
+                                  struct mc_error *err);
+/* archive.c */
+enum mc_status mc_sqlite_train(struct mc_store *store, int64_t now_us, struct mc_error *err);
+enum mc_status mc_sqlite_pack(struct mc_store *store, const struct mc_tier_rule *rule,
+                              struct mc_pack_step *step, struct mc_error *err);
 /* maintenance.c */
 enum mc_status mc_sqlite_export(struct mc_store *store, mc_str user_id,
                                 const struct mc_reader *reader, mc_record_fn each, void *context,

@@ -52,6 +52,7 @@ static void close_store(struct mc_store *store)
     mc_watch_stop(&s->watch);
     mc_readers_fini(&s->readers);
     mc_writer_fini(&s->writer);
+    mc_archive_free(s->archive);
     free(s->path);
     free(s);
 }
@@ -107,6 +108,10 @@ static const struct mc_store_ops ops = {
     .put_summary = mc_sqlite_put_summary,
     .summaries = mc_sqlite_summaries,
     .migrate = mc_sqlite_migrate,
+    .train = mc_sqlite_train,
+    .pack = mc_sqlite_pack,
+    .take_task = mc_sqlite_take_task,
+    .set_task = mc_sqlite_set_task,
     .erase = mc_sqlite_erase,
     .export_user = mc_sqlite_export,
     .users = mc_sqlite_users,
@@ -180,6 +185,8 @@ static enum mc_status open_writer(struct mc_sqlite *s, const struct mc_sqlite_op
 {
     mc_auto(mc_conn_close_ptr) struct mc_conn *conn = NULL;
     enum mc_status status = mc_conn_open(s->path, busy_timeout_us, true, &conn, err);
+    if (status == MC_OK)
+        conn->archive = s->archive;
     if (status == MC_OK && sqlite3_db_readonly(conn->db, "main") == 1)
         status = mc_fail_field(err, MC_IO, "database.path",
                                "'%s' is read-only; make the file and its folder writable", s->path);
@@ -211,12 +218,16 @@ enum mc_status mc_sqlite_store_open(const struct mc_sqlite_options *options,
     s->path = mc_str_dup(mc_str_of(options->path));
     if (!s->path)
         return mc_fail_memory(err);
+    status = mc_archive_new(&s->archive, err);
+    if (status != MC_OK)
+        return status;
     s->synchronous_full = options->synchronous_full;
     int64_t timeout = options->busy_timeout_us > 0 ? options->busy_timeout_us : BUSY_TIMEOUT_US;
     int readers = options->readers;
     if (readers <= 0)
         readers = mc_core_count() > READERS_MIN ? mc_core_count() : READERS_MIN;
-    mc_readers_init(&s->readers, s->path, timeout, readers < READERS_MAX ? readers : READERS_MAX);
+    mc_readers_init(&s->readers, s->path, s->archive, timeout,
+                    readers < READERS_MAX ? readers : READERS_MAX);
     status = open_writer(s, options, timeout, err);
     if (status == MC_OK && options->foreign_change)
         status = mc_watch_start(&s->watch, s->path, &s->writer, options->foreign_change,

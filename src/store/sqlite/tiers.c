@@ -322,11 +322,11 @@ enum mc_status mc_sqlite_migrate(struct mc_store *store, const struct mc_tier_ru
 {
     struct mc_sqlite *s = mc_sqlite_of(store);
     struct due due = {.rule = rule};
-    if (rule->batch == 0 || rule->batch > 100000)
-        return mc_fail(err, MC_INVALID, "a step of tier migration takes 1 to 100000 messages");
-    mc_rules_tier_times(rule, &due.times);
     bool known = false;
-    enum mc_status status;
+    enum mc_status status = mc_rules_check_batch(rule, err);
+    if (status != MC_OK)
+        return status;
+    mc_rules_tier_times(rule, &due.times);
     {
         mc_auto(mc_reading_end) struct mc_reading reading = {0};
         mc_auto(mc_snapshot_end) struct mc_snapshot snapshot = {0};
@@ -344,8 +344,47 @@ enum mc_status mc_sqlite_migrate(struct mc_store *store, const struct mc_tier_ru
             return mc_fail_memory(err);
         status = mc_sqlite_write(s, MC_WRITE_OTHER, rule->batch, apply_migrate, &due, err);
         free(due.rows);
+        mc_sqlite_relieve_log(s, (size_t)(due.step.moved + due.step.deleted));
     }
     if (status == MC_OK)
         *step = due.step;
     return status;
+}
+
+/* ---- Who migrates ---- */
+
+struct task {
+    mc_str task;
+    int64_t now_us, due_us;
+    bool taken;
+};
+
+static enum mc_status apply_task(struct mc_writer *writer, void *context, struct mc_error *err)
+{
+    struct task *t = context;
+    enum mc_status status = mc_conn_exec(
+        writer->conn,
+        "INSERT INTO tasks(task, due_at) VALUES(?1, ?2) ON CONFLICT(task) DO UPDATE"
+        " SET due_at = excluded.due_at WHERE due_at <= ?3",
+        MC_BINDS(mc_bind_str(t->task), mc_bind_int(t->due_us), mc_bind_int(t->now_us)), err);
+    t->taken = status == MC_OK && mc_conn_changes(writer->conn) > 0;
+    return status;
+}
+
+enum mc_status mc_sqlite_take_task(struct mc_store *store, mc_str task, int64_t now_us,
+                                   int64_t until_us, bool *taken, struct mc_error *err)
+{
+    struct task t = {task, now_us, until_us, false};
+    enum mc_status status =
+        mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, 1, apply_task, &t, err);
+    if (status == MC_OK)
+        *taken = t.taken;
+    return status;
+}
+
+enum mc_status mc_sqlite_set_task(struct mc_store *store, mc_str task, int64_t due_us,
+                                  struct mc_error *err)
+{
+    bool taken;
+    return mc_sqlite_take_task(store, task, INT64_MAX, due_us, &taken, err);
 }
