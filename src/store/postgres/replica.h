@@ -49,7 +49,7 @@ struct mc_pg_replicas {
     int stop;                       /* eventfd: ends what the threads wait for */
     struct mc_pg_identity identity; /* of the primary: a copy of another database is refused */
     struct mc_metrics *metrics;
-    struct mc_archive *archive; /* the primary's */
+    struct mc_archive *archive;       /* the primary's */
     struct mc_pg_freshness freshness; /* initialised when there are any */
 };
 
