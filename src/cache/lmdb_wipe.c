@@ -49,6 +49,24 @@ static int overwrite(const struct wiping *w, size_t at, size_t len)
     return 0;
 }
 
+/*
+ * A long list of free pages lies in overflow pages, which begin with a header; what is behind its end may be
+ * remains.
+ */
+static int overwrite_slack(const struct wiping *w, const MDB_val *value)
+{
+    struct page_header header;
+    size_t size = w->env->page_bytes;
+    if ((uintptr_t)value->mv_data % size != sizeof(header))
+        return 0;
+    memcpy(&header, (const char *)value->mv_data - sizeof(header), sizeof(header));
+    size_t used = sizeof(header) + value->mv_size;
+    size_t whole = (header.lower | (size_t)header.upper << 16) * size;
+    if (!(header.flags & PAGE_OVERFLOW) || header.number >= w->pages || used >= whole)
+        return 0;
+    return overwrite(w, header.number * size + used, whole - used);
+}
+
 static int list_free(struct wiping *w, MDB_txn *txn)
 {
     MDB_cursor *cursor;
@@ -67,7 +85,9 @@ static int list_free(struct wiping *w, MDB_txn *txn)
             if (page >= META_PAGES && page < w->pages)
                 w->free[page] = 1;
         }
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+        rc = overwrite_slack(w, &value);
+        if (rc == 0)
+            rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? 0 : rc;

@@ -285,7 +285,7 @@ enum mc_status mc_sqlite_recent(struct mc_store *store, const struct mc_recent_r
         status = mc_snapshot_begin(&snapshot, reading.conn, err);
     if (status == MC_OK)
         status = read_recent(reading.conn, read, &allowed, &found, err);
-    struct mc_thread_state state;
+    struct mc_thread_state state = {0};
     if (status == MC_OK && read->state)
         status = read_state(reading.conn, read->user_id, read->thread_id, &state, err);
     if (status == MC_OK)
