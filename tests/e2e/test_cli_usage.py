@@ -104,7 +104,7 @@ def test_version(cli):
     real.restype = ctypes.c_char_p
     assert value["libraries"]["sqlite3"] == real().decode()
     assert set(value["libraries"]) - {"llama.cpp", "libpq"} == {
-        "sqlite3", "jansson", "utf8proc", "pcre2", "fyaml", "lmdb", "microhttpd", "curl", "sodium"}
+        "sqlite3", "jansson", "utf8proc", "pcre2", "zstd", "fyaml", "lmdb", "microhttpd", "curl", "sodium"}
     assert all(re.fullmatch(r"[1-9]\d*\.\d+(\.\d+)*|0\.[1-9]\d*(\.\d+)*", v) for v in value["libraries"].values())
 
 
