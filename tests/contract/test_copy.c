@@ -155,7 +155,7 @@ static void same_message(struct pair *p, const char *id)
     struct mc_record *a = NULL, *b = NULL;
     struct mc_error err = {0};
     is_status(p->from->ops->get(p->from, mc_str_of(id), &everything, &a, &err), MC_OK, &err,
-              "%s in the source", id);
+              "in the source");
     is_status(p->to->ops->get(p->to, mc_str_of(id), &everything, &b, &err), MC_OK, &err,
               "and in the target");
     if (a && b)
