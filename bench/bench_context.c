@@ -19,7 +19,7 @@
 
 #include <mindcore/mindcore.h>
 
-#include "made_up.h"
+#include "ask.h"
 
 #define USERS 50
 #define THREADS_OF_USER 20
@@ -27,14 +27,6 @@
 #define ROUNDS 2000
 
 static struct mc_engine *engine;
-
-static void must(enum mc_status status, const struct mc_error *err)
-{
-    if (!status)
-        return;
-    fprintf(stderr, "bench_context: %s: %s\n", mc_status_name(status), err->message);
-    exit(1);
-}
 
 static double clock_us(clockid_t clock)
 {
@@ -109,29 +101,9 @@ static void report(const char *what, struct sample *s)
            quantile(s->cpu, s->count, 0.95));
 }
 
-struct ask {
-    char user[24], thread[24], query[256];
-};
-
-static void next_ask(struct ask *ask)
-{
-    snprintf(ask->user, sizeof(ask->user), "user%u", (unsigned)any(USERS));
-    snprintf(ask->thread, sizeof(ask->thread), "thread%u", (unsigned)any(THREADS_OF_USER));
-    sentence(ask->query, sizeof(ask->query), 3 + (unsigned)any(6));
-}
-
 static void do_context(const struct ask *ask)
 {
-    struct mc_error err;
-    struct mc_context *context = NULL;
-    struct mc_context_query query = {
-        .user_id = mc_str_of(ask->user),
-        .thread_id = mc_str_of(ask->thread),
-        .query = mc_str_of(ask->query),
-        .mode = MC_CONTEXT_FAST,
-    };
-    must(mc_context_assemble(engine, &query, &context, &err), &err);
-    mc_context_free(context);
+    ask_context(engine, ask);
 }
 
 static void do_search(const struct ask *ask)
@@ -159,11 +131,11 @@ static void measure(void (*run)(const struct ask *), struct sample *sample)
     state = 42; /* the same questions each time */
     struct ask ask;
     for (int i = 0; i < 200; i++) {
-        next_ask(&ask);
+        next_ask(&ask, USERS, THREADS_OF_USER);
         run(&ask);
     }
     for (sample->count = 0; sample->count < ROUNDS; sample->count++) {
-        next_ask(&ask);
+        next_ask(&ask, USERS, THREADS_OF_USER);
         double cpu = clock_us(CLOCK_THREAD_CPUTIME_ID), wall = clock_us(CLOCK_MONOTONIC);
         run(&ask);
         sample->wall[sample->count] = clock_us(CLOCK_MONOTONIC) - wall;

@@ -9,7 +9,7 @@
 
 #include <mindcore/mindcore.h>
 
-#include "made_up.h"
+#include "ask.h"
 #include "store/postgres/pg.h"
 
 #define ASKED_USERS 50
@@ -19,14 +19,6 @@
 #define COPIES 9
 
 static struct mc_engine *engine;
-
-static void must(enum mc_status status, const struct mc_error *err)
-{
-    if (!status)
-        return;
-    fprintf(stderr, "bench_postgres: %s: %s\n", mc_status_name(status), err->message);
-    exit(1);
-}
 
 static void open_engine(void)
 {
@@ -189,31 +181,6 @@ static void copy_all(void)
 
 /* ---- Measuring ---- */
 
-struct ask {
-    char user[24], thread[24], query[256];
-};
-
-static void next_ask(struct ask *ask)
-{
-    snprintf(ask->user, sizeof(ask->user), "user%u", (unsigned)any(ASKED_USERS));
-    snprintf(ask->thread, sizeof(ask->thread), "thread%u", (unsigned)any(THREADS_OF_USER));
-    sentence(ask->query, sizeof(ask->query), 3 + (unsigned)any(6));
-}
-
-static void assemble(const struct ask *ask)
-{
-    struct mc_error err;
-    struct mc_context *context = NULL;
-    struct mc_context_query query = {
-        .user_id = mc_str_of(ask->user),
-        .thread_id = mc_str_of(ask->thread),
-        .query = mc_str_of(ask->query),
-        .mode = MC_CONTEXT_FAST,
-    };
-    must(mc_context_assemble(engine, &query, &context, &err), &err);
-    mc_context_free(context);
-}
-
 static double times_ms[ROUNDS];
 
 /* The same questions each time. */
@@ -223,9 +190,9 @@ static void measure(uint64_t messages)
     state = 42;
     for (int i = -ROUNDS / 5; i < ROUNDS; i++) {
         struct ask ask;
-        next_ask(&ask);
+        next_ask(&ask, ASKED_USERS, THREADS_OF_USER);
         int64_t start_us = mc_time_monotonic_us();
-        assemble(&ask);
+        ask_context(engine, &ask);
         if (i >= 0)
             times_ms[i] = (double)(mc_time_monotonic_us() - start_us) / 1e3;
     }
