@@ -100,6 +100,17 @@ mc_str mc_arena_copy(struct mc_arena *arena, mc_str str)
     return (mc_str){copy, str.len};
 }
 
+const mc_str *mc_arena_copy_list(struct mc_arena *arena, const mc_str *list, size_t count)
+{
+    mc_str *copies = mc_arena_array(arena, count, sizeof(*copies));
+    for (size_t i = 0; copies && i < count; i++) {
+        copies[i] = mc_arena_copy(arena, list[i]);
+        if (!copies[i].data)
+            return NULL;
+    }
+    return copies;
+}
+
 mc_str mc_arena_printf(struct mc_arena *arena, const char *format, ...)
 {
     va_list args, again;

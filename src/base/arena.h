@@ -23,6 +23,8 @@ void *mc_arena_alloc(struct mc_arena *arena, size_t size);
 void *mc_arena_array(struct mc_arena *arena, size_t count, size_t size);
 /* A copy with a NUL behind it; data is NULL when out of memory. */
 mc_str mc_arena_copy(struct mc_arena *arena, mc_str str);
+/* A copy of the list and of its strings; NULL when out of memory. */
+const mc_str *mc_arena_copy_list(struct mc_arena *arena, const mc_str *list, size_t count);
 mc_str mc_arena_printf(struct mc_arena *arena, const char *format, ...) MC_PRINTF(2, 3);
 
 #endif

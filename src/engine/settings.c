@@ -184,15 +184,12 @@ static enum mc_status read_groups(struct mc_settings *settings, mc_str list, str
     size_t count;
     status = mc_input_string_list(root, GROUPS_KEY, MC_SHARING_GROUPS_MAX, &settings->strings,
                                   &items, &count, err);
-    mc_str *copies = status ? NULL : mc_arena_array(&settings->strings, count, sizeof(mc_str));
+    const mc_str *copies = status ? NULL : mc_arena_copy_list(&settings->strings, items, count);
     if (!status && !copies)
         status = mc_fail_memory(err);
     for (size_t i = 0; !status && i < count; i++) {
         struct mc_error detail;
-        copies[i] = mc_arena_copy(&settings->strings, items[i]);
-        if (!copies[i].data)
-            status = mc_fail_memory(err);
-        else if (mc_input_check_id(GROUPS_KEY, copies[i], &detail))
+        if (mc_input_check_id(GROUPS_KEY, copies[i], &detail))
             status = mc_fail_field(err, MC_CONFIG, GROUPS_KEY, "%s", detail.message);
     }
     mc_json_free(root);

@@ -4,17 +4,11 @@
 
 #include "base/compiler.h"
 #include "base/error.h"
-#include "base/map.h"
 #include "base/str.h"
-#include "base/thread.h"
 #include "base/time.h"
 #include "base/utf8.h"
+#include "memory/registry.h"
 #include "message/input.h"
-
-/*
- * DESIGN. The registry is an immutable table: reading takes a reference to the present one, changing
- * writes the store first and then reads all rows into a new table. Agents are few and change rarely.
- */
 
 #define AGENTS_ARENA_MAX ((size_t)64 << 20)
 #define AGENT_NAME_MAX 255
@@ -27,64 +21,21 @@ struct agent {
     size_t group_count;
 };
 
-struct table {
-    size_t refs; /* guarded by the registry's mutex */
-    struct mc_arena arena;
-    struct mc_map by_id;  /* struct agent */
-    struct agent **items; /* in the order of the store: by id */
-    size_t count, capacity;
-    enum mc_status status; /* of the read that fills it */
-    struct mc_error *err;
-};
-
 struct mc_agents {
     struct mc_store *store;
     struct mc_agents_options options;
-    struct mc_arena strings; /* of the options */
-    mc_mutex mutex;          /* guards table and its refs */
-    struct table *table;
-    mc_mutex changing; /* one change at a time; taken before mutex */
+    struct mc_arena strings;     /* of the options */
+    struct mc_registry registry; /* struct agent, by id */
 };
 
 /* ---- The table ---- */
 
-static void table_free(struct table *table)
-{
-    mc_map_fini(&table->by_id);
-    mc_arena_fini(&table->arena);
-    free(table->items);
-    free(table);
-}
-
-static struct table *table_acquire(struct mc_agents *agents)
-{
-    mc_mutex_lock(&agents->mutex);
-    struct table *table = agents->table;
-    table->refs++;
-    mc_mutex_unlock(&agents->mutex);
-    return table;
-}
-
-static void table_release(struct mc_agents *agents, struct table *table)
-{
-    mc_mutex_lock(&agents->mutex);
-    bool last = --table->refs == 0;
-    mc_mutex_unlock(&agents->mutex);
-    if (last)
-        table_free(table);
-}
-
 static enum mc_status copy_groups(struct mc_arena *arena, const mc_str *items, size_t count,
                                   const mc_str **groups, struct mc_error *err)
 {
-    mc_str *copies = mc_arena_array(arena, count, sizeof(mc_str));
+    const mc_str *copies = mc_arena_copy_list(arena, items, count);
     if (!copies)
         return mc_fail_memory(err);
-    for (size_t i = 0; i < count; i++) {
-        copies[i] = mc_arena_copy(arena, items[i]);
-        if (!copies[i].data)
-            return mc_fail_memory(err);
-    }
     *groups = copies;
     return MC_OK;
 }
@@ -109,7 +60,7 @@ static enum mc_status parse_groups(struct mc_arena *arena, mc_str list, struct a
 }
 
 /* A copy of a row that lives in the table. */
-static enum mc_status copy_agent(struct table *table, const struct mc_agent_row *row,
+static enum mc_status copy_agent(struct mc_registry_table *table, const struct mc_agent_row *row,
                                  struct agent **made, struct mc_error *err)
 {
     struct agent *agent = mc_arena_alloc(&table->arena, sizeof(*agent));
@@ -127,67 +78,33 @@ static enum mc_status copy_agent(struct table *table, const struct mc_agent_row 
     return parse_groups(&table->arena, agent->row.sharing_groups, agent, err);
 }
 
-static enum mc_status table_add(struct table *table, const struct mc_agent_row *row,
-                                struct mc_error *err)
-{
-    struct agent *agent = NULL;
-    enum mc_status status = copy_agent(table, row, &agent, err);
-    if (status)
-        return status;
-    if (table->count == table->capacity) {
-        size_t capacity = table->capacity ? table->capacity * 2 : 16;
-        struct agent **items = realloc(table->items, capacity * sizeof(struct agent *));
-        if (!items)
-            return mc_fail_memory(err);
-        table->items = items;
-        table->capacity = capacity;
-    }
-    if (!mc_map_put(&table->by_id, agent->row.agent_id, agent))
-        return mc_fail_memory(err);
-    table->items[table->count++] = agent;
-    return MC_OK;
-}
+struct reading {
+    struct mc_registry_table *table;
+    enum mc_status status;
+    struct mc_error *err;
+};
 
 static bool add_row(void *context, const struct mc_agent_row *row)
 {
-    struct table *table = context;
-    table->status = table_add(table, row, table->err);
-    return table->status == MC_OK;
+    struct reading *reading = context;
+    struct agent *agent = NULL;
+    reading->status = copy_agent(reading->table, row, &agent, reading->err);
+    if (reading->status == MC_OK)
+        reading->status = mc_registry_add(reading->table, agent->row.agent_id, agent, reading->err);
+    return reading->status == MC_OK;
 }
 
-/* Only under `changing`, so that an older reading never replaces a newer one. */
-static enum mc_status reload(struct mc_agents *agents, struct mc_error *err)
+static enum mc_status read_agents(struct mc_store *store, struct mc_registry_table *table,
+                                  struct mc_error *err)
 {
-    struct table *table = calloc(1, sizeof(*table));
-    if (!table)
-        return mc_fail_memory(err);
-    table->refs = 1;
-    table->err = err;
-    mc_arena_init(&table->arena, AGENTS_ARENA_MAX);
-    mc_map_init(&table->by_id);
-    enum mc_status status = agents->store->ops->agents(agents->store, add_row, table, err);
-    if (!status)
-        status = table->status;
-    table->err = NULL;
-    if (status) {
-        table_free(table);
-        return status;
-    }
-    mc_mutex_lock(&agents->mutex);
-    struct table *before = agents->table;
-    agents->table = table;
-    mc_mutex_unlock(&agents->mutex);
-    if (before)
-        table_release(agents, before);
-    return MC_OK;
+    struct reading reading = {table, MC_OK, err};
+    enum mc_status status = store->ops->agents(store, add_row, &reading, err);
+    return status != MC_OK ? status : reading.status;
 }
 
 enum mc_status mc_agents_reload(struct mc_agents *agents, struct mc_error *err)
 {
-    mc_mutex_lock(&agents->changing);
-    enum mc_status status = reload(agents, err);
-    mc_mutex_unlock(&agents->changing);
-    return status;
+    return mc_registry_reload(&agents->registry, err);
 }
 
 enum mc_status mc_agents_open(struct mc_store *store, const struct mc_agents_options *options,
@@ -199,8 +116,7 @@ enum mc_status mc_agents_open(struct mc_store *store, const struct mc_agents_opt
     made->store = store;
     made->options = *options;
     mc_arena_init(&made->strings, AGENTS_ARENA_MAX);
-    mc_mutex_init(&made->mutex);
-    mc_mutex_init(&made->changing);
+    mc_registry_init(&made->registry, store, read_agents, AGENTS_ARENA_MAX);
     enum mc_status status = copy_groups(&made->strings, options->default_sharing_groups,
                                         options->default_sharing_group_count,
                                         &made->options.default_sharing_groups, err);
@@ -218,11 +134,8 @@ void mc_agents_close(struct mc_agents *agents)
 {
     if (!agents)
         return;
-    if (agents->table)
-        table_free(agents->table);
+    mc_registry_fini(&agents->registry);
     mc_arena_fini(&agents->strings);
-    mc_mutex_fini(&agents->mutex);
-    mc_mutex_fini(&agents->changing);
     free(agents);
 }
 
@@ -278,10 +191,10 @@ enum mc_status mc_agents_reader(struct mc_agents *agents, mc_str agent_id, struc
     enum mc_status status = mc_input_check_id("agent_id", agent_id, err);
     if (status)
         return status;
-    struct table *table = table_acquire(agents);
-    const struct agent *agent = mc_map_get(&table->by_id, agent_id);
+    struct mc_registry_table *table = mc_registry_acquire(&agents->registry);
+    const struct agent *agent = mc_registry_find(table, agent_id);
     status = agent ? agent_reader(agents, agent, arena, reader, err) : unknown_agent(agent_id, err);
-    table_release(agents, table);
+    mc_registry_release(table);
     return status;
 }
 
@@ -348,12 +261,12 @@ enum mc_status mc_agents_writer(struct mc_agents *agents, bool given_visibility,
         default_writer(agents, given_visibility, message);
         return MC_OK;
     }
-    struct table *table = table_acquire(agents);
-    const struct agent *agent = mc_map_get(&table->by_id, message->agent_id);
+    struct mc_registry_table *table = mc_registry_acquire(&agents->registry);
+    const struct agent *agent = mc_registry_find(table, message->agent_id);
     enum mc_status status = agent
                                 ? agent_writer(agents, agent, given_visibility, arena, message, err)
                                 : unknown_agent(message->agent_id, err);
-    table_release(agents, table);
+    mc_registry_release(table);
     return status;
 }
 
@@ -420,28 +333,28 @@ static enum mc_status check_input(const struct mc_agent_input *input,
 static enum mc_status first_registered(struct mc_agents *agents, mc_str agent_id,
                                        int64_t *created_at_us, struct mc_error *err)
 {
-    struct table *table = table_acquire(agents);
-    const struct agent *known = mc_map_get(&table->by_id, agent_id);
+    struct mc_registry_table *table = mc_registry_acquire(&agents->registry);
+    const struct agent *known = mc_registry_find(table, agent_id);
     bool full = !known && table->count >= AGENTS_MAX;
     *created_at_us = known ? known->row.created_at_us : mc_time_now_us();
-    table_release(agents, table);
+    mc_registry_release(table);
     if (full)
         return mc_fail(err, MC_CONFLICT, "%d agents are registered, no more are allowed",
                        AGENTS_MAX);
     return MC_OK;
 }
 
-static enum mc_status put_agent(struct mc_agents *agents, struct mc_agent_row *row,
-                                struct mc_error *err)
+struct registration {
+    struct mc_agents *agents;
+    struct mc_agent_row *row;
+};
+
+static enum mc_status put_agent(struct mc_store *store, void *context, struct mc_error *err)
 {
-    mc_mutex_lock(&agents->changing);
-    enum mc_status status = first_registered(agents, row->agent_id, &row->created_at_us, err);
-    if (!status)
-        status = agents->store->ops->put_agent(agents->store, row, err);
-    if (!status)
-        status = reload(agents, err);
-    mc_mutex_unlock(&agents->changing);
-    return status;
+    struct registration *r = context;
+    enum mc_status status =
+        first_registered(r->agents, r->row->agent_id, &r->row->created_at_us, err);
+    return status != MC_OK ? status : store->ops->put_agent(store, r->row, err);
 }
 
 enum mc_status mc_agents_register(struct mc_agents *agents, const struct mc_agent_input *input,
@@ -465,7 +378,8 @@ enum mc_status mc_agents_register(struct mc_agents *agents, const struct mc_agen
     if (groups.failed)
         return mc_fail_memory(err);
     row.sharing_groups = mc_buf_str(&groups);
-    status = put_agent(agents, &row, err);
+    struct registration registration = {agents, &row};
+    status = mc_registry_change(&agents->registry, put_agent, &registration, err);
     if (status)
         return status;
     w = mc_json_writer(json);
@@ -473,43 +387,44 @@ enum mc_status mc_agents_register(struct mc_agents *agents, const struct mc_agen
     return MC_OK;
 }
 
+static enum mc_status remove_agent(struct mc_store *store, void *context, struct mc_error *err)
+{
+    const mc_str *agent_id = context;
+    return store->ops->remove_agent(store, *agent_id, err);
+}
+
 enum mc_status mc_agents_unregister(struct mc_agents *agents, mc_str agent_id, struct mc_error *err)
 {
-    mc_mutex_lock(&agents->changing);
-    enum mc_status status = agents->store->ops->remove_agent(agents->store, agent_id, err);
-    if (!status)
-        status = reload(agents, err);
-    mc_mutex_unlock(&agents->changing);
-    return status;
+    return mc_registry_change(&agents->registry, remove_agent, &agent_id, err);
 }
 
 enum mc_status mc_agents_get(struct mc_agents *agents, mc_str agent_id, struct mc_buf *json,
                              struct mc_error *err)
 {
-    struct table *table = table_acquire(agents);
-    const struct agent *agent = mc_map_get(&table->by_id, agent_id);
+    struct mc_registry_table *table = mc_registry_acquire(&agents->registry);
+    const struct agent *agent = mc_registry_find(table, agent_id);
     enum mc_status status = MC_OK;
     struct mc_json_writer w = mc_json_writer(json);
     if (agent)
         write_agent(&w, &agent->row);
     else
         status = unknown_agent(agent_id, err);
-    table_release(agents, table);
+    mc_registry_release(table);
     return status;
 }
 
 enum mc_status mc_agents_list(struct mc_agents *agents, struct mc_buf *json, struct mc_error *err)
 {
-    struct table *table = table_acquire(agents);
+    struct mc_registry_table *table = mc_registry_acquire(&agents->registry);
     struct mc_json_writer w = mc_json_writer(json);
     mc_json_begin(&w, '{');
     mc_json_key(&w, "agents");
     mc_json_begin(&w, '[');
     for (size_t i = 0; i < table->count; i++)
-        write_agent(&w, &table->items[i]->row);
+        write_agent(&w, &((const struct agent *)table->items[i])->row);
     mc_json_end(&w, ']');
     mc_json_end(&w, '}');
-    table_release(agents, table);
+    mc_registry_release(table);
     return json->failed ? mc_fail_memory(err) : MC_OK;
 }
 
@@ -551,9 +466,9 @@ enum mc_status mc_agents_stats(struct mc_agents *agents, struct mc_buf *json, st
         return status;
     mc_json_end(&stats.by_agent, '}');
     mc_json_end(&stats.by_visibility, '}');
-    struct table *table = table_acquire(agents);
+    struct mc_registry_table *table = mc_registry_acquire(&agents->registry);
     int64_t total = (int64_t)table->count;
-    table_release(agents, table);
+    mc_registry_release(table);
     struct mc_json_writer w = mc_json_writer(json);
     mc_json_begin(&w, '{');
     mc_json_member_boolean(&w, "enabled", agents->options.enabled);

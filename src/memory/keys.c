@@ -9,10 +9,9 @@
 #include "base/hash.h"
 #include "base/id.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "base/str.h"
-#include "base/thread.h"
 #include "base/utf8.h"
+#include "memory/registry.h"
 #include "message/input.h"
 
 /*
@@ -38,29 +37,15 @@
 
 struct key {
     struct mc_grant grant;
-    struct table *table;
+    struct mc_registry_table *table;
     char hash[2 * MC_HASH_BYTES];
     int64_t expires_at_us; /* INT64_MAX: never */
     int64_t created_at_us;
 };
 
-struct table {
-    struct mc_keys *keys;
-    size_t refs; /* guarded by the registry's mutex */
-    struct mc_arena arena;
-    struct mc_map by_id; /* struct key */
-    struct key **items;  /* in order of creation */
-    size_t count, capacity;
-    enum mc_status status; /* of the read that fills it */
-    struct mc_error *err;
-};
-
 struct mc_keys {
-    struct mc_store *store;
     bool agents;
-    mc_mutex mutex; /* guards table and its refs */
-    struct table *table;
-    mc_mutex changing; /* one change at a time; taken before mutex */
+    struct mc_registry registry; /* struct key, in order of creation */
 };
 
 /* ---- Scopes ---- */
@@ -232,47 +217,31 @@ static void write_definition(struct mc_json_writer *w, const struct mc_grant *gr
 
 /* ---- The table ---- */
 
-static void table_free(struct table *table)
+static enum mc_status copy_key(struct mc_registry_table *table, const struct mc_key_row *row,
+                               const struct definition *d, struct key **made, struct mc_error *err)
 {
-    mc_map_fini(&table->by_id);
-    mc_arena_fini(&table->arena);
-    free(table->items);
-    free(table);
+    struct mc_arena *arena = &table->arena;
+    struct key *key = mc_arena_alloc(arena, sizeof(*key));
+    if (!key)
+        return mc_fail_memory(err);
+    *key = (struct key){.grant = d->grant,
+                        .table = table,
+                        .expires_at_us = d->expires_at_us,
+                        .created_at_us = row->created_at_us};
+    struct mc_grant *grant = &key->grant;
+    memcpy(key->hash, row->hash.data, HASH_TEXT_LEN);
+    grant->key_id = mc_arena_copy(arena, row->key_id);
+    grant->name = mc_arena_copy(arena, grant->name);
+    grant->user_ids = mc_arena_copy_list(arena, grant->user_ids, grant->user_id_count);
+    grant->agent_ids = mc_arena_copy_list(arena, grant->agent_ids, grant->agent_id_count);
+    if (!grant->key_id.data || !grant->name.data || !grant->user_ids || !grant->agent_ids)
+        return mc_fail_memory(err);
+    *made = key;
+    return MC_OK;
 }
 
-static struct table *table_acquire(struct mc_keys *keys)
-{
-    mc_mutex_lock(&keys->mutex);
-    struct table *table = keys->table;
-    table->refs++;
-    mc_mutex_unlock(&keys->mutex);
-    return table;
-}
-
-static void table_release(struct table *table)
-{
-    struct mc_keys *keys = table->keys;
-    mc_mutex_lock(&keys->mutex);
-    bool last = --table->refs == 0;
-    mc_mutex_unlock(&keys->mutex);
-    if (last)
-        table_free(table);
-}
-
-static bool copy_ids(struct mc_arena *arena, const mc_str **ids, size_t count)
-{
-    mc_str *copies = mc_arena_array(arena, count, sizeof(*copies));
-    for (size_t i = 0; copies && i < count; i++) {
-        copies[i] = mc_arena_copy(arena, (*ids)[i]);
-        if (!copies[i].data)
-            return false;
-    }
-    *ids = copies;
-    return copies != NULL;
-}
-
-static enum mc_status table_add(struct table *table, const struct mc_key_row *row,
-                                struct mc_error *err)
+static enum mc_status add_key(struct mc_registry_table *table, const struct mc_key_row *row,
+                              struct mc_error *err)
 {
     mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
     struct definition d;
@@ -284,74 +253,35 @@ static enum mc_status table_add(struct table *table, const struct mc_key_row *ro
                MC_STR_ARG(row->key_id));
         return MC_OK;
     }
-    if (table->count == table->capacity) {
-        size_t capacity = table->capacity ? 2 * table->capacity : 16;
-        struct key **items = realloc(table->items, capacity * sizeof(struct key *));
-        if (!items)
-            return mc_fail_memory(err);
-        table->items = items;
-        table->capacity = capacity;
-    }
-    struct key *key = mc_arena_alloc(&table->arena, sizeof(*key));
-    if (!key)
-        return mc_fail_memory(err);
-    *key = (struct key){.grant = d.grant,
-                        .table = table,
-                        .expires_at_us = d.expires_at_us,
-                        .created_at_us = row->created_at_us};
-    memcpy(key->hash, row->hash.data, HASH_TEXT_LEN);
-    key->grant.key_id = mc_arena_copy(&table->arena, row->key_id);
-    key->grant.name = mc_arena_copy(&table->arena, d.grant.name);
-    if (!key->grant.key_id.data || !key->grant.name.data ||
-        !copy_ids(&table->arena, &key->grant.user_ids, key->grant.user_id_count) ||
-        !copy_ids(&table->arena, &key->grant.agent_ids, key->grant.agent_id_count) ||
-        !mc_map_put(&table->by_id, key->grant.key_id, key))
-        return mc_fail_memory(err);
-    table->items[table->count++] = key;
-    return MC_OK;
+    struct key *key = NULL;
+    status = copy_key(table, row, &d, &key, err);
+    return status != MC_OK ? status : mc_registry_add(table, key->grant.key_id, key, err);
 }
+
+struct reading {
+    struct mc_registry_table *table;
+    enum mc_status status;
+    struct mc_error *err;
+};
 
 static bool add_row(void *context, const struct mc_key_row *row)
 {
-    struct table *table = context;
-    table->status = table_add(table, row, table->err);
-    return table->status == MC_OK;
+    struct reading *reading = context;
+    reading->status = add_key(reading->table, row, reading->err);
+    return reading->status == MC_OK;
 }
 
-/* Only under `changing`, so that an older reading never replaces a newer one. */
-static enum mc_status reload(struct mc_keys *keys, struct mc_error *err)
+static enum mc_status read_keys(struct mc_store *store, struct mc_registry_table *table,
+                                struct mc_error *err)
 {
-    struct table *table = calloc(1, sizeof(*table));
-    if (!table)
-        return mc_fail_memory(err);
-    table->keys = keys;
-    table->refs = 1;
-    table->err = err;
-    mc_arena_init(&table->arena, TABLE_MAX);
-    mc_map_init(&table->by_id);
-    enum mc_status status = keys->store->ops->keys(keys->store, add_row, table, err);
-    if (status == MC_OK)
-        status = table->status;
-    table->err = NULL;
-    if (status != MC_OK) {
-        table_free(table);
-        return status;
-    }
-    mc_mutex_lock(&keys->mutex);
-    struct table *before = keys->table;
-    keys->table = table;
-    mc_mutex_unlock(&keys->mutex);
-    if (before)
-        table_release(before);
-    return MC_OK;
+    struct reading reading = {table, MC_OK, err};
+    enum mc_status status = store->ops->keys(store, add_row, &reading, err);
+    return status != MC_OK ? status : reading.status;
 }
 
 enum mc_status mc_keys_reload(struct mc_keys *keys, struct mc_error *err)
 {
-    mc_mutex_lock(&keys->changing);
-    enum mc_status status = reload(keys, err);
-    mc_mutex_unlock(&keys->changing);
-    return status;
+    return mc_registry_reload(&keys->registry, err);
 }
 
 enum mc_status mc_keys_open(struct mc_store *store, bool agents, struct mc_keys **keys,
@@ -360,10 +290,8 @@ enum mc_status mc_keys_open(struct mc_store *store, bool agents, struct mc_keys 
     struct mc_keys *made = calloc(1, sizeof(*made));
     if (!made)
         return mc_fail_memory(err);
-    made->store = store;
     made->agents = agents;
-    mc_mutex_init(&made->mutex);
-    mc_mutex_init(&made->changing);
+    mc_registry_init(&made->registry, store, read_keys, TABLE_MAX);
     enum mc_status status = mc_keys_reload(made, err);
     if (status != MC_OK) {
         mc_keys_close(made);
@@ -377,10 +305,7 @@ void mc_keys_close(struct mc_keys *keys)
 {
     if (!keys)
         return;
-    if (keys->table)
-        table_free(keys->table);
-    mc_mutex_fini(&keys->mutex);
-    mc_mutex_fini(&keys->changing);
+    mc_registry_fini(&keys->registry);
     free(keys);
 }
 
@@ -434,19 +359,17 @@ static enum mc_status check_bounds(const struct mc_keys *keys, const struct defi
     return MC_OK;
 }
 
-static enum mc_status put_key(struct mc_keys *keys, const struct mc_key_row *row,
-                              struct mc_error *err)
+struct creation {
+    struct mc_keys *keys;
+    const struct mc_key_row *row;
+};
+
+static enum mc_status put_key(struct mc_store *store, void *context, struct mc_error *err)
 {
-    mc_mutex_lock(&keys->changing);
-    enum mc_status status = MC_OK;
-    if (keys->table->count >= KEYS_MAX) /* only changed under `changing` */
-        status = mc_fail(err, MC_CONFLICT, "there are %d keys, no more are allowed", KEYS_MAX);
-    if (status == MC_OK)
-        status = keys->store->ops->put_key(keys->store, row, err);
-    if (status == MC_OK)
-        status = reload(keys, err);
-    mc_mutex_unlock(&keys->changing);
-    return status;
+    struct creation *c = context;
+    if (mc_keys_count(c->keys) >= KEYS_MAX)
+        return mc_fail(err, MC_CONFLICT, "there are %d keys, no more are allowed", KEYS_MAX);
+    return store->ops->put_key(store, c->row, err);
 }
 
 /* text: the key itself, or absent. */
@@ -482,7 +405,8 @@ static enum mc_status create(struct mc_keys *keys, const struct definition *d, i
                              .hash = {hash, sizeof(hash)},
                              .definition = mc_buf_str(&stored),
                              .created_at_us = now_us};
-    enum mc_status status = put_key(keys, &row, err);
+    struct creation creation = {keys, &row};
+    enum mc_status status = mc_registry_change(&keys->registry, put_key, &creation, err);
     if (status != MC_OK)
         return status;
     w = mc_json_writer(json);
@@ -507,7 +431,7 @@ enum mc_status mc_keys_create(struct mc_keys *keys, mc_str object, int64_t now_u
 
 enum mc_status mc_keys_list(struct mc_keys *keys, struct mc_buf *json, struct mc_error *err)
 {
-    struct table *table = table_acquire(keys);
+    struct mc_registry_table *table = mc_registry_acquire(&keys->registry);
     struct mc_json_writer w = mc_json_writer(json);
     mc_json_begin(&w, '{');
     mc_json_key(&w, "keys");
@@ -519,25 +443,26 @@ enum mc_status mc_keys_list(struct mc_keys *keys, struct mc_buf *json, struct mc
     }
     mc_json_end(&w, ']');
     mc_json_end(&w, '}');
-    table_release(table);
+    mc_registry_release(table);
     return json->failed ? mc_fail_memory(err) : MC_OK;
+}
+
+static enum mc_status remove_key(struct mc_store *store, void *context, struct mc_error *err)
+{
+    const mc_str *key_id = context;
+    return store->ops->remove_key(store, *key_id, err);
 }
 
 enum mc_status mc_keys_revoke(struct mc_keys *keys, mc_str key_id, struct mc_error *err)
 {
-    mc_mutex_lock(&keys->changing);
-    enum mc_status status = keys->store->ops->remove_key(keys->store, key_id, err);
-    if (status == MC_OK)
-        status = reload(keys, err);
-    mc_mutex_unlock(&keys->changing);
-    return status;
+    return mc_registry_change(&keys->registry, remove_key, &key_id, err);
 }
 
 size_t mc_keys_count(struct mc_keys *keys)
 {
-    mc_mutex_lock(&keys->mutex);
-    size_t count = keys->table->count;
-    mc_mutex_unlock(&keys->mutex);
+    struct mc_registry_table *table = mc_registry_acquire(&keys->registry);
+    size_t count = table->count;
+    mc_registry_release(table);
     return count;
 }
 
@@ -548,8 +473,8 @@ enum mc_status mc_keys_check(struct mc_keys *keys, mc_str key, int64_t now_us,
 {
     static const char nothing[2 * MC_HASH_BYTES];
     char hash[2 * MC_HASH_BYTES];
-    struct table *table = table_acquire(keys);
-    const struct key *found = key.len == KEY_LEN ? mc_map_get(&table->by_id, id_of(key)) : NULL;
+    struct mc_registry_table *table = mc_registry_acquire(&keys->registry);
+    const struct key *found = key.len == KEY_LEN ? mc_registry_find(table, id_of(key)) : NULL;
     hash_key(key, hash);
     bool same = mc_hash_equal(hash, found ? found->hash : nothing, sizeof(hash));
     if (found && same && now_us < found->expires_at_us) {
@@ -557,7 +482,7 @@ enum mc_status mc_keys_check(struct mc_keys *keys, mc_str key, int64_t now_us,
         return MC_OK;
     }
     bool expired = found && same;
-    table_release(table);
+    mc_registry_release(table);
     return mc_fail(err, MC_UNAUTHENTICATED, "the API key %s",
                    expired ? "has expired" : "is not valid");
 }
@@ -565,7 +490,7 @@ enum mc_status mc_keys_check(struct mc_keys *keys, mc_str key, int64_t now_us,
 void mc_grant_free(const struct mc_grant *grant)
 {
     if (grant)
-        table_release(mc_container_of(grant, const struct key, grant)->table);
+        mc_registry_release(mc_container_of(grant, const struct key, grant)->table);
 }
 
 static bool is_among(const mc_str *ids, size_t count, mc_str id)

@@ -68,6 +68,15 @@ static void test_text(void)
     is_str(copy.data, "", "copy of nothing is empty");
     is_text(mc_arena_printf(&arena, "%d-%s", 42, "x"), "42-x", "print");
     ok(!mc_arena_printf(&arena, "%05000d", 1).data, "print over the maximum");
+    char long_text[3000] = {0};
+    const mc_str list[] = {
+        MC_STR("one"), {long_text, sizeof(long_text)}, {long_text, sizeof(long_text)}};
+    const mc_str *copies = mc_arena_copy_list(&arena, list, 2);
+    ok(copies && copies != list, "a copy of a list");
+    is_text(copies[0], "one", "its first string");
+    ok(copies[0].data != list[0].data && copies[1].len == sizeof(long_text), "strings of its own");
+    ok(mc_arena_copy_list(&arena, list, 0) != NULL, "a copy of an empty list is valid");
+    ok(!mc_arena_copy_list(&arena, list, 3), "a copy over the maximum");
     mc_arena_fini(&arena);
 }
 
