@@ -72,15 +72,18 @@ static void note_model(const struct mc_load_run *run)
                     MC_STR_ARG(provider));
 }
 
+/* What cannot be asked any more stays as it was; but for the workers' health, which may be another now. */
 static void ask_facts(struct mc_load_run *run)
 {
     for (int i = 0; i < MC_LOAD_FACTS; i++) {
         struct mc_json *now = NULL;
         struct mc_error ignored;
-        if (run->target->ops->fact(run->target, (enum mc_load_fact)i, &now, &ignored) == MC_OK) {
-            mc_json_free(run->result->facts[i]);
-            run->result->facts[i] = now;
-        }
+        enum mc_status status =
+            run->target->ops->fact(run->target, (enum mc_load_fact)i, &now, &ignored);
+        if (status != MC_OK && i != MC_LOAD_WORKERS)
+            continue;
+        mc_json_free(run->result->facts[i]);
+        run->result->facts[i] = now;
     }
 }
 
@@ -127,6 +130,7 @@ static int run_phases(struct mc_load_run *run)
     if (status != MC_OK)
         return mc_cli_fail(&err);
     note_model(run);
+    ask_facts(run);
     status = mc_load_warm(run, &err);
     if (status == MC_OK)
         status = mc_load_drive(run, &err);

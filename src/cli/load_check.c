@@ -85,7 +85,9 @@ static bool on_postgres(const struct checker *c)
 
 static bool queue_suffered(const struct checker *c)
 {
-    return c->result->depth_at_end > DEPTH_LIMIT || c->result->drained_us < 0;
+    const struct mc_load_result *r = c->result;
+    return r->depth_at_end > DEPTH_LIMIT ||
+           (r->drained_us < 0 && !r->interrupted && !r->unreadable);
 }
 
 /* ---- The checklist ---- */
@@ -116,15 +118,15 @@ static void check_database(struct checker *c)
 static void check_indexes(struct checker *c)
 {
     const struct mc_json *missing = member(c, MC_LOAD_STATUS, NULL, "missing_indexes");
-    mc_str first = mc_json_string(mc_json_at(missing, 0));
+    size_t count = mc_json_count(missing);
     if (!missing) {
         add(c, "indexes", MC_LOAD_SKIPPED, "the server does not tell");
         return;
     }
-    bool good = mc_json_count(missing) == 0;
-    advise(add(c, "indexes", good ? MC_LOAD_PASS : MC_LOAD_FAIL, "%zu missing%s%.*s",
-               mc_json_count(missing), good ? "" : ", first: ", MC_STR_ARG(first)),
-           "make it again; docs/postgresql.md has the tables");
+    advise(add(c, "indexes", count == 0 ? MC_LOAD_PASS : MC_LOAD_FAIL,
+               count == 0 ? "all are there" : "%zu missing, first: %.*s", count,
+               MC_STR_ARG(mc_json_string(mc_json_at(missing, 0)))),
+           "make them again, or copy into an empty database with `mindcore db copy`");
 }
 
 static void check_cache(struct checker *c)
@@ -245,14 +247,15 @@ static void check_queue(struct checker *c)
 {
     const struct mc_load_result *r = c->result;
     int64_t have = mc_json_integer(member(c, MC_LOAD_STATUS, "workers", "size"));
-    enum mc_load_verdict verdict = queue_suffered(c)             ? MC_LOAD_FAIL
-                                   : r->depth_most > DEPTH_LIMIT ? MC_LOAD_WARN
-                                                                 : MC_LOAD_PASS;
+    enum mc_load_verdict verdict = queue_suffered(c) || r->unreadable ? MC_LOAD_FAIL
+                                   : r->depth_most > DEPTH_LIMIT      ? MC_LOAD_WARN
+                                                                      : MC_LOAD_PASS;
     struct mc_load_check *check =
         add(c, "queue depth", verdict, "at most %.0f, %.0f at the end of the load; %s",
             r->depth_most, r->depth_at_end,
             r->unreadable        ? "not to be read any more"
             : r->drained_us >= 0 ? "then worked off"
+            : r->interrupted     ? "not waited for"
                                  : "not worked off");
     if (r->unreadable)
         advise(check, "see why the server or database is away; its log ends with the reason");
