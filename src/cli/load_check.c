@@ -175,16 +175,22 @@ static void check_load(struct checker *c)
         due += c->result->counts[i].scheduled;
         done += c->result->counts[i].done;
     }
-    double share = due ? (double)done / (double)due : 0;
+    if (due == 0) {
+        advise(add(c, "expected load", MC_LOAD_WARN, "nothing was due in this time"),
+               "raise --times or --duration");
+        return;
+    }
+    double share = (double)done / (double)due;
     bool small = c->plan->times < 1 || c->result->elapsed_us < DURATION_LEAST_US;
     enum mc_load_verdict verdict = share < DONE_LEAST ? MC_LOAD_FAIL
                                    : small            ? MC_LOAD_WARN
                                                       : MC_LOAD_PASS;
     advise(add(c, "expected load", verdict, "%.1f %% of %llu operations carried out", 100 * share,
                (unsigned long long)due),
-           verdict == MC_LOAD_WARN ? "run it with --times 1 or more and --duration 60s or longer"
-                                   : "see the errors and the latencies above; with a full queue "
-                                     "the checks below");
+           verdict == MC_LOAD_WARN
+               ? "run it with --times 1 or more and --duration 60s or longer"
+               : "see the errors and the latencies above: long ones mean that machine, database or "
+                 "server carry no more");
 }
 
 static void check_beyond_reach(struct checker *c)

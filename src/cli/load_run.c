@@ -13,6 +13,7 @@
 #define PAST_MESSAGES 20                      /* of each user before the load */
 #define WARM_DRAIN_US (60 * MC_US_PER_SECOND) /* a slow model may go on working under the load */
 #define DRAIN_US (120 * MC_US_PER_SECOND)
+#define AWAY_US (10 * MC_US_PER_SECOND) /* a target that does not answer is not waited for */
 #define GRACE_US (5 * MC_US_PER_SECOND)
 #define LOOK_US (100 * MC_US_PER_MS)
 #define SAMPLE_US (500 * MC_US_PER_MS)
@@ -71,15 +72,17 @@ bool mc_load_interrupted(struct mc_load_run *run, int64_t wait_us)
 static int64_t wait_for_queue(struct mc_load_run *run, const char *what, int64_t limit_us)
 {
     struct mc_progress progress;
-    int64_t start_us = mc_time_monotonic_us(), took_us = 0;
+    int64_t start_us = mc_time_monotonic_us(), took_us = 0, seen_us = 0;
     double most = 0;
     bool empty = false;
     mc_progress_start(&progress, what, "jobs", run->cli->quiet);
-    while (!empty && took_us < limit_us) {
+    while (!empty && took_us < limit_us && took_us - seen_us < AWAY_US) {
         if (mc_load_interrupted(run, took_us == 0 ? 0 : LOOK_US))
             break;
-        empty = look(run) && depth_now(run) <= 0;
+        bool seen = look(run);
+        empty = seen && depth_now(run) <= 0;
         took_us = mc_time_monotonic_us() - start_us;
+        seen_us = seen ? took_us : seen_us;
         double depth = depth_now(run);
         most = at_least(most, depth);
         mc_progress_update(&progress, isnan(depth) ? 0 : (uint64_t)(most - depth), (uint64_t)most);
