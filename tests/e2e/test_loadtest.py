@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 
 import pytest
@@ -110,6 +111,14 @@ def test_server(cli, make_server):
     assert "admin" in refused.err and "--keep" in refused.err
     kept = loadtest(cli, *args, "--api-key", made, "--keep")
     assert server.http.get("/v1/status").json["users"] == kept["users"]
+
+
+def test_a_missing_index_is_told(cli, tmp_path, db):
+    cli("ingest", "--db", db, input=[message("I moved to Bergen.")], status=0)
+    with contextlib.closing(sqlite3.connect(tmp_path / "mindcore.db")) as file:
+        file.executescript("DROP INDEX messages_tier; DROP INDEX jobs_due")
+    assert cli("status", "--db", db, "--json", status=0).json["missing_indexes"] == ["messages_tier", "jobs_due"]
+    assert "messages_tier, jobs_due" in cli("doctor", "--db", db, status=1).out
 
 
 @contextlib.contextmanager
