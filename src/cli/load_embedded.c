@@ -160,6 +160,18 @@ static enum mc_status use_temporary(struct embedded *e, struct mc_config *config
     return status == MC_OK ? mc_config_set(config, "cache.dir", path, err) : status;
 }
 
+/* A database that is new knows no agent. */
+static enum mc_status register_agent(struct embedded *e, struct mc_error *err)
+{
+    const struct mc_agent_input agent = {.agent_id = e->base.agent_id, .name = MC_STR("load test")};
+    char *json = NULL;
+    if (!e->folder[0] || !mc_str_given(agent.agent_id))
+        return MC_OK;
+    enum mc_status status = mc_agent_register(e->cli->engine, &agent, &json, err);
+    mc_free(json);
+    return status;
+}
+
 enum mc_status mc_load_embedded_open(struct mc_cli *cli, struct mc_load_target **target,
                                      struct mc_error *err)
 {
@@ -177,6 +189,8 @@ enum mc_status mc_load_embedded_open(struct mc_cli *cli, struct mc_load_target *
         status = use_temporary(e, cli->config, err);
     if (status == MC_OK)
         status = mc_cli_open(cli, err);
+    if (status == MC_OK)
+        status = register_agent(e, err);
     if (status != MC_OK) {
         close_embedded(&e->base);
         return status;

@@ -74,6 +74,13 @@ def test_keep(cli, db):
     assert len(turns) == 20 and {turn["role"] for turn in turns} == {"user", "assistant"}
 
 
+def test_agent(cli, db):
+    agents = ["-o", "multi_agent.enabled=true", "-o", "multi_agent.require_agent_id=true"]
+    check_measured(loadtest(cli, *agents, "--agent", "desk"))
+    refused = cli("loadtest", "--profile", "small", *agents, "--agent", "desk", "--db", db, status=1)
+    assert "desk" in refused.err and "register" in refused.err
+
+
 def test_table(cli, db):
     out = cli("loadtest", "--profile", "hobbyist", "--times", 200, "--duration", "2s", "--db", db, status=0).out
     heading = next(line for line in out.splitlines() if line.startswith("operation"))
