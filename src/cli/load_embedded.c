@@ -31,23 +31,30 @@ static enum mc_status told(enum mc_status status, struct mc_error *err)
     return status;
 }
 
+static struct mc_message_input input_of(const struct mc_load_target *target,
+                                        const struct mc_load_line *line)
+{
+    return (struct mc_message_input){.user_id = mc_str_of(line->user_id),
+                                     .thread_id = mc_str_of(line->thread_id),
+                                     .session_id = mc_str_of(line->session_id),
+                                     .role = mc_str_of(line->role),
+                                     .text = mc_str_of(line->text),
+                                     .agent_id = target->agent_id};
+}
+
 static enum mc_status store(struct mc_load_target *target, const struct mc_load_line *lines,
                             size_t count, struct mc_error *err)
 {
     struct mc_message_input inputs[LINES_MOST];
     struct mc_ingest_result results[LINES_MOST];
     struct mc_engine *engine = embedded_of(target)->engine;
-    if (count > LINES_MOST)
-        return mc_fail(err, MC_INVALID, "more than %d messages at once", LINES_MOST);
-    for (size_t i = 0; i < count; i++)
-        inputs[i] = (struct mc_message_input){.user_id = mc_str_of(lines[i].user_id),
-                                              .thread_id = mc_str_of(lines[i].thread_id),
-                                              .session_id = mc_str_of(lines[i].session_id),
-                                              .role = mc_str_of(lines[i].role),
-                                              .text = mc_str_of(lines[i].text),
-                                              .agent_id = target->agent_id};
+    if (count == 0 || count > LINES_MOST)
+        return mc_fail(err, MC_INVALID, "1 to %d messages at once", LINES_MOST);
+    inputs[0] = input_of(target, lines);
     if (count == 1)
         return told(mc_message_ingest(engine, inputs, NULL, NULL, err), err);
+    for (size_t i = 1; i < count; i++)
+        inputs[i] = input_of(target, lines + i);
     enum mc_status status = mc_message_ingest_batch(engine, inputs, count, results, NULL, err);
     for (size_t i = 0; status == MC_OK && i < count; i++) {
         status = results[i].status;
