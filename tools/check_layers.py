@@ -2,7 +2,8 @@
 """The rules of the source tree that a compiler does not know. Prints TAP.
 
 - A folder of src/ includes its own headers and those of lower layers; folders of one layer only as
-  PEERS says, without a cycle. Programs (http, mcp, cli) see the public interface and src/base alone.
+  PEERS says, without a cycle. Programs (http, mcp, cli) see the public interface and src/base alone;
+  the command line also the HTTP client, to drive servers.
 - The Python extension sees the public interface, its own headers, and Python.
 - A third-party header has one home.
 - SQL text exists only in src/store.
@@ -33,7 +34,7 @@ PEERS = {
     "vocabulary": {"text"},
     "message": {"vocabulary", "text"},
     "config": {"vocabulary", "text"},
-    "cli": {"http", "mcp"},
+    "cli": {"http", "mcp", "net"},
 }
 PROGRAMS = {"http", "mcp", "cli"}
 

@@ -30,6 +30,7 @@
 #include "cli/crash_server.h"
 #include "cli/folder.h"
 #include "cli/progress.h"
+#include "cli/random.h"
 
 #define KILLS_A_ROUND 20
 #define PATH_BYTES 3072
@@ -264,13 +265,13 @@ static enum mc_status kill_one(struct test *test, struct mc_error *err)
     enum mc_status status = start_writer(test, &child, err);
     if (status != MC_OK)
         return status;
-    uint64_t choice = mc_crash_random(&test->random);
-    int64_t delay = (int64_t)(mc_crash_random(&test->random) % DELAY_MOST_US) + MC_US_PER_MS;
+    uint64_t choice = mc_random_next(&test->random);
+    int64_t delay = (int64_t)(mc_random_next(&test->random) % DELAY_MOST_US) + MC_US_PER_MS;
     delay *= test->db ? SERVER_SLOWER : 1;
     bool early = choice % 5 == 0;
     bool alive;
     if (early) {
-        delay = (int64_t)(mc_crash_random(&test->random) % (uint64_t)test->start_us);
+        delay = (int64_t)(mc_random_next(&test->random) % (uint64_t)test->start_us);
         alive = listen_until(test, &child, mc_time_monotonic_us() + delay, false);
     } else {
         alive = listen_until(test, &child, mc_time_monotonic_us() + READY_US, true);
@@ -310,7 +311,7 @@ static enum mc_status run_command(const char *command, struct mc_error *err)
 static enum mc_status restart_database(struct test *test, const struct mc_child *writer,
                                        struct mc_error *err)
 {
-    uint64_t choice = mc_crash_random(&test->random);
+    uint64_t choice = mc_random_next(&test->random);
     mc_str command = mc_args_text(&test->cli->args, "restart-command");
     if (mc_str_given(command))
         return run_command(command.data, err);
@@ -347,7 +348,7 @@ static enum mc_status kill_database(struct test *test, uint64_t kills, struct mc
         return status;
     bool alive = listen_until(test, &writer, mc_time_monotonic_us() + READY_US, true);
     for (uint64_t i = 0; status == MC_OK && alive && test->ready && i < kills; i++) {
-        int64_t delay = (int64_t)(mc_crash_random(&test->random) % DELAY_MOST_US);
+        int64_t delay = (int64_t)(mc_random_next(&test->random) % DELAY_MOST_US);
         alive = listen_until(test, &writer, mc_time_monotonic_us() + delay, false);
         if (alive)
             status = restart_database(test, &writer, err);

@@ -278,6 +278,29 @@ OPTIONS(db_copy_options) = {
 EXAMPLES(db_copy_examples) = {"mindcore db copy --from sqlite:mindcore.db --to "
                               "postgresql://mindcore_user@db.example/mindcore",
                               NULL};
+OPTIONS(load_options) = {
+    {"profile", "LEVEL", "hobbyist|small|medium|high",
+     "level of the tuning guide: 1,000, 10,000, 50,000 or 100,000 messages a day", MC_CLI_CHOICE, 0,
+     true, false, false},
+    TEXT("duration", "TIME", "how long, 1s to 24h, as in 90s, 5m, 1h; 60s when not given"),
+    NUMBER("times", "0.01..10000", "so many times the load of the level, 1 when not given"),
+    TEXT("url", "URL", "drive the server there and not the engine in this process"),
+    TEXT("api-key", "KEY",
+         "with --url: the server's key, of scope admin or with --keep read and write"),
+    TEXT("ca-file", "FILE", "with --url https://...: further certificates to trust"),
+    TEXT("agent", "ID", "the agent that writes and reads, where agents are enabled"),
+    INTEGER("clients", "1..256", "threads that send, 16 when not given"),
+    INTEGER("seed", "0..9007199254740991", "repeat the conversations of an earlier run"),
+    FLAG("keep", 0, "leave the users of the test in the database"),
+    END,
+};
+EXAMPLES(load_examples) = {
+    "mindcore loadtest --profile small",
+    "mindcore loadtest --profile high --times 10 --duration 5m --db "
+    "postgresql://mind@db.example/mindcore",
+    "mindcore loadtest --profile medium --url https://mind.example --api-key KEY",
+    NULL,
+};
 OPTIONS(crash_options) = {
     INTEGER("kills", "1..1000000", "how often the writer is killed, 100 when not given"),
     INTEGER("threads", "1..64", "threads that write at the same time, 4 when not given"),
@@ -429,6 +452,19 @@ static const struct mc_cli_command commands[] = {
      "changed "
      "meanwhile. See docs/postgresql.md.",
      NO_OPERAND, db_copy_options, db_copy_examples, mc_cli_db_copy, NOTHING, 0},
+    {"loadtest", "Drive the load of a busy hour and say what to tune",
+     "Conversations of made-up users in real time: messages, contexts before answers, searches, "
+     "newest "
+     "messages. The rate is that of the busiest hour of the level's day; nothing waits for an "
+     "answer, and latencies count from when an operation was due. Afterwards: rates, latencies, "
+     "queue, "
+     "memory, errors, and the tuning guide's checklist with what to change. Without --db and "
+     "--url the database is a temporary one. The users are named loadtest-... and removed at the "
+     "end. "
+     "Interrupted, it reports what was measured so far. The exit status is 1 when an operation or "
+     "a "
+     "check failed; a warning does not count. See docs/loadtest.md.",
+     NO_OPERAND, load_options, load_examples, mc_cli_loadtest, NOTHING, 0},
     {"crashtest", "Kill a writer again and again and check that nothing is lost",
      "Starts a process that writes from several threads, kills it with SIGKILL at random instants, "
      "and checks that each acknowledged message exists once with its content, that each job is "

@@ -114,6 +114,7 @@ int mc_cli_config_sample(struct mc_cli *cli);
 int mc_cli_config_docs(struct mc_cli *cli);
 int mc_cli_bench_recall(struct mc_cli *cli);
 int mc_cli_db_copy(struct mc_cli *cli);
+int mc_cli_loadtest(struct mc_cli *cli);
 int mc_cli_crashtest(struct mc_cli *cli);
 int mc_cli_crash_writer(struct mc_cli *cli);
 int mc_cli_crash_verify(struct mc_cli *cli);

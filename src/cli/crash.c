@@ -4,17 +4,10 @@
 
 #include "base/compiler.h"
 #include "base/str.h"
+#include "cli/random.h"
 
 #define USERS 4
 #define THREADS 3
-
-uint64_t mc_crash_random(uint64_t *state)
-{
-    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
 
 static void make_sentence(uint64_t choice, unsigned a, unsigned b, char *text, size_t size)
 {
@@ -41,17 +34,17 @@ static void make_sentence(uint64_t choice, unsigned a, unsigned b, char *text, s
 static void make_text(uint64_t *state, struct mc_crash_message *message)
 {
     static const char *const trivial[] = {"thanks!", "ok", "Hello", "bye", "yes", "sorry", "hmm"};
-    unsigned first = (unsigned)(mc_crash_random(state) % 90000 + 1000);
-    unsigned second = (unsigned)(mc_crash_random(state) % 400 + 1);
-    if (mc_crash_random(state) % 3 == 0) {
+    unsigned first = (unsigned)(mc_random_next(state) % 90000 + 1000);
+    unsigned second = (unsigned)(mc_random_next(state) % 400 + 1);
+    if (mc_random_next(state) % 3 == 0) {
         snprintf(message->text, sizeof(message->text), "%s", trivial[first % mc_countof(trivial)]);
         return;
     }
     size_t used = 0;
-    size_t times = mc_crash_random(state) % 8 == 0 ? 8 : 1;
+    size_t times = mc_random_next(state) % 8 == 0 ? 8 : 1;
     for (size_t i = 0; i < times; i++) {
         char sentence[160];
-        make_sentence(mc_crash_random(state), first, second, sentence, sizeof(sentence));
+        make_sentence(mc_random_next(state), first, second, sentence, sizeof(sentence));
         size_t len = strlen(sentence);
         if (used + len + 2 > sizeof(message->text))
             break;
@@ -69,13 +62,13 @@ void mc_crash_make(uint64_t seed, struct mc_crash_name name, struct mc_crash_mes
     memset(message, 0, sizeof(*message));
     snprintf(message->name, sizeof(message->name), "r%u-t%u-s%u", name.run, name.thread,
              name.sequence);
-    if (mc_crash_random(&state) % 2)
+    if (mc_random_next(&state) % 2)
         snprintf(message->message_id, sizeof(message->message_id), "own-%s", message->name);
     snprintf(message->user_id, sizeof(message->user_id), MC_CRASH_USERS "%u",
-             (unsigned)(mc_crash_random(&state) % USERS));
+             (unsigned)(mc_random_next(&state) % USERS));
     snprintf(message->thread_id, sizeof(message->thread_id), "thread-%u",
-             (unsigned)(mc_crash_random(&state) % THREADS));
-    message->role = mc_crash_random(&state) % 3 ? "user" : "assistant";
+             (unsigned)(mc_random_next(&state) % THREADS));
+    message->role = mc_random_next(&state) % 3 ? "user" : "assistant";
     make_text(&state, message);
 }
 

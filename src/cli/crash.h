@@ -40,7 +40,5 @@ struct mc_crash_message {
 void mc_crash_make(uint64_t seed, struct mc_crash_name name, struct mc_crash_message *message);
 /* "r3-t1-s27" back into its parts. */
 bool mc_crash_parse(mc_str text, struct mc_crash_name *name);
-/* The next number of a sequence of pseudo-random numbers (SplitMix64). */
-uint64_t mc_crash_random(uint64_t *state);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/thread.h"
 #include "cli/cli.h"
 #include "cli/crash.h"
+#include "cli/random.h"
 
 #define BATCH_MOST 16
 #define PAUSE_NS 2000000
@@ -153,7 +154,7 @@ static void *write_on(void *context)
     struct mc_crash_name name = {writer->run, writing->thread, 1};
     uint64_t state = writer->seed + ((uint64_t)writer->run << 16) + writing->thread;
     for (;;) {
-        uint64_t choice = mc_crash_random(&state);
+        uint64_t choice = mc_random_next(&state);
         if (writer->batches_only || choice % 10 < 3) {
             size_t count = 2 + choice / 16 % (BATCH_MOST - 1);
             write_batch(writer, name, count);
@@ -162,7 +163,7 @@ static void *write_on(void *context)
             write_single(writer, name);
             name.sequence++;
         }
-        struct timespec pause = {.tv_nsec = (long)(mc_crash_random(&state) % PAUSE_NS)};
+        struct timespec pause = {.tv_nsec = (long)(mc_random_next(&state) % PAUSE_NS)};
         if (choice / 1024 % 2)
             nanosleep(&pause, NULL);
     }

@@ -180,6 +180,10 @@ static void check_database(struct mc_engine *engine, struct doctor *doctor)
            status == MC_CORRUPT           ? restore_advice(engine)
            : engine->settings.in_postgres ? "check that the server runs, and its log"
                                           : "check free space and permissions of the folder");
+    if (stats.missing_indexes[0])
+        report(doctor, "indexes", false, stats.missing_indexes,
+               "somebody removed them: copy everything into an empty database with `mindcore db "
+               "copy`, which has all, or make them again by hand");
 }
 
 static bool note_problem(void *context, mc_str problem)

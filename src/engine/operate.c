@@ -148,6 +148,16 @@ static const char *state_name(size_t index)
     return mc_enrichment_name((enum mc_enrichment)index);
 }
 
+static void write_missing_indexes(struct mc_json_writer *w, mc_str names)
+{
+    mc_str name;
+    mc_json_key(w, "missing_indexes");
+    mc_json_begin(w, '[');
+    while (names.len > 0 && mc_str_split(&names, ',', &name))
+        mc_json_put_string(w, mc_str_trim(name));
+    mc_json_end(w, ']');
+}
+
 enum mc_status mc_engine_status(struct mc_engine *engine, char **json, struct mc_error *err)
 {
     struct mc_store_stats stats;
@@ -165,6 +175,7 @@ enum mc_status mc_engine_status(struct mc_engine *engine, char **json, struct mc
     mc_json_member_text(w, "database", engine->settings.database);
     mc_json_member_integer(w, "schema_version", stats.schema_version);
     mc_json_member_integer(w, "partitions", stats.partitions);
+    write_missing_indexes(w, mc_str_of(stats.missing_indexes));
     mc_json_member_text(w, "provider", mc_engine_provider(engine));
     mc_json_member_fixed(w, "uptime_seconds", s.uptime_s, 3);
     mc_json_member_integer(w, "users", stats.users);

@@ -219,12 +219,15 @@ struct mc_listed {
 #define MC_LIST_AFTER_IDS "{"
 typedef bool (*mc_listed_fn)(void *context, const struct mc_listed *listed);
 
+#define MC_INDEX_NAMES 320
 struct mc_store_stats {
     int64_t users, threads, messages, bytes;
     int64_t by_tier[MC_TIER_COUNT];
     int64_t by_state[MC_ENRICHMENT_COUNT];
     int schema_version;
     int partitions; /* of each table that is partitioned, 0: none is */
+    /* Of those that questions need, names with commas; "": none. */
+    char missing_indexes[MC_INDEX_NAMES];
 };
 
 /* What it occupies, and the file system that it is on; -1: not known, as that of a server. */

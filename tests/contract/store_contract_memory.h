@@ -597,6 +597,7 @@ static inline void upkeep(struct mc_store *store)
     is_int(stats.by_state[MC_ENRICHMENT_ENRICHED], 2, "two enriched");
     is_int(stats.by_tier[MC_TIER_SHORT], 3, "all in the first tier");
     ok(stats.bytes > 0 && stats.schema_version > 0, "size and version");
+    is_str(stats.missing_indexes, "", "no index is missing");
     struct mc_store_room room = {0};
     is_status(store->ops->room(store, &room, &err), MC_OK, &err, "room");
     ok(room.bytes >= stats.bytes / 2, "what it occupies: %lld", (long long)room.bytes);

@@ -17,7 +17,8 @@ def test_the_table_has_the_commands():
     families = {name.split()[0] for name in COMMANDS}
     assert families >= {
         "serve", "ingest", "context", "search", "recent", "status", "workers", "queue", "tiers", "cache", "agents",
-        "keys", "preferences", "export", "import", "erase", "backup", "doctor", "config", "models", "crashtest", "bench", "version"}
+        "keys", "preferences", "export", "import", "erase", "backup", "doctor", "config", "models", "loadtest", "crashtest",
+        "bench", "version"}
 
 
 def test_help(cli):

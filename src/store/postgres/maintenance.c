@@ -80,6 +80,13 @@ enum mc_status mc_pg_users(struct mc_store *store, mc_name_fn each, void *contex
                           MC_PG_NO_ARGS, take_names, &reader, err);
 }
 
+/* Those of the tuning guide, and without which a frequent question would read a whole table. */
+#define MISSING_INDEXES                                                                            \
+    "SELECT coalesce(string_agg(name, ', '), '') FROM unnest(ARRAY['idx_messages_user_thread',"    \
+    " 'idx_messages_metadata_topics', 'idx_messages_created_at', 'messages_thread',"               \
+    " 'messages_tier', 'jobs_due', 'summaries_user']) name"                                        \
+    " LEFT JOIN pg_index i ON i.indexrelid = to_regclass(name) WHERE i.indisvalid IS NOT TRUE"
+
 static enum mc_status stats_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
     struct mc_store_stats *got = context;
@@ -92,9 +99,12 @@ static enum mc_status stats_work(struct mc_pg_conn *conn, void *context, struct 
               "SELECT tier, count(*), count(*) FILTER (WHERE state = 0),"
               " count(*) FILTER (WHERE state = 2) FROM messages GROUP BY tier",
               MC_PG_NO_ARGS);
+    mc_pg_add(conn, MISSING_INDEXES, MC_PG_NO_ARGS);
     enum mc_status status = mc_pg_run_last(conn, err);
     if (status != MC_OK)
         return status;
+    snprintf(got->missing_indexes, sizeof(got->missing_indexes), "%.*s",
+             MC_STR_ARG(mc_pg_cell(conn->results[4], 0, 0)));
     got->users = mc_pg_first_int(conn, 0);
     got->messages = mc_pg_cell_int(conn->results[0], 0, 1);
     got->threads = mc_pg_first_int(conn, 1);

@@ -107,6 +107,22 @@ static enum mc_status count_tiers(struct mc_conn *conn, int64_t by_tier[MC_TIER_
     return status;
 }
 
+/* Of those without which a frequent question would read a whole table. */
+static enum mc_status list_missing_indexes(struct mc_conn *conn, char names[MC_INDEX_NAMES],
+                                           struct mc_error *err)
+{
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    enum mc_status status = mc_conn_start(
+        conn,
+        "SELECT coalesce(group_concat(column1, ', '), '') FROM (VALUES ('messages_thread'),"
+        " ('messages_tier'), ('jobs_due'), ('summaries_user')) WHERE column1 NOT IN"
+        " (SELECT name FROM sqlite_master WHERE type = 'index')",
+        MC_NO_BINDS, &stmt, err);
+    while (mc_conn_next(conn, stmt, &status, err))
+        snprintf(names, MC_INDEX_NAMES, "%.*s", MC_STR_ARG(mc_column_str(stmt, 0)));
+    return status;
+}
+
 enum mc_status mc_sqlite_stats(struct mc_store *store, struct mc_store_stats *stats,
                                struct mc_error *err)
 {
@@ -135,6 +151,8 @@ enum mc_status mc_sqlite_stats(struct mc_store *store, struct mc_store_stats *st
                                  questions[i].value, err);
     if (status == MC_OK)
         status = count_tiers(reading.conn, got.by_tier, err);
+    if (status == MC_OK)
+        status = list_missing_indexes(reading.conn, got.missing_indexes, err);
     if (status != MC_OK)
         return status;
     got.by_state[MC_ENRICHMENT_ENRICHED] =

@@ -1,0 +1,14 @@
+#include "cli/random.h"
+
+uint64_t mc_random_next(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+double mc_random_unit(uint64_t *state)
+{
+    return (double)(mc_random_next(state) >> 11) * 0x1p-53;
+}
