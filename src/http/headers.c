@@ -1,6 +1,7 @@
 /* The headers of a request: who asks, for what, with which body. */
 #include "http/connection.h"
 
+#include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -79,8 +80,27 @@ static void set_id(struct mc_http_connection *c, mc_str given)
     }
 }
 
+/* Those of the statuses that are counted by reason; a malformed request is only one of its route. */
+static void count_refusal(struct mc_http_connection *c, int status)
+{
+    static const struct {
+        int status;
+        enum mc_counter counter;
+    } reasons[] = {
+        {401, MC_COUNT_HTTP_REJECTED_AUTH}, {403, MC_COUNT_HTTP_REJECTED_HOST},
+        {413, MC_COUNT_HTTP_REJECTED_SIZE}, {414, MC_COUNT_HTTP_REJECTED_SIZE},
+        {421, MC_COUNT_HTTP_REJECTED_HOST}, {429, MC_COUNT_HTTP_REJECTED_RATE},
+        {431, MC_COUNT_HTTP_REJECTED_SIZE}, {503, MC_COUNT_HTTP_REJECTED_MEMORY},
+    };
+    for (size_t i = 0; i < mc_countof(reasons); i++) {
+        if (reasons[i].status == status)
+            mc_metrics_add(c->server->metrics, reasons[i].counter, 1);
+    }
+}
+
 static bool refuse(struct mc_http_connection *c, int status, const char *detail)
 {
+    count_refusal(c, status);
     mc_http_problem(&c->req, status, NULL, "%s", detail);
     return false;
 }
@@ -249,6 +269,7 @@ static bool check_body(struct mc_http_connection *c, const struct headers *h, bo
     if (mc_http_is_full(c->server, 0))
         return refuse(c, 503, mc_http_full);
     if (!*bulk && (uint64_t)c->length > c->server->max_body_bytes) {
+        count_refusal(c, 413);
         mc_http_problem(&c->req, 413, NULL, "the body has %lld bytes, server.max_body allows %zu",
                         (long long)c->length, c->server->max_body_bytes);
         return false;
@@ -287,6 +308,6 @@ bool mc_http_check_headers(struct mc_http_connection *c, bool *bulk)
         status = mc_http_grant_route(&c->req, &err);
     if (status == MC_OK)
         return true;
-    mc_http_problem_error(&c->req, &err);
+    mc_http_refuse(c, &err);
     return false;
 }

@@ -24,6 +24,7 @@ static void close_late(struct mc_http_server *server, int64_t now_us)
             continue;
         atomic_store_explicit(&c->deadline_us, 0, memory_order_relaxed);
         (void)shutdown(c->fd, SHUT_RDWR);
+        mc_metrics_add(server->metrics, MC_COUNT_HTTP_REJECTED_SLOW, 1);
         mc_log(MC_LOG_DEBUG, "http", "closed a connection that took too long");
     }
 }
