@@ -71,6 +71,7 @@ enum MHD_Result mc_http_send(struct mc_http_connection *c)
 {
     struct mc_http_request *req = &c->req;
     check_complete(req);
+    atomic_store_explicit(&c->receiving, false, memory_order_relaxed);
     mc_http_carry(c, req->body.len + req->out.len);
     struct MHD_Response *response = make_response(c);
     if (!response)

@@ -47,6 +47,7 @@ static void open_connection(struct mc_http_server *server, struct mc_http_connec
     mc_arena_init(&c->req.arena, ARENA_MAX);
     mc_buf_init(&c->req.body, server->max_body_bytes);
     mc_buf_init(&c->req.out, ANSWER_MAX);
+    atomic_init(&c->receiving, true);
     mc_http_set_deadline(c, server->request_timeout_us);
     mc_mutex_lock(&server->mutex);
     if (mc_list_empty(&server->connections))
@@ -117,6 +118,7 @@ void *mc_http_on_target(void *cls, const char *target, struct MHD_Connection *mh
     c->phase = MC_HTTP_PHASE_HEADERS;
     c->started_us = mc_time_monotonic_us();
     c->target_error = (struct mc_error){.status = MC_OK};
+    c->target_len = strlen(target);
     req->hand_over = hand_over;
     req->resume = resume;
     mc_http_set_deadline(c, server->request_timeout_us);
@@ -353,6 +355,7 @@ enum MHD_Result mc_http_on_request(void *cls, struct MHD_Connection *mhd, const 
         return take_body(c, upload, upload_size);
     switch (c->phase) {
     case MC_HTTP_PHASE_BODY:
+        atomic_store_explicit(&c->receiving, false, memory_order_relaxed);
         mc_http_set_deadline(c, 0);
         return finish_body(c);
     case MC_HTTP_PHASE_RUNNING:
@@ -466,6 +469,7 @@ void mc_http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     count_request(c, taken_us);
     audit_request(c);
     reset_request(c);
+    atomic_store_explicit(&c->receiving, true, memory_order_relaxed);
     mc_http_set_deadline(c, server->idle_timeout_us + server->request_timeout_us);
     if (atomic_fetch_sub(&server->active, 1) == 1 && atomic_load(&server->draining)) {
         mc_mutex_lock(&server->mutex);

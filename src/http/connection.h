@@ -84,11 +84,14 @@ struct mc_http_connection {
     struct sockaddr_storage peer;
     /* Monotonic time at which the keeper closes it; 0: not now. */
     atomic_int_least64_t deadline_us;
+    atomic_bool receiving; /* the request has not arrived as a whole */
+    int64_t gone_us;       /* the keeper's: deadline_us when the client was first seen to be gone */
 
     enum mc_http_phase phase;
     struct mc_http_task task;
     struct mc_http_bulk *bulk; /* of an NDJSON body */
     struct mc_error target_error;
+    size_t target_len;
     bool *handed_over; /* of the pool's thread that runs the handler */
     int64_t started_us;
     int64_t length; /* of the body as announced, 0 when it was not */

@@ -8,6 +8,7 @@
 #include "http/grant.h"
 
 #define HEADERS_MAX 100
+#define CRLF 2 /* bytes */
 
 struct headers {
     mc_str host;
@@ -21,8 +22,33 @@ struct headers {
     mc_str request_id;
     mc_str expect;
     const char *repeated; /* name of a header that must not be given twice */
+    bool malformed;       /* a name or value that HTTP does not allow */
+    size_t bytes;         /* of their lines, as they were sent */
     size_t count;
 };
+
+/* A token of RFC 9110: no blank, so that "Content-Length : 5" is not another header than it is to a proxy. */
+static bool is_token(mc_str name)
+{
+    static const char marks[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              memchr(marks, c, sizeof(marks) - 1)))
+            return false;
+    }
+    return name.len > 0;
+}
+
+static bool has_control(mc_str value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.data[i];
+        if ((c < ' ' && c != '\t') || c == 127)
+            return true;
+    }
+    return false;
+}
 
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name,
                                  size_t name_len, const char *value, size_t value_len)
@@ -45,6 +71,9 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
         {MC_STR("Expect"), &h->expect},
     };
     h->count++;
+    h->malformed = h->malformed || !is_token((mc_str){name, name_len}) ||
+                   (value && has_control((mc_str){value, value_len}));
+    h->bytes += value ? (size_t)(value - name) + value_len + CRLF : 0; /* both are in one line */
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (!mc_str_equal_nocase(known[i].name, (mc_str){name, name_len}))
             continue;
@@ -98,6 +127,18 @@ static void count_refusal(struct mc_http_connection *c, int status)
     }
 }
 
+/*
+ * The transport leaves out of the head what it does not understand: folded headers, what is behind a NUL, all behind
+ * a line that begins with a colon. A proxy in front may read that, so a head must be as long as what is known of it.
+ */
+static bool is_whole(const struct mc_http_connection *c, const struct headers *h)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    size_t line = c->req.method.len + 1 + c->target_len + 1 + sizeof("HTTP/1.1") - 1 + CRLF;
+    return info && info->header_size == line + h->bytes + CRLF;
+}
+
 static bool refuse(struct mc_http_connection *c, int status, const char *detail)
 {
     count_refusal(c, status);
@@ -112,6 +153,11 @@ static bool check_framing(struct mc_http_connection *c, const struct headers *h)
     c->req.close = true; /* where the next request begins is uncertain when this is refused */
     if (h->count > HEADERS_MAX)
         return refuse(c, 431, "more than 100 headers");
+    if (h->malformed)
+        return refuse(c, 400, "a header has a character that is not allowed in it");
+    if (!is_whole(c, h))
+        return refuse(c, 400,
+                      "the head has a folded header, a NUL, or a line that does not end with CRLF");
     if (h->repeated) {
         mc_http_problem(&c->req, 400, NULL, "the header %s is given twice", h->repeated);
         return false;
