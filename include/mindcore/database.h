@@ -41,6 +41,22 @@ MC_API MC_MUST_CHECK enum mc_status mc_database_copy(const struct mc_config *fro
 MC_API MC_MUST_CHECK enum mc_status mc_database_partition(const struct mc_config *config,
                                                           int partitions, struct mc_error *err);
 
+/*
+ * Puts a file that mc_engine_backup wrote in the place of the SQLite database of the configuration. It is copied next
+ * to it, checked in full and then renamed, so that whatever ends this leaves the database as it was. A database that
+ * holds something is only replaced with `replace`, and kept under another name. The disk cache is emptied.
+ *
+ * progress (may be NULL) gets bytes; false stops. *json: {restored, database, messages, users, kept}, freed with mc_free;
+ * kept: the other name, null when nothing was there.
+ *
+ * MC_BUSY: a process has the database open. MC_CONFLICT: it holds something. MC_CORRUPT: the backup is damaged, cut off
+ * or none; MC_VERSION: a newer version wrote it. MC_UNSUPPORTED: the database is PostgreSQL; the message names the way.
+ */
+MC_API MC_MUST_CHECK enum mc_status mc_database_restore(const struct mc_config *config,
+                                                        const char *path, bool replace,
+                                                        mc_progress_fn progress, void *context,
+                                                        char **json, struct mc_error *err);
+
 #ifdef __cplusplus
 }
 #endif

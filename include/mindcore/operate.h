@@ -36,6 +36,10 @@ MC_API MC_MUST_CHECK enum mc_status mc_metrics_exposition(struct mc_engine *engi
                                                           char **text, const char **content_type,
                                                           struct mc_error *err);
 
+/* What the engine counts in. Opaque: Mindcore's own HTTP server counts its requests there as well. */
+struct mc_metrics;
+MC_API struct mc_metrics *mc_engine_metrics(struct mc_engine *engine);
+
 /*
  * Shows the counts to Prometheus until the engine is closed: GET /metrics and GET /health on "127.0.0.1:9090",
  * "[::1]:9090", "localhost:9090" or ":9090", which is every IPv4 address of the machine ("[::]:9090": every

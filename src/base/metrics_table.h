@@ -76,7 +76,18 @@
     X(LLM_OPENAI_IN, "mindcore_llm_tokens_total", "provider=\"openai\",direction=\"in\"", "")      \
     X(LLM_OPENAI_OUT, "mindcore_llm_tokens_total", "provider=\"openai\",direction=\"out\"", "")    \
     X(LLM_OPENAI_CACHED, "mindcore_llm_tokens_total", "provider=\"openai\",direction=\"cached\"",  \
-      "")
+      "")                                                                                          \
+    X(HTTP_REJECTED_RATE, "mindcore_http_rejected_total", "reason=\"rate\"",                       \
+      "HTTP requests and connections turned away, by reason")                                      \
+    X(HTTP_REJECTED_CONNECTIONS, "mindcore_http_rejected_total", "reason=\"connections\"", "")     \
+    X(HTTP_REJECTED_CONCURRENCY, "mindcore_http_rejected_total", "reason=\"concurrency\"", "")     \
+    X(HTTP_REJECTED_MEMORY, "mindcore_http_rejected_total", "reason=\"memory\"", "")               \
+    X(HTTP_REJECTED_SIZE, "mindcore_http_rejected_total", "reason=\"size\"", "")                   \
+    X(HTTP_REJECTED_AUTH, "mindcore_http_rejected_total", "reason=\"auth\"", "")                   \
+    X(HTTP_REJECTED_HOST, "mindcore_http_rejected_total", "reason=\"host\"", "")                   \
+    X(HTTP_REJECTED_SLOW, "mindcore_http_rejected_total", "reason=\"slow\"", "")                   \
+    X(HTTP_TLS_FAILURES, "mindcore_http_tls_failures_total", "",                                   \
+      "TLS connections that ended before their first request")
 
 /* Counters of fractions: counted in billionths, so that a sum of many small ones is exact. */
 #define MC_NANO_COUNTER_MAP(X)                                                                     \
@@ -113,7 +124,8 @@
       "1 while the circuit of the embeddings provider is open")                                    \
     X(LLM_LLAMA_OPEN, "mindcore_llm_circuit_open", "provider=\"llama_cpp\"",                       \
       "1 while a model that failed again and again is left alone")                                 \
-    X(LLM_OPENAI_OPEN, "mindcore_llm_circuit_open", "provider=\"openai\"", "")
+    X(LLM_OPENAI_OPEN, "mindcore_llm_circuit_open", "provider=\"openai\"", "")                     \
+    X(HTTP_CONNECTIONS, "mindcore_http_connections", "", "Open connections of the HTTP server")
 
 /* Upper bounds of the buckets of every histogram: in seconds as both text formats write them, in microseconds. */
 /* clang-format off */
@@ -139,5 +151,15 @@
     X(LLM_LLAMA, "mindcore_llm_call_duration_seconds", "provider=\"llama_cpp\"",                   \
       "Time that a model took over a call")                                                        \
     X(LLM_OPENAI, "mindcore_llm_call_duration_seconds", "provider=\"openai\"", "")
+
+/*
+ * HTTP requests have the labels route (a template of the table of routes, never a path as it was sent) and method, and
+ * their counter code: the class of the status, none where the connection ended before an answer.
+ */
+#define MC_ROUTE_COUNTER "mindcore_http_requests_total"
+#define MC_ROUTE_COUNTER_HELP "HTTP requests, by route and class of the status"
+#define MC_ROUTE_HISTOGRAM "mindcore_http_request_duration_seconds"
+#define MC_ROUTE_HISTOGRAM_HELP "Time from the request line to the end of the answer"
+#define MC_CODE_CLASS_MAP(X) X(2XX, "2xx") X(4XX, "4xx") X(5XX, "5xx") X(NONE, "none")
 
 #endif

@@ -1,6 +1,7 @@
 #include "base/metrics_text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <mindcore/engine.h>
@@ -33,6 +34,9 @@ enum { FIRST_NANO = 0 MC_COUNTER_MAP(X) }; /* the first counter that counts bill
 #undef X
 #define X(seconds, us) seconds,
 static const char *const bound_texts[] = {MC_METRIC_BOUND_MAP(X)};
+#undef X
+#define X(name, label) label,
+static const char *const code_labels[] = {MC_CODE_CLASS_MAP(X)};
 #undef X
 
 struct writer {
@@ -158,24 +162,52 @@ static void put_counter(struct writer *w, const struct mc_metrics *metrics, size
                       (unsigned long long)(count % NANO));
 }
 
-static void put_histogram(struct writer *w, const struct mc_metrics *metrics, size_t i)
+static void put_buckets(struct writer *w, const char *name, const char *labels,
+                        const uint64_t buckets[MC_METRIC_BOUNDS + 1], int64_t sum_us)
 {
-    const struct row *row = &histogram_rows[i];
-    const char *comma = *row->labels ? "," : "";
-    uint64_t buckets[MC_METRIC_BOUNDS + 1];
-    int64_t sum_us;
-    uint64_t total = mc_metrics_buckets(metrics, (enum mc_histogram)i, buckets, &sum_us);
+    const char *comma = *labels ? "," : "";
     uint64_t below = 0;
-    put_head_of(w, histogram_rows, i, "histogram");
     for (size_t b = 0; b <= MC_METRIC_BOUNDS; b++) {
         below += buckets[b];
-        mc_buf_printf(w->out, "%s_bucket{%s%sle=\"%s\"} %llu\n", row->name, row->labels, comma,
+        mc_buf_printf(w->out, "%s_bucket{%s%sle=\"%s\"} %llu\n", name, labels, comma,
                       b < MC_METRIC_BOUNDS ? bound_texts[b] : "+Inf", (unsigned long long)below);
     }
-    put_name(w, row->name, "_sum", row->labels);
+    put_name(w, name, "_sum", labels);
     put_number(w, (double)sum_us / 1e6);
-    put_name(w, row->name, "_count", row->labels);
-    mc_buf_printf(w->out, "%llu\n", (unsigned long long)total);
+    put_name(w, name, "_count", labels);
+    mc_buf_printf(w->out, "%llu\n", (unsigned long long)below);
+}
+
+static void put_histogram(struct writer *w, const struct mc_metrics *metrics, size_t i)
+{
+    uint64_t buckets[MC_METRIC_BOUNDS + 1];
+    int64_t sum_us;
+    (void)mc_metrics_buckets(metrics, (enum mc_histogram)i, buckets, &sum_us);
+    put_head_of(w, histogram_rows, i, "histogram");
+    put_buckets(w, histogram_rows[i].name, histogram_rows[i].labels, buckets, sum_us);
+}
+
+static void put_routes(struct writer *w, const struct mc_metrics *metrics)
+{
+    struct mc_route_counts counts;
+    put_head(w, MC_ROUTE_COUNTER, "counter", MC_ROUTE_COUNTER_HELP);
+    for (size_t i = 0; i < MC_METRIC_ROUTES; i++) {
+        if (!mc_metrics_route(metrics, i, &counts))
+            continue;
+        for (size_t code = 0; code < MC_CODE_CLASS_COUNT; code++)
+            mc_buf_printf(w->out,
+                          MC_ROUTE_COUNTER "{route=\"%s\",method=\"%s\",code=\"%s\"} %llu\n",
+                          counts.path, counts.method, code_labels[code],
+                          (unsigned long long)counts.codes[code]);
+    }
+    put_head(w, MC_ROUTE_HISTOGRAM, "histogram", MC_ROUTE_HISTOGRAM_HELP);
+    for (size_t i = 0; i < MC_METRIC_ROUTES; i++) {
+        char labels[256];
+        if (!mc_metrics_route(metrics, i, &counts))
+            continue;
+        snprintf(labels, sizeof(labels), "route=\"%s\",method=\"%s\"", counts.path, counts.method);
+        put_buckets(w, MC_ROUTE_HISTOGRAM, labels, counts.buckets, counts.sum_us);
+    }
 }
 
 static void put_one(struct writer *w, const char *name, const char *type, const char *help,
@@ -224,6 +256,7 @@ void mc_metrics_expose(const struct mc_metrics *metrics, enum mc_metrics_format 
     }
     for (size_t i = 0; i < MC_HISTOGRAM_COUNT; i++)
         put_histogram(&w, metrics, i);
+    put_routes(&w, metrics);
     put_build(&w);
     put_process(&w);
     if (format == MC_METRICS_OPENMETRICS)

@@ -1,25 +1,10 @@
 /* mindcore db copy: everything into another database. */
-#include <signal.h>
-
 #include "base/compiler.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
-
-static volatile sig_atomic_t stopped;
-
-/* The second time the signal does what it always does. */
-static void stop(int number)
-{
-    (void)number;
-    stopped = 1;
-}
-
-static bool update(void *context, uint64_t done, uint64_t total)
-{
-    return mc_progress_update(context, done, total) && !stopped;
-}
+#include "cli/stop.h"
 
 static void free_config(struct mc_config **config)
 {
@@ -53,11 +38,9 @@ int mc_cli_db_copy(struct mc_cli *cli)
         status = mc_cli_config_for(cli, "to", &to, &err);
     if (status != MC_OK)
         return mc_cli_fail(&err);
-    struct sigaction action = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    mc_stop_catch();
     mc_progress_start(&progress, "copy", "rows", cli->quiet);
-    status = mc_database_copy(from, to, update, &progress, &json, &err);
+    status = mc_database_copy(from, to, mc_stop_update, &progress, &json, &err);
     mc_progress_stop(&progress);
     bool current = status != MC_OK || is_current(cli, json);
     int result = mc_cli_result(cli, status, json, &err);

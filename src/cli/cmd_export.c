@@ -1,4 +1,4 @@
-/* mindcore export, erase, backup: what leaves the memory. */
+/* mindcore export, erase, backup, restore: what leaves the memory as a whole, and comes back. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
+#include "cli/stop.h"
 
 #define USERS_BYTES ((size_t)256 << 20)
 
@@ -170,4 +171,18 @@ int mc_cli_backup(struct mc_cli *cli)
         printf("backup written to %s\n", path);
     }
     return MC_CLI_DONE;
+}
+
+int mc_cli_restore(struct mc_cli *cli)
+{
+    struct mc_error err = {0};
+    struct mc_progress progress;
+    char *json = NULL;
+    mc_stop_catch();
+    mc_progress_start(&progress, "restore", "B", cli->quiet);
+    enum mc_status status = mc_database_restore(cli->config, mc_args_operand(&cli->args, 0).data,
+                                                mc_args_given(&cli->args, "force"), mc_stop_update,
+                                                &progress, &json, &err);
+    mc_progress_stop(&progress);
+    return mc_cli_result(cli, status, json, &err);
 }

@@ -254,6 +254,16 @@ EXAMPLES(partition_examples) = {
     NULL,
 };
 
+OPTIONS(restore_options) = {
+    FLAG("force", 0, "replace a database that holds data; it is kept under another name"),
+    END,
+};
+EXAMPLES(restore_examples) = {
+    "mindcore restore backup.db --db sqlite:mindcore.db",
+    "mindcore restore backup.db --force",
+    NULL,
+};
+
 OPTIONS(models_options) = {
     FLAG("check", 0, "ask each model a small question, and say what to do where none answers"),
     FLAG("usage", 0, "what models were asked: calls, tokens and cost by day, operation and model"),
@@ -420,6 +430,12 @@ static const struct mc_cli_command commands[] = {
      NULL, mc_cli_erase, DATABASE, AUDITED},
     {"backup", "Copy the database into a new file while it is in use", NULL, "FILE", 1, 1, NULL,
      NULL, mc_cli_backup, DATABASE, 0},
+    {"restore", "Put a file that backup wrote in the place of the database",
+     "Stop the server first. The file is copied next to the database, checked in full, and takes "
+     "its place in one step; until then the database is as it was, whatever happens. One that "
+     "holds "
+     "data is only replaced with --force, and kept as NAME.before-restore-TIME.",
+     "FILE", 1, 1, restore_options, restore_examples, mc_cli_restore, CONFIG, AUDITED},
     {"db partition", "Make the tables of an empty PostgreSQL database in partitions",
      "Each table of data is partitioned by hash of its shard, which is made of the user's id, so "
      "that every question about a user looks into one partition. All else stays the same, and what "

@@ -105,6 +105,7 @@ int mc_cli_export(struct mc_cli *cli);
 int mc_cli_import(struct mc_cli *cli);
 int mc_cli_erase(struct mc_cli *cli);
 int mc_cli_backup(struct mc_cli *cli);
+int mc_cli_restore(struct mc_cli *cli);
 int mc_cli_db_partition(struct mc_cli *cli);
 int mc_cli_doctor(struct mc_cli *cli);
 int mc_cli_models(struct mc_cli *cli);

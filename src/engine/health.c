@@ -119,8 +119,8 @@ enum mc_status mc_engine_health(struct mc_engine *engine, bool *healthy, char **
 /* ---- Doctor ---- */
 
 static const char RESTORE[] =
-    "stop every program that uses the file, keep a copy of it, and put the latest backup (mindcore "
-    "backup) in its place; without one, save what is left with: sqlite3 FILE .recover";
+    "stop every program that uses the file, and put the latest backup in its place: mindcore "
+    "restore BACKUP --force; without one, save what is left with: sqlite3 FILE .recover";
 
 static const char RESTORE_SERVER[] = "look at the PostgreSQL server's log, and restore its latest "
                                      "backup (pg_restore) if data is damaged";

@@ -205,6 +205,11 @@ static void set_scraped(struct mc_engine *engine)
     mc_metrics_set(m, MC_GAUGE_STORE_DISK_FREE, known_bytes(room.free_bytes));
 }
 
+struct mc_metrics *mc_engine_metrics(struct mc_engine *engine)
+{
+    return engine->metrics;
+}
+
 static enum mc_status write_exposition(struct mc_engine *engine, enum mc_metrics_format format,
                                        char **text, struct mc_error *err)
 {

@@ -59,6 +59,7 @@ static bool take_place(struct mc_http_server *server, int fd, const struct socka
 static void refuse(const struct mc_http_server *server, int fd)
 {
     mc_log(MC_LOG_DEBUG, "http", "refused a connection: too many are open");
+    mc_metrics_add(server->metrics, MC_COUNT_HTTP_REJECTED_CONNECTIONS, 1);
     if (!server->tls)
         (void)send(fd, too_many, sizeof(too_many) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     /* What was not read would make close send a reset, which may overtake the answer. */

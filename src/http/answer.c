@@ -7,6 +7,7 @@
 #include "http/export.h"
 
 #define STREAM_BLOCK ((size_t)32 * 1024)
+#define SMALL_BYTES ((size_t)64 * 1024)
 /* A client that takes less than this is too slow. */
 #define SLOWEST_BYTES_PER_SECOND 32768
 
@@ -67,11 +68,25 @@ static void check_complete(struct mc_http_request *req)
                     "the answer does not fit %zu bytes, or memory is short: ask for less", max);
 }
 
+/* Whoever asks for much and takes nothing holds what was answered: large answers must fit, small ones always do. */
+static void carry_answer(struct mc_http_connection *c)
+{
+    struct mc_http_request *req = &c->req;
+    mc_http_carry(c, req->body.len + req->out.len);
+    if (req->out.len <= SMALL_BYTES || !mc_http_is_full(c->server, 0))
+        return;
+    mc_metrics_add(c->server->metrics, MC_COUNT_HTTP_REJECTED_MEMORY, 1);
+    mc_buf_fini(&req->out);
+    mc_http_problem(req, 503, NULL, "%s", mc_http_full);
+    mc_http_carry(c, req->body.len + req->out.len);
+}
+
 enum MHD_Result mc_http_send(struct mc_http_connection *c)
 {
     struct mc_http_request *req = &c->req;
     check_complete(req);
-    mc_http_carry(c, req->body.len + req->out.len);
+    atomic_store_explicit(&c->receiving, false, memory_order_relaxed);
+    carry_answer(c);
     struct MHD_Response *response = make_response(c);
     if (!response)
         return MHD_NO;

@@ -20,6 +20,7 @@
 #include "base/time.h"
 #include "http/export.h"
 #include "http/grant.h"
+#include "http/routes.h"
 
 #define ARENA_MAX ((size_t)4 * 1024 * 1024)
 #define ANSWER_MAX ((size_t)64 * 1024 * 1024)
@@ -46,6 +47,7 @@ static void open_connection(struct mc_http_server *server, struct mc_http_connec
     mc_arena_init(&c->req.arena, ARENA_MAX);
     mc_buf_init(&c->req.body, server->max_body_bytes);
     mc_buf_init(&c->req.out, ANSWER_MAX);
+    atomic_init(&c->receiving, true);
     mc_http_set_deadline(c, server->request_timeout_us);
     mc_mutex_lock(&server->mutex);
     if (mc_list_empty(&server->connections))
@@ -53,6 +55,7 @@ static void open_connection(struct mc_http_server *server, struct mc_http_connec
     mc_list_push_back(&server->connections, &c->node);
     mc_http_forget_pending(server, c->fd);
     mc_mutex_unlock(&server->mutex);
+    mc_metrics_shift(server->metrics, MC_GAUGE_HTTP_CONNECTIONS, 1);
 }
 
 static void close_connection(struct mc_http_connection *c)
@@ -60,6 +63,9 @@ static void close_connection(struct mc_http_connection *c)
     mc_mutex_lock(&c->server->mutex);
     mc_list_remove(&c->node);
     mc_mutex_unlock(&c->server->mutex);
+    mc_metrics_shift(c->server->metrics, MC_GAUGE_HTTP_CONNECTIONS, -1);
+    if (c->server->tls && !c->asked)
+        mc_metrics_add(c->server->metrics, MC_COUNT_HTTP_TLS_FAILURES, 1);
     mc_arena_fini(&c->req.arena);
     mc_buf_fini(&c->req.body);
     mc_buf_fini(&c->req.out);
@@ -108,9 +114,11 @@ void *mc_http_on_target(void *cls, const char *target, struct MHD_Connection *mh
         return NULL;
     struct mc_http_request *req = &c->req;
     atomic_fetch_add(&server->active, 1);
+    c->asked = true;
     c->phase = MC_HTTP_PHASE_HEADERS;
     c->started_us = mc_time_monotonic_us();
     c->target_error = (struct mc_error){.status = MC_OK};
+    c->target_len = strlen(target);
     req->hand_over = hand_over;
     req->resume = resume;
     mc_http_set_deadline(c, server->request_timeout_us);
@@ -134,6 +142,7 @@ static enum MHD_Result run_in_pool(struct mc_http_connection *c, void (*run)(str
     MHD_suspend_connection(c->mhd);
     if (mc_http_pool_submit(c->server->pool, &c->task))
         return MHD_YES;
+    mc_metrics_add(c->server->metrics, MC_COUNT_HTTP_REJECTED_CONCURRENCY, 1);
     mc_http_problem(&c->req, 503, NULL, "too many long requests run already; try again later");
     c->req.close = true;
     c->phase = c->phase == MC_HTTP_PHASE_BODY ? MC_HTTP_PHASE_DISCARD : c->phase;
@@ -163,6 +172,13 @@ bool mc_http_is_full(const struct mc_http_server *server, size_t more)
 {
     size_t carried = atomic_load_explicit(&server->carried, memory_order_relaxed);
     return carried > server->max_memory || more > server->max_memory - carried;
+}
+
+void mc_http_refuse(struct mc_http_connection *c, const struct mc_error *err)
+{
+    if (err->status == MC_FORBIDDEN)
+        mc_metrics_add(c->server->metrics, MC_COUNT_HTTP_REJECTED_AUTH, 1);
+    mc_http_problem_error(&c->req, err);
 }
 
 /* Throws the body of a refused request away, a while; then the answer is sent at once. */
@@ -204,6 +220,7 @@ static enum MHD_Result take_body(struct mc_http_connection *c, const char *uploa
     if (c->bulk)
         return take_lines(c, upload, upload_size);
     if (mc_http_is_full(c->server, *upload_size)) {
+        mc_metrics_add(c->server->metrics, MC_COUNT_HTTP_REJECTED_MEMORY, 1);
         mc_http_problem(&c->req, 503, NULL, "%s", mc_http_full);
         c->phase = MC_HTTP_PHASE_DISCARD;
         return discard(c, upload_size);
@@ -211,6 +228,7 @@ static enum MHD_Result take_body(struct mc_http_connection *c, const char *uploa
     mc_buf_append(&c->req.body, (mc_str){upload, *upload_size});
     mc_http_carry(c, c->req.body.len);
     if (c->req.body.failed) {
+        mc_metrics_add(c->server->metrics, MC_COUNT_HTTP_REJECTED_SIZE, 1);
         mc_http_problem(&c->req, 413, NULL,
                         "the body is longer than server.max_body allows, %zu bytes",
                         c->server->max_body_bytes);
@@ -238,7 +256,7 @@ static bool call_handler(struct mc_http_connection *c)
         return false;
     if (status != MC_OK) {
         err.status = status;
-        mc_http_problem_error(&c->req, &err);
+        mc_http_refuse(c, &err);
     }
     return true;
 }
@@ -337,6 +355,7 @@ enum MHD_Result mc_http_on_request(void *cls, struct MHD_Connection *mhd, const 
         return take_body(c, upload, upload_size);
     switch (c->phase) {
     case MC_HTTP_PHASE_BODY:
+        atomic_store_explicit(&c->receiving, false, memory_order_relaxed);
         mc_http_set_deadline(c, 0);
         return finish_body(c);
     case MC_HTTP_PHASE_RUNNING:
@@ -353,10 +372,20 @@ enum MHD_Result mc_http_on_request(void *cls, struct MHD_Connection *mhd, const 
 
 /* The end */
 
-static void log_request(const struct mc_http_connection *c, enum MHD_RequestTerminationCode code)
+static void count_request(const struct mc_http_connection *c, int64_t taken_us)
+{
+    int hundreds = c->req.status / 100;
+    enum mc_code_class code = hundreds == 2   ? MC_CODE_2XX
+                              : hundreds == 4 ? MC_CODE_4XX
+                              : hundreds == 5 ? MC_CODE_5XX
+                                              : MC_CODE_NONE;
+    mc_metrics_add_request(c->server->metrics, mc_http_route_number(c->req.route), code, taken_us);
+}
+
+static void log_request(const struct mc_http_connection *c, int64_t taken_us,
+                        enum MHD_RequestTerminationCode code)
 {
     const struct mc_http_request *req = &c->req;
-    int64_t taken_us = mc_time_monotonic_us() - c->started_us;
     mc_str path = req->path.data ? req->path : MC_STR("-");
     mc_log(MC_LOG_INFO, "http",
            "method=%.*s path=%.*s status=%d duration_ms=%.3f bytes=%llu request_id=%s%s",
@@ -435,9 +464,12 @@ void mc_http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     *context = NULL;
     if (!c)
         return;
-    log_request(c, code);
+    int64_t taken_us = mc_time_monotonic_us() - c->started_us;
+    log_request(c, taken_us, code);
+    count_request(c, taken_us);
     audit_request(c);
     reset_request(c);
+    atomic_store_explicit(&c->receiving, true, memory_order_relaxed);
     mc_http_set_deadline(c, server->idle_timeout_us + server->request_timeout_us);
     if (atomic_fetch_sub(&server->active, 1) == 1 && atomic_load(&server->draining)) {
         mc_mutex_lock(&server->mutex);

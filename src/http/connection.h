@@ -9,6 +9,7 @@
 #include <microhttpd.h>
 
 #include "base/list.h"
+#include "base/metrics.h"
 #include "base/thread.h"
 #include "http/bulk.h"
 #include "http/guard.h"
@@ -23,6 +24,7 @@ struct mc_http_pending {
 
 struct mc_http_server {
     struct mc_engine *engine;
+    struct mc_metrics *metrics; /* the engine's */
     struct MHD_Daemon *daemon;
     struct mc_http_guard *guard;
     struct mc_http_pool *pool;
@@ -82,11 +84,14 @@ struct mc_http_connection {
     struct sockaddr_storage peer;
     /* Monotonic time at which the keeper closes it; 0: not now. */
     atomic_int_least64_t deadline_us;
+    atomic_bool receiving; /* the request has not arrived as a whole */
+    int64_t gone_us;       /* the keeper's: deadline_us when the client was first seen to be gone */
 
     enum mc_http_phase phase;
     struct mc_http_task task;
     struct mc_http_bulk *bulk; /* of an NDJSON body */
     struct mc_error target_error;
+    size_t target_len;
     bool *handed_over; /* of the pool's thread that runs the handler */
     int64_t started_us;
     int64_t length; /* of the body as announced, 0 when it was not */
@@ -94,6 +99,7 @@ struct mc_http_connection {
     uint64_t discarded;
     uint64_t streamed;
     size_t carried; /* its part of the server's */
+    bool asked;     /* it had a request */
 };
 
 /* connection.c: the callbacks of the transport; cls is the server. */
@@ -110,6 +116,9 @@ void mc_http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
 extern const char mc_http_full[]; /* what to say then */
 void mc_http_carry(struct mc_http_connection *c, size_t bytes);
 bool mc_http_is_full(const struct mc_http_server *server, size_t more);
+
+/* connection.c: answers with the problem of a failed call, and counts a key that may not do it. */
+void mc_http_refuse(struct mc_http_connection *c, const struct mc_error *err);
 
 /*
  * headers.c: reads the headers and decides. True: go on to the body, with *bulk set for NDJSON;

@@ -1,12 +1,14 @@
 /* The headers of a request: who asks, for what, with which body. */
 #include "http/connection.h"
 
+#include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "http/grant.h"
 
 #define HEADERS_MAX 100
+#define CRLF 2 /* bytes */
 
 struct headers {
     mc_str host;
@@ -20,8 +22,33 @@ struct headers {
     mc_str request_id;
     mc_str expect;
     const char *repeated; /* name of a header that must not be given twice */
+    bool malformed;       /* a name or value that HTTP does not allow */
+    size_t bytes;         /* of their lines, as they were sent */
     size_t count;
 };
+
+/* A token of RFC 9110: no blank, so that "Content-Length : 5" is not another header than it is to a proxy. */
+static bool is_token(mc_str name)
+{
+    static const char marks[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              memchr(marks, c, sizeof(marks) - 1)))
+            return false;
+    }
+    return name.len > 0;
+}
+
+static bool has_control(mc_str value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.data[i];
+        if ((c < ' ' && c != '\t') || c == 127)
+            return true;
+    }
+    return false;
+}
 
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name,
                                  size_t name_len, const char *value, size_t value_len)
@@ -44,6 +71,9 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
         {MC_STR("Expect"), &h->expect},
     };
     h->count++;
+    h->malformed = h->malformed || !is_token((mc_str){name, name_len}) ||
+                   (value && has_control((mc_str){value, value_len}));
+    h->bytes += value ? (size_t)(value - name) + value_len + CRLF : 0; /* both are in one line */
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (!mc_str_equal_nocase(known[i].name, (mc_str){name, name_len}))
             continue;
@@ -79,8 +109,39 @@ static void set_id(struct mc_http_connection *c, mc_str given)
     }
 }
 
+/* Those of the statuses that are counted by reason; a malformed request is only one of its route. */
+static void count_refusal(struct mc_http_connection *c, int status)
+{
+    static const struct {
+        int status;
+        enum mc_counter counter;
+    } reasons[] = {
+        {401, MC_COUNT_HTTP_REJECTED_AUTH}, {403, MC_COUNT_HTTP_REJECTED_HOST},
+        {413, MC_COUNT_HTTP_REJECTED_SIZE}, {414, MC_COUNT_HTTP_REJECTED_SIZE},
+        {421, MC_COUNT_HTTP_REJECTED_HOST}, {429, MC_COUNT_HTTP_REJECTED_RATE},
+        {431, MC_COUNT_HTTP_REJECTED_SIZE}, {503, MC_COUNT_HTTP_REJECTED_MEMORY},
+    };
+    for (size_t i = 0; i < mc_countof(reasons); i++) {
+        if (reasons[i].status == status)
+            mc_metrics_add(c->server->metrics, reasons[i].counter, 1);
+    }
+}
+
+/*
+ * The transport leaves out of the head what it does not understand: folded headers, what is behind a NUL, all behind
+ * a line that begins with a colon. A proxy in front may read that, so a head must be as long as what is known of it.
+ */
+static bool is_whole(const struct mc_http_connection *c, const struct headers *h)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    size_t line = c->req.method.len + 1 + c->target_len + 1 + sizeof("HTTP/1.1") - 1 + CRLF;
+    return info && info->header_size == line + h->bytes + CRLF;
+}
+
 static bool refuse(struct mc_http_connection *c, int status, const char *detail)
 {
+    count_refusal(c, status);
     mc_http_problem(&c->req, status, NULL, "%s", detail);
     return false;
 }
@@ -92,6 +153,11 @@ static bool check_framing(struct mc_http_connection *c, const struct headers *h)
     c->req.close = true; /* where the next request begins is uncertain when this is refused */
     if (h->count > HEADERS_MAX)
         return refuse(c, 431, "more than 100 headers");
+    if (h->malformed)
+        return refuse(c, 400, "a header has a character that is not allowed in it");
+    if (!is_whole(c, h))
+        return refuse(c, 400,
+                      "the head has a folded header, a NUL, or a line that does not end with CRLF");
     if (h->repeated) {
         mc_http_problem(&c->req, 400, NULL, "the header %s is given twice", h->repeated);
         return false;
@@ -249,6 +315,7 @@ static bool check_body(struct mc_http_connection *c, const struct headers *h, bo
     if (mc_http_is_full(c->server, 0))
         return refuse(c, 503, mc_http_full);
     if (!*bulk && (uint64_t)c->length > c->server->max_body_bytes) {
+        count_refusal(c, 413);
         mc_http_problem(&c->req, 413, NULL, "the body has %lld bytes, server.max_body allows %zu",
                         (long long)c->length, c->server->max_body_bytes);
         return false;
@@ -287,6 +354,6 @@ bool mc_http_check_headers(struct mc_http_connection *c, bool *bulk)
         status = mc_http_grant_route(&c->req, &err);
     if (status == MC_OK)
         return true;
-    mc_http_problem_error(&c->req, &err);
+    mc_http_refuse(c, &err);
     return false;
 }

@@ -1,6 +1,7 @@
 #include "http/routes.h"
 
 #include "base/compiler.h"
+#include "base/metrics.h"
 #include "base/str.h"
 
 #define QUERY(table, n) .query = table, .query_count = n
@@ -372,6 +373,19 @@ size_t mc_http_route_count(void)
 const struct mc_http_route *mc_http_route_at(size_t index)
 {
     return index < mc_countof(routes) ? &routes[index] : NULL;
+}
+
+_Static_assert(mc_countof(routes) < MC_METRIC_ROUTES, "the metrics have a number for each route");
+
+size_t mc_http_route_number(const struct mc_http_route *route)
+{
+    return route ? (size_t)(route - routes) + 1 : 0;
+}
+
+void mc_http_routes_name(struct mc_metrics *metrics)
+{
+    for (size_t i = 0; i < mc_countof(routes); i++)
+        mc_metrics_name_route(metrics, i + 1, routes[i].method, routes[i].path);
 }
 
 /* True when the pattern has the segments; what stands for {name} goes to params. */

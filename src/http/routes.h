@@ -44,6 +44,11 @@ struct mc_http_route {
 size_t mc_http_route_count(void);
 const struct mc_http_route *mc_http_route_at(size_t index);
 
+/* Names the routes in the metrics, and the number that one has there; NULL: of what has no route. */
+struct mc_metrics;
+void mc_http_routes_name(struct mc_metrics *metrics);
+size_t mc_http_route_number(const struct mc_http_route *route);
+
 /* How a path was found. */
 enum mc_http_match { MC_HTTP_MATCH, MC_HTTP_NO_PATH, MC_HTTP_NO_METHOD };
 

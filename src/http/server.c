@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "http/connection.h"
+#include "http/routes.h"
 #include "http/tls.h"
 
 #define DEFAULT_LISTEN "127.0.0.1:8000"
@@ -277,6 +278,8 @@ enum mc_status mc_http_start(struct mc_engine *engine, const struct mc_http_opti
     if (!made)
         return mc_fail_memory(err);
     made->engine = engine;
+    made->metrics = mc_engine_metrics(engine);
+    mc_http_routes_name(made->metrics);
     made->address = address;
     made->listen_fd = made->stop_fd = made->reserve_fd = -1;
     mc_mutex_init(&made->mutex);

@@ -60,6 +60,38 @@ static void test_quantiles(struct mc_metrics *metrics)
     mc_metrics_observe_us(metrics, MC_TIME_ENRICH_LLM, 50);
 }
 
+static void *count_requests(void *context)
+{
+    for (int i = 0; i < EACH; i++)
+        mc_metrics_add_request(context, 7, i % 5 ? MC_CODE_2XX : MC_CODE_5XX, 60);
+    return NULL;
+}
+
+static void test_routes(struct mc_metrics *metrics)
+{
+    struct mc_route_counts counts;
+    pthread_t threads[THREADS];
+    ok(!mc_metrics_route(metrics, 7, &counts), "a route without a name is not shown");
+    mc_metrics_name_route(metrics, 7, "GET", "/v1/users/{user_id}");
+    ok(!mc_metrics_route(metrics, 7, &counts), "nor one that was never asked");
+    ok(mc_metrics_route(metrics, 0, &counts), "what has no route is, from the start");
+    is_int(counts.requests, 0, "with zeros");
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, count_requests, metrics);
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    ok(mc_metrics_route(metrics, 7, &counts), "one that was asked is shown");
+    is_int(counts.requests, THREADS * EACH, "no request is lost");
+    is_int(counts.codes[MC_CODE_2XX], THREADS * EACH / 5 * 4, "by the class of its status");
+    is_int(counts.codes[MC_CODE_5XX], THREADS * EACH / 5, "and the others");
+    is_int(counts.buckets[1], THREADS * EACH, "in its bucket");
+    is_int(counts.sum_us, 60 * THREADS * EACH, "with its time");
+    mc_metrics_shift(metrics, MC_GAUGE_HTTP_CONNECTIONS, 1);
+    mc_metrics_shift(metrics, MC_GAUGE_HTTP_CONNECTIONS, 2);
+    mc_metrics_shift(metrics, MC_GAUGE_HTTP_CONNECTIONS, -1);
+    is_double(mc_metrics_gauge(metrics, MC_GAUGE_HTTP_CONNECTIONS), 2, 0, "up and down");
+}
+
 static size_t occurrences(const char *text, const char *part)
 {
     size_t found = 0;
@@ -106,6 +138,18 @@ static void test_text(struct mc_metrics *metrics)
         "mindcore_llm_call_duration_seconds_count{provider=\"llama_cpp\"} 0\n",
         "mindcore_errors_total{error_type=\"llm\"} 0\n",
         "mindcore_build_info{version=\"",
+        "# TYPE mindcore_http_requests_total counter\n"
+        "mindcore_http_requests_total{route=\"other\",method=\"other\",code=\"2xx\"} 0\n",
+        "mindcore_http_requests_total{route=\"/v1/users/{user_id}\",method=\"GET\",code=\"5xx\"} "
+        "24000\n",
+        "# TYPE mindcore_http_request_duration_seconds histogram\n",
+        "mindcore_http_request_duration_seconds_bucket{route=\"/v1/users/"
+        "{user_id}\",method=\"GET\","
+        "le=\"0.0001\"} 120000\n",
+        "mindcore_http_request_duration_seconds_count{route=\"/v1/users/"
+        "{user_id}\",method=\"GET\"} "
+        "120000\n",
+        "\nmindcore_http_connections 2\n",
         "\nprocess_resident_memory_bytes ",
         "\nprocess_virtual_memory_bytes ",
         "\nprocess_cpu_seconds_total ",
@@ -137,6 +181,7 @@ int main(void)
         bail_out("out of memory");
     test_threads(metrics);
     test_quantiles(metrics);
+    test_routes(metrics);
     test_text(metrics);
     mc_metrics_free(metrics);
     mc_metrics_free(NULL);

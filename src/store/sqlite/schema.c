@@ -25,9 +25,6 @@
 #include "base/error.h"
 #include "base/time.h"
 
-/* "Mind" in ASCII: what `file` and PRAGMA application_id show. */
-#define APPLICATION_ID 1298755172
-
 static const char version_1[] =
     "CREATE TABLE state("
     " id INTEGER PRIMARY KEY CHECK(id = 1),"
@@ -249,7 +246,7 @@ static enum mc_status judge(const struct mc_conn *conn, const struct identity *i
                             struct mc_error *err)
 {
     bool empty = is->application == 0 && is->version == 0 && is->tables == 0;
-    if (!empty && is->application != APPLICATION_ID)
+    if (!empty && is->application != MC_SCHEMA_APPLICATION)
         return mc_fail(err, MC_CORRUPT,
                        "'%s' is a database of another program (application id %" PRId64
                        "); give another database.path",
@@ -259,7 +256,7 @@ static enum mc_status judge(const struct mc_conn *conn, const struct identity *i
                        "'%s' was written by a newer version of Mindcore (schema %" PRId64
                        ", this one knows %d); upgrade Mindcore or give another database.path",
                        conn->path, is->version, mc_schema_version());
-    if (is->version < 0 || (is->application == APPLICATION_ID && is->version == 0))
+    if (is->version < 0 || (is->application == MC_SCHEMA_APPLICATION && is->version == 0))
         return mc_fail(err, MC_CORRUPT, "'%s' has no schema version; restore a backup", conn->path);
     return MC_OK;
 }
@@ -304,7 +301,7 @@ static enum mc_status migrate(struct mc_conn *conn, struct mc_error *err)
         return status;
     char stamp[96];
     snprintf(stamp, sizeof(stamp), "PRAGMA application_id = %d; PRAGMA user_version = %d",
-             APPLICATION_ID, mc_schema_version());
+             MC_SCHEMA_APPLICATION, mc_schema_version());
     return mc_conn_script(conn, stamp, err);
 }
 

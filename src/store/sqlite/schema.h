@@ -11,6 +11,9 @@
  */
 MC_MUST_CHECK enum mc_status mc_schema_prepare(struct mc_conn *conn, struct mc_error *err);
 
+/* "Mind" in ASCII: what `file` and PRAGMA application_id show. */
+#define MC_SCHEMA_APPLICATION 1298755172
+
 /* The version that this program writes. */
 int mc_schema_version(void);
 
