@@ -69,13 +69,23 @@ double mc_rank_covered(const struct mc_query *query, uint64_t mask)
 struct tally {
     uint32_t counts[MC_MATCH_TERMS_MAX];
     size_t length;
+    uint64_t shapes; /* of the query's terms: most words of a message have another one */
 };
+
+static uint64_t shape_of(mc_str term)
+{
+    return UINT64_C(1) << ((term.len * 7 + (uint8_t)term.data[0] +
+                            (uint8_t)term.data[term.len - 1] * UINT64_C(3)) %
+                           64);
+}
 
 static void count_token(const struct mc_query *query, struct tally *tally, mc_str token,
                         uint32_t times)
 {
     if (token.len < 2 || token.data[1] != ':')
         tally->length += times;
+    if (!(tally->shapes & shape_of(token)))
+        return;
     for (size_t i = 0; i < query->term_count; i++) {
         mc_str term = query->terms[i];
         if (term.len == token.len && memcmp(term.data, token.data, token.len) == 0) {
@@ -102,6 +112,8 @@ enum mc_status mc_rank_own(const struct mc_query *query, struct mc_rank_item *it
 {
     struct tally tally = {.length = 0};
     mc_str rest = item->record->terms, token;
+    for (size_t i = 0; i < query->term_count; i++)
+        tally.shapes |= shape_of(query->terms[i]);
     if (rest.len == 0) {
         enum mc_status status = tally_text(query, item->record->m.text, &tally, arena, err);
         if (status)

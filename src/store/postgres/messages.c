@@ -257,16 +257,20 @@ enum mc_status mc_pg_thread(struct mc_store *store, mc_str user_id, mc_str threa
 
 /* ---- Turns ---- */
 
-/* A row's place, and the rows on both sides of it. */
+/*
+ * A row's place, and the rows on both sides of it. OFFSET 0 keeps the planner from reading the index of all
+ * threads of a shard instead of the row, and from asking for a side once for each of its rows.
+ */
 #define SIDE(allowed, compare, order)                                                              \
     "ARRAY(SELECT m.id FROM messages m WHERE m.shard = $1 AND m.user_no = p.user_no"               \
     " AND m.thread_id = p.thread_id AND (m.created_at, m.id) " compare                             \
     " (p.created_at, p.id)" allowed " ORDER BY m.created_at " order ", m.id " order " LIMIT 2)"
 #define TURNS(allowed)                                                                             \
-    "SELECT p.id, a.older[1], a.older[2], a.newer[1], a.newer[2] FROM"                             \
-    " (SELECT m.* FROM messages m WHERE m.shard = $1 AND m.id = ANY($2)" allowed ") p,"            \
-    " LATERAL (SELECT " SIDE(allowed, "<", "DESC") " AS older, " SIDE(allowed, ">",                \
-                                                                      "ASC") " AS newer) a"
+    "SELECT a.id, a.older[1], a.older[2], a.newer[1], a.newer[2] FROM unnest($2) r(id),"           \
+    " LATERAL (SELECT p.id, " SIDE(allowed, "<", "DESC") " AS older, " SIDE(                       \
+        allowed, ">", "ASC") " AS newer FROM"                                                      \
+                             " (SELECT m.id, m.user_no, m.thread_id, m.created_at FROM messages m" \
+                             " WHERE m.shard = $1 AND m.id = r.id" allowed ") p OFFSET 0) a"
 
 static_assert(MC_TURNS == 2, "written in SIDE and TURNS");
 

@@ -113,9 +113,10 @@ static enum mc_status add_row(struct names *names, sqlite3_stmt *stmt, struct mc
     return mc_records_push(out, record) ? MC_OK : mc_fail_memory(err);
 }
 
-static const char row_sql[] = "SELECT " MC_SQL_RECORD_IN(
-    "m.user_no", "m.thread_no", "m.terms") " FROM messages m"
-                                           " WHERE m.id = ?1 AND " MC_SQL_ALLOWED;
+/* One statement for all: to start it again for each row would cost as much as reading the row. */
+static const char rows_sql[] = "SELECT " MC_SQL_RECORD_IN(
+    "m.user_no", "m.thread_no", "m.terms") " FROM json_each(?1) r CROSS JOIN messages m"
+                                           " ON m.id = r.value WHERE " MC_SQL_ALLOWED;
 
 static enum mc_status read_rows(struct mc_conn *conn, const int64_t *rows, size_t count,
                                 const struct mc_allowed *allowed, struct mc_records *out,
@@ -124,18 +125,14 @@ static enum mc_status read_rows(struct mc_conn *conn, const int64_t *rows, size_
     mc_auto(names_fini) struct names names = {.conn = conn};
     mc_arena_init(&names.arena, NAMES_BYTES);
     mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
-    enum mc_status status = mc_conn_start(conn, row_sql, MC_NO_BINDS, &stmt, err);
-    if (status != MC_OK)
-        return status;
-    mc_allowed_bind(allowed, stmt);
-    for (size_t i = 0; status == MC_OK && i < count; i++) {
-        bool row;
-        sqlite3_reset(stmt);
-        sqlite3_bind_int64(stmt, 1, rows[i]);
-        status = mc_conn_step(conn, stmt, &row, err);
-        if (status == MC_OK && row)
-            status = add_row(&names, stmt, out, err);
-    }
+    mc_str list = MC_STR("");
+    enum mc_status status = mc_rows_to_json(conn, rows, count, &list, err);
+    if (status == MC_OK)
+        status = mc_conn_start(conn, rows_sql, MC_BINDS(mc_bind_str(list)), &stmt, err);
+    if (status == MC_OK)
+        mc_allowed_bind(allowed, stmt);
+    while (mc_conn_next(conn, stmt, &status, err))
+        status = add_row(&names, stmt, out, err);
     return status;
 }
 

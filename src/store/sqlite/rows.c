@@ -137,6 +137,21 @@ enum mc_status mc_sqlite_records(struct mc_conn *conn, sqlite3_stmt *stmt, struc
     }
 }
 
+enum mc_status mc_rows_to_json(struct mc_conn *conn, const int64_t *rows, size_t count,
+                               mc_str *list, struct mc_error *err)
+{
+    mc_buf_reset(&conn->scratch);
+    struct mc_json_writer w = mc_json_writer(&conn->scratch);
+    mc_json_begin(&w, '[');
+    for (size_t i = 0; i < count; i++)
+        mc_json_put_integer(&w, rows[i]);
+    mc_json_end(&w, ']');
+    if (conn->scratch.failed)
+        return mc_fail_memory(err);
+    *list = mc_buf_str(&conn->scratch);
+    return MC_OK;
+}
+
 /* ---- Access ---- */
 
 void mc_names_to_json(const mc_str *names, size_t count, struct mc_buf *out)

@@ -63,6 +63,10 @@ MC_MUST_CHECK enum mc_status mc_sqlite_record_in(struct mc_conn *conn, sqlite3_s
 MC_MUST_CHECK enum mc_status mc_sqlite_records(struct mc_conn *conn, sqlite3_stmt *stmt,
                                                struct mc_records *out, struct mc_error *err);
 
+/* Row numbers for json_each, in the connection's scratch buffer. */
+MC_MUST_CHECK enum mc_status mc_rows_to_json(struct mc_conn *conn, const int64_t *rows,
+                                             size_t count, mc_str *list, struct mc_error *err);
+
 /* ---- The compressed archive (archive.c) ---- */
 
 /* A message out of its frame. Free with mc_unpacked_fini. MC_CORRUPT. */
