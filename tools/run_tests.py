@@ -153,6 +153,14 @@ def get_playwright(report):
         report.check("playwright", False, time.monotonic() - start, tail(output))
 
 
+def get_pgvector(report):
+    """A PostgreSQL that has pgvector, for the tests of searching vectors there."""
+    start = time.monotonic()
+    status, output = run(["tools/get-pgvector"], 900)
+    if status != 0:
+        report.check("pgvector", False, time.monotonic() - start, tail(output))
+
+
 def configure(report, target):
     """Sets the build folder up where needed; false, and one failure counted, when that did not work."""
     new = not os.path.exists(os.path.join(target.folder, "build.ninja"))

@@ -231,13 +231,52 @@ void pg_server_run(struct pg_server *server)
     }
 }
 
+/* The tree of programs, copied where the server's user may read it: a cache folder may be its owner's only. */
+static bool find_pgvector(struct pg_server *server)
+{
+    const char *given = getenv("MINDCORE_TEST_PGVECTOR"), *source = getenv("MINDCORE_SOURCE");
+    char command[700], line[300] = "";
+    if (given) {
+        snprintf(line, sizeof(line), "%s", given);
+    } else {
+        snprintf(command, sizeof(command), "'%s/tools/get-pgvector' --find", source ? source : ".");
+        FILE *output = popen(command, "r");
+        if (!output || !fgets(line, sizeof(line), output))
+            line[0] = '\0';
+        if (output)
+            pclose(output);
+    }
+    line[strcspn(line, "\n")] = '\0';
+    if (!line[0])
+        return false;
+    snprintf(server->bin, sizeof(server->bin), "%.200s", line);
+    if (!other_user())
+        return true;
+    snprintf(command, sizeof(command),
+             "cp -r '%s/../../..' '%s/programs' && chmod -R go+rX '%s/programs'", line,
+             server->scratch.dir, server->scratch.dir);
+    if (system(command) != 0) /* NOLINT(cert-env33-c): names of our own */
+        bail_out("cannot copy the server: %s", command);
+    const char *parent = strrchr(line, '/');
+    const char *tail = parent;
+    for (int i = 0; i < 2; i++)
+        for (tail--; *tail != '/'; tail--)
+            continue;
+    snprintf(server->bin, sizeof(server->bin), "%.100s/programs%.100s", server->scratch.dir, tail);
+    return true;
+}
+
 static const char *start(struct pg_server *server)
 {
-    if (!find_binaries(server))
+    if (!server->pgvector && !find_binaries(server))
         return "PostgreSQL's server is not installed";
     if (geteuid() == 0 && !other_user())
         return "there is no user that PostgreSQL could run as";
     scratch_make(&server->scratch);
+    if (server->pgvector && !find_pgvector(server)) {
+        scratch_remove(&server->scratch);
+        return "there is no PostgreSQL with pgvector: tools/get-pgvector";
+    }
     give_away(server->scratch.dir);
     if (chmod(server->scratch.dir, 0755) != 0)
         bail_out("chmod: %s", strerror(errno));
@@ -261,6 +300,12 @@ const char *pg_server_start(struct pg_server *server)
 const char *pg_server_start_durable(struct pg_server *server)
 {
     *server = (struct pg_server){.durable = true};
+    return start(server);
+}
+
+const char *pg_server_start_pgvector(struct pg_server *server)
+{
+    *server = (struct pg_server){.pgvector = true};
     return start(server);
 }
 
@@ -333,6 +378,7 @@ struct mc_postgres_options pg_options(const struct pg_server *server, const char
         .pool_size = 10,
         .max_overflow = 10,
         .pgbouncer = bouncer,
+        .pgvector = server->pgvector,
     };
 }
 

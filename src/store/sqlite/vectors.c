@@ -357,9 +357,38 @@ static enum mc_status read_state(struct mc_conn *conn, mc_str user_id, struct mc
 }
 
 #define VECTORS                                                                                    \
-    "SELECT v.row, v.model, m.created_at, t.thread_id, v.scale, v.data FROM vectors v"             \
+    "SELECT v.row, v.model, m.created_at, t.thread_id, v.scale, v.data, m.agent_id, m.visibility," \
+    " m.sharing_groups FROM vectors v"                                                             \
     " CROSS JOIN messages m ON m.id = v.row CROSS JOIN threads t ON t.thread_no = m.thread_no"     \
     " WHERE v.user_no = ?1"
+
+/* Gives the row that the statement is at; *more as the callback says. */
+static enum mc_status give_vector(struct mc_conn *conn, sqlite3_stmt *stmt, mc_vector_fn each,
+                                  void *context, bool *more, struct mc_error *err)
+{
+    mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
+    mc_str groups[MC_SQLITE_GROUPS_MAX];
+    struct mc_message access = {
+        .agent_id = mc_column_str(stmt, 6),
+        .visibility = (enum mc_visibility)mc_column_int(stmt, 7),
+        .sharing_groups = groups,
+    };
+    enum mc_status status = mc_sqlite_groups(conn, mc_column_str(stmt, 8), &root, groups,
+                                             &access.sharing_group_count, err);
+    if (status != MC_OK)
+        return status;
+    const struct mc_vector_row vector = {
+        .row = mc_column_int(stmt, 0),
+        .model = mc_column_int(stmt, 1),
+        .created_at_us = mc_column_int(stmt, 2),
+        .thread_id = mc_column_str(stmt, 3),
+        .access = &access,
+        .scale = sqlite3_column_double(stmt, 4),
+        .data = {sqlite3_column_blob(stmt, 5), (size_t)sqlite3_column_bytes(stmt, 5)},
+    };
+    *more = each(context, &vector);
+    return MC_OK;
+}
 
 static enum mc_status read_vectors(struct mc_conn *conn, int64_t user_no, int64_t since,
                                    mc_vector_fn each, void *context, struct mc_error *err)
@@ -369,17 +398,8 @@ static enum mc_status read_vectors(struct mc_conn *conn, int64_t user_no, int64_
         mc_conn_start(conn, since > 0 ? VECTORS " AND v.version > ?2" : VECTORS,
                       MC_BINDS(mc_bind_int(user_no), mc_bind_int(since)), &stmt, err);
     bool more = true;
-    while (more && mc_conn_next(conn, stmt, &status, err)) {
-        struct mc_vector_row vector = {
-            .row = mc_column_int(stmt, 0),
-            .model = mc_column_int(stmt, 1),
-            .created_at_us = mc_column_int(stmt, 2),
-            .thread_id = mc_column_str(stmt, 3),
-            .scale = sqlite3_column_double(stmt, 4),
-            .data = {sqlite3_column_blob(stmt, 5), (size_t)sqlite3_column_bytes(stmt, 5)},
-        };
-        more = each(context, &vector);
-    }
+    while (status == MC_OK && more && mc_conn_next(conn, stmt, &status, err))
+        status = give_vector(conn, stmt, each, context, &more, err);
     return status;
 }
 
