@@ -506,6 +506,7 @@ def main():
     report = Report()
     if any(suite not in ("lint", "fuzz") for suite in suites):
         get_llama(report)
+        get_pgvector(report)
     if "e2e" in suites and PLAIN in builds:
         get_playwright(report)
     fuzz_built = "fuzz" in suites and build(report, FUZZ, options.jobs, ["all"])
