@@ -7,7 +7,7 @@
 #include "base/str.h"
 
 /* Reading 10,000 vectors takes about as long as so many searches by the database (docs/embeddings.md). */
-#define ASKED_MOST 5
+#define ASKED_MOST 4
 
 void mc_vector_cache_init(struct mc_vector_cache *cache, struct mc_store *store, size_t max_bytes)
 {
