@@ -415,8 +415,8 @@ def lint_man(_):
 
 def lint_scripts(_):
     problems = ""
-    for path in [".ci/run", "tools/install-deps", "tools/get-llama", "tools/get-python-packages",
-                 "tools/setup-build"]:
+    for path in [".ci/run", "tools/install-deps", "tools/get-llama", "tools/get-pgvector",
+                 "tools/get-python-packages", "tools/setup-build"]:
         status, output = run(["bash" if path == ".ci/run" else "sh", "-n", path], 30)
         problems += output if status else ""
     for path in tracked("*.py"):

@@ -22,10 +22,10 @@ static const struct passwd *other_user(void)
     return user ? user : getpwnam("nobody");
 }
 
-/* Starts a program as another user than root, its output in the folder's file `log`. */
-static pid_t spawn(const struct pg_server *server, const char *log, const char *const argv[])
+/* Starts a program, as another user if one is given, its output in the folder's file `log`. */
+static pid_t spawn_as(const struct passwd *user, const struct pg_server *server, const char *log,
+                      const char *const argv[])
 {
-    const struct passwd *user = other_user();
     pid_t parent = getpid(), pid = fork();
     if (pid != 0)
         return pid;
@@ -46,6 +46,11 @@ static pid_t spawn(const struct pg_server *server, const char *log, const char *
     setenv("LC_ALL", "C", 1);
     execv(argv[0], (char *const *)(uintptr_t)argv);
     _exit(127);
+}
+
+static pid_t spawn(const struct pg_server *server, const char *log, const char *const argv[])
+{
+    return spawn_as(other_user(), server, log, argv);
 }
 
 static void show_log(const struct pg_server *server, const char *log)
@@ -231,39 +236,23 @@ void pg_server_run(struct pg_server *server)
     }
 }
 
-/* The tree of programs, copied where the server's user may read it: a cache folder may be its owner's only. */
+/* A copy in the server's own folder, where its user may read it: a cache folder may be its owner's only. */
 static bool find_pgvector(struct pg_server *server)
 {
     const char *given = getenv("MINDCORE_TEST_PGVECTOR"), *source = getenv("MINDCORE_SOURCE");
-    char command[700], line[300] = "";
-    if (given) {
-        snprintf(line, sizeof(line), "%s", given);
-    } else {
-        snprintf(command, sizeof(command), "'%s/tools/get-pgvector' --find", source ? source : ".");
-        FILE *output = popen(command, "r");
-        if (!output || !fgets(line, sizeof(line), output))
-            line[0] = '\0';
-        if (output)
-            pclose(output);
-    }
-    line[strcspn(line, "\n")] = '\0';
-    if (!line[0])
-        return false;
-    snprintf(server->bin, sizeof(server->bin), "%.200s", line);
-    if (!other_user())
+    char tool[300], folder[300];
+    snprintf(folder, sizeof(folder), "%s/pgvector", server->scratch.dir);
+    snprintf(server->bin, sizeof(server->bin), "%.200s%s", given ? given : folder,
+             given ? "" : "/bin");
+    if (given)
         return true;
-    snprintf(command, sizeof(command),
-             "cp -r '%s/../../..' '%s/programs' && chmod -R go+rX '%s/programs'", line,
-             server->scratch.dir, server->scratch.dir);
-    if (system(command) != 0) /* NOLINT(cert-env33-c): names of our own */
-        bail_out("cannot copy the server: %s", command);
-    const char *parent = strrchr(line, '/');
-    const char *tail = parent;
-    for (int i = 0; i < 2; i++)
-        for (tail--; *tail != '/'; tail--)
-            continue;
-    snprintf(server->bin, sizeof(server->bin), "%.100s/programs%.100s", server->scratch.dir, tail);
-    return true;
+    snprintf(tool, sizeof(tool), "%.250s/tools/get-pgvector", source ? source : ".");
+    const char *const argv[] = {tool, "--copy", folder, NULL};
+    int state;
+    pid_t pid = spawn_as(NULL, server, "copy.log", argv);
+    while (pid > 0 && waitpid(pid, &state, 0) < 0 && errno == EINTR)
+        continue;
+    return pid > 0 && WIFEXITED(state) && WEXITSTATUS(state) == 0;
 }
 
 static const char *start(struct pg_server *server)
