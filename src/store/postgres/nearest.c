@@ -144,9 +144,9 @@ static void tell(struct mc_pg *s, const struct mc_error *error)
 {
     if (!atomic_exchange(&s->embeddings.told, true))
         mc_log(MC_LOG_WARNING, "store",
-               "pgvector is not used: %s; vectors are searched in this process. Let the owner of "
-               "the database run CREATE EXTENSION vector, or set embeddings.pgvector to off",
-               error->message);
+               "pgvector is not used: %s; vectors are searched in this process. Let a superuser "
+               "run CREATE EXTENSION vector in database '%s', or set embeddings.pgvector to off",
+               error->message, s->pool.where.database);
 }
 
 static enum mc_pg_embedding make_column(struct mc_pg *s)
