@@ -137,11 +137,11 @@ static void measure(size_t count, int64_t model)
     add(other, model, count - count / 2);
     pg_sql(&server, "bench", "VACUUM ANALYZE");
     make_vector(values);
-    printf("%6zu vectors: by the database %7.2f ms, for an agent %7.2f; read and searched %7.2f, in "
-           "memory %5.2f\n",
-           count, by_database(user, model, values, &everything),
-           by_database(user, model, values, &a), in_memory(user, values, true),
-           in_memory(user, values, false));
+    printf(
+        "%6zu vectors: by the database %7.2f ms, for an agent %7.2f; read and searched %7.2f, in "
+        "memory %5.2f\n",
+        count, by_database(user, model, values, &everything), by_database(user, model, values, &a),
+        in_memory(user, values, true), in_memory(user, values, false));
     free(values);
 }
 

@@ -416,8 +416,8 @@ void mc_meaning_find(struct mc_meaning *m, const struct mc_meaning_query *query,
             continue;
         asked++;
         /* One of two may do. */
-        answered += embed(m, text, i, deadline_us, arena, &f.values[i], &f.dimension[i], &error) ==
-                    MC_OK;
+        answered +=
+            embed(m, text, i, deadline_us, arena, &f.values[i], &f.dimension[i], &error) == MC_OK;
     }
     if (status == MC_OK && asked == 0)
         return;

@@ -68,7 +68,8 @@ static struct mc_vector_class *make_class(const struct mc_message *m, char *key)
 static bool grow(struct mc_vector_classes *classes)
 {
     size_t capacity = classes->capacity > 0 ? 2 * classes->capacity : 8;
-    struct mc_vector_class **items = realloc(classes->items, capacity * sizeof(struct mc_vector_class *));
+    struct mc_vector_class **items =
+        realloc(classes->items, capacity * sizeof(struct mc_vector_class *));
     if (!items)
         return false;
     classes->items = items;

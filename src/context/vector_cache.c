@@ -138,7 +138,8 @@ static bool put_row(struct mc_vector_entry *entry, struct mc_vector_set *set,
     if (place)
         mc_vectors_set(&set->vectors, (size_t)(place - set->places), packed, (float)row->scale);
     else
-        put = add_place(entry, set, row) && mc_vectors_add(&set->vectors, packed, (float)row->scale);
+        put =
+            add_place(entry, set, row) && mc_vectors_add(&set->vectors, packed, (float)row->scale);
     free(packed);
     return put;
 }

@@ -309,15 +309,22 @@ static void warn_of_database(const struct mc_config *config, bool in_postgres)
 {
     static const char *const OF_SQLITE[] = {"database.path", "database.synchronous",
                                             "database.busy_timeout"};
-    static const char *const OF_POSTGRES[] = {
-        "database.host",           "database.port",
-        "database.name",           "database.user",
-        "database.password",       "database.sslmode",
-        "database.pool_size",      "database.max_overflow",
-        "database.pool_timeout",   "database.statement_timeout",
-        "database.lock_timeout",   "database.pgbouncer",
-        "database.replicas",       "database.replica_max_lag",
-        "database.replica_timeout", "embeddings.pgvector"};
+    static const char *const OF_POSTGRES[] = {"database.host",
+                                              "database.port",
+                                              "database.name",
+                                              "database.user",
+                                              "database.password",
+                                              "database.sslmode",
+                                              "database.pool_size",
+                                              "database.max_overflow",
+                                              "database.pool_timeout",
+                                              "database.statement_timeout",
+                                              "database.lock_timeout",
+                                              "database.pgbouncer",
+                                              "database.replicas",
+                                              "database.replica_max_lag",
+                                              "database.replica_timeout",
+                                              "embeddings.pgvector"};
     const char *const *idle = in_postgres ? OF_SQLITE : OF_POSTGRES;
     size_t count = in_postgres ? mc_countof(OF_SQLITE) : mc_countof(OF_POSTGRES);
     for (size_t i = 0; i < count; i++) {

@@ -185,7 +185,8 @@ static int8_t *code_query(const struct mc_vectors *v, const float *query, float 
 
 /* Fills the heap with the nearest `most` by 8 bits, and tells what was compared. */
 static size_t scan(const struct mc_vectors *v, const int8_t *codes, float scale, size_t most,
-                   mc_vector_take_fn take, const void *context, struct mc_near *heap, struct mc_nearness *found)
+                   mc_vector_take_fn take, const void *context, struct mc_near *heap,
+                   struct mc_nearness *found)
 {
     int32_t dots[BLOCK];
     enum mc_dot_kind kind = mc_dot_best();
@@ -209,8 +210,7 @@ static size_t scan(const struct mc_vectors *v, const int8_t *codes, float scale,
 }
 
 bool mc_vectors_nearest(const struct mc_vectors *v, const float *query, size_t limit,
-                        mc_vector_take_fn take, const void *context,
-                        struct mc_nearness *found)
+                        mc_vector_take_fn take, const void *context, struct mc_nearness *found)
 {
     *found = (struct mc_nearness){.items = found->items};
     if (v->count == 0 || limit == 0)

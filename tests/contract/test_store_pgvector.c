@@ -311,8 +311,9 @@ static void drops(struct mc_store *store)
     ok(!searchable(store, "u"), "it knows");
     put_values(store, model, u->rows + MESSAGES / 2, u->values + MESSAGES / 2, MESSAGES / 2);
     is_int((int)vectors_all(store, "u", u->rows).count, MESSAGES, "all vectors are there");
-    is_str(pg_value(&server, database, "SELECT count(*) FROM pg_extension WHERE extname = 'vector'"),
-           "0", "pgvector is not");
+    is_str(
+        pg_value(&server, database, "SELECT count(*) FROM pg_extension WHERE extname = 'vector'"),
+        "0", "pgvector is not");
     fill_up(store);
     ok(searchable(store, "u"), "moved anew");
     pg_sql(&server, database, "SET client_min_messages TO warning; DROP EXTENSION vector CASCADE");
@@ -364,8 +365,8 @@ static void means(struct mc_store *store)
         char id[16];
         snprintf(id, sizeof(id), "m%d", i);
         bool mine = i >= 58;
-        int64_t row = store_one(store, agent_message("u", "t", id, "text", mine ? "a" : "b",
-                                                     MC_VISIBILITY_PRIVATE));
+        int64_t row = store_one(
+            store, agent_message("u", "t", id, "text", mine ? "a" : "b", MC_VISIBILITY_PRIVATE));
         index_all(store);
         put_text(store, model, row, mine ? "apple banana" : i < 30 ? "apple" : "zoo");
         if (mine)
@@ -413,8 +414,9 @@ static void means(struct mc_store *store)
 
 static void looks_into_one_partition(void)
 {
-    is_str(pg_value(&server, database, "SELECT count(*) FROM pg_inherits WHERE inhparent ="
-                                       " 'vectors'::regclass"),
+    is_str(pg_value(&server, database,
+                    "SELECT count(*) FROM pg_inherits WHERE inhparent ="
+                    " 'vectors'::regclass"),
            "4", "partitioned");
     struct many *u = some();
     struct mc_store *store = open_as(true);

@@ -181,7 +181,8 @@ static void nearest(size_t dimension)
     mc_vector_pack(query, dimension, packed, &scale);
     mc_vectors_set(&vectors, 500, packed, scale);
     ok(mc_vectors_nearest(&vectors, query, 1, NULL, NULL, &near), "one");
-    ok(near.count == 1 && found[0].index == 500 && found[0].score > 0.9999F, "a vector put in place");
+    ok(near.count == 1 && found[0].index == 500 && found[0].score > 0.9999F,
+       "a vector put in place");
     ok(mc_vectors_bytes(&vectors) >= COUNT * dimension * 3, "its size");
     mc_vectors_fini(&vectors);
     ok(mc_vectors_nearest(&vectors, query, 5, NULL, NULL, &near) && near.count == 0,

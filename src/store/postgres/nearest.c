@@ -34,8 +34,7 @@ static enum mc_status take_type(const PGresult *result, void *context, struct mc
 
 static void set_type(struct mc_pg *s, int64_t type)
 {
-    int64_t until_us =
-        type == MC_PG_NO_EMBEDDING ? mc_time_monotonic_us() + LOOK_US : INT64_MAX;
+    int64_t until_us = type == MC_PG_NO_EMBEDDING ? mc_time_monotonic_us() + LOOK_US : INT64_MAX;
     atomic_store(&s->embeddings.type, (int)type);
     atomic_store(&s->embeddings.look_us, until_us);
 }
@@ -81,41 +80,48 @@ static const char column_of_halfvec[] =
 static const char column_of_vector[] =
     "ALTER TABLE vectors ADD COLUMN IF NOT EXISTS embedding vector";
 
-static enum mc_status read_pgvector(struct mc_pg_conn *conn, bool *installed, bool *available,
-                                    bool *halfvec, struct mc_error *err)
+static enum mc_status read_pgvector(struct mc_pg_conn *conn, bool *installed, bool *halfvec,
+                                    struct mc_error *err)
 {
-    enum mc_status status = mc_pg_query(
-        conn,
-        "SELECT EXISTS(SELECT 1 FROM pg_extension WHERE extname = 'vector'), EXISTS(SELECT 1 FROM"
-        " pg_available_extensions WHERE name = 'vector'), to_regtype('halfvec') IS NOT NULL",
-        MC_PG_NO_ARGS, err);
+    enum mc_status status =
+        mc_pg_query(conn,
+                    "SELECT EXISTS(SELECT 1 FROM pg_extension WHERE extname = 'vector'),"
+                    " to_regtype('halfvec') IS NOT NULL",
+                    MC_PG_NO_ARGS, err);
     if (status != MC_OK)
         return status;
     *installed = mc_pg_cell_int(conn->results[0], 0, 0);
-    *available = mc_pg_cell_int(conn->results[0], 0, 1);
-    *halfvec = mc_pg_cell_int(conn->results[0], 0, 2);
+    *halfvec = mc_pg_cell_int(conn->results[0], 0, 1);
     return MC_OK;
 }
 
-/* Where the server has no pgvector nothing is changed. */
+/* Where the server offers it. */
+static enum mc_status create_extension(struct mc_pg_conn *conn, bool *installed, bool *halfvec,
+                                       struct mc_error *err)
+{
+    enum mc_status status = mc_pg_query(
+        conn, "SELECT EXISTS(SELECT 1 FROM pg_available_extensions WHERE name = 'vector')",
+        MC_PG_NO_ARGS, err);
+    if (status != MC_OK || !mc_pg_first_int(conn, 0))
+        return status;
+    status = mc_pg_query(conn, "CREATE EXTENSION IF NOT EXISTS vector", MC_PG_NO_ARGS, err);
+    return status == MC_OK ? read_pgvector(conn, installed, halfvec, err) : status;
+}
+
+/* Without pgvector nothing is changed. */
 static enum mc_status column_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
-    bool installed, available, halfvec;
+    bool installed = false, halfvec = false;
     (void)context;
     /* Who waits for the table keeps others waiting: not for long. */
     mc_pg_add_quiet(conn, "SELECT set_config('lock_timeout', '2s', true)", MC_PG_NO_ARGS);
     mc_pg_add_quiet(conn, MC_PG_SCHEMA_LOCK, MC_PG_NO_ARGS);
     enum mc_status status = mc_pg_run(conn, err);
     if (status == MC_OK)
-        status = read_pgvector(conn, &installed, &available, &halfvec, err);
-    if (status != MC_OK || (!installed && !available))
-        return status;
-    if (!installed) {
-        status = mc_pg_query(conn, "CREATE EXTENSION IF NOT EXISTS vector", MC_PG_NO_ARGS, err);
-        if (status == MC_OK)
-            status = read_pgvector(conn, &installed, &available, &halfvec, err);
-    }
-    if (status != MC_OK)
+        status = read_pgvector(conn, &installed, &halfvec, err);
+    if (status == MC_OK && !installed)
+        status = create_extension(conn, &installed, &halfvec, err);
+    if (status != MC_OK || !installed)
         return status;
     mc_pg_add_quiet(conn, halfvec ? column_of_halfvec : column_of_vector, MC_PG_NO_ARGS);
     /* In the row itself as long as a page has room: a search reads every one. */
@@ -371,8 +377,8 @@ static enum mc_status nearest_work(struct mc_pg_conn *conn, void *context, struc
     const PGresult *result = conn->results[0];
     found->count = 0;
     for (size_t i = 0; i < (size_t)PQntuples(result) && i < n->query->limit; i++)
-        found->items[found->count++] = (struct mc_nearest_item){mc_pg_cell_int(result, i, 0),
-                                                                mc_pg_cell_double(result, i, 1)};
+        found->items[found->count++] =
+            (struct mc_nearest_item){mc_pg_cell_int(result, i, 0), mc_pg_cell_double(result, i, 1)};
     bool any = found->count > 0;
     found->mean = any ? mc_pg_cell_double(result, 0, 2) : 0;
     found->compared = any ? mc_pg_cell_int(result, 0, 3) : 0;

@@ -138,17 +138,9 @@ enum mc_status mc_pg_vector_models(struct mc_store *store, mc_vector_model_fn ea
 
 /* ---- Waiting ---- */
 
-struct claim {
-    int64_t now_us, lease_us;
-    size_t limit;
-    int64_t *rows; /* room for limit of both */
-    int *attempts;
-    size_t count;
-};
-
 static enum mc_status claim_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
-    struct claim *claim = context;
+    struct mc_rules_claim *claim = context;
     int64_t now_us = claim->now_us + conn->clock_offset_us;
     claim->count = 0;
     enum mc_status status = mc_pg_query(
@@ -170,26 +162,16 @@ static enum mc_status claim_work(struct mc_pg_conn *conn, void *context, struct 
     return status;
 }
 
+static enum mc_status take_claim(struct mc_store *store, struct mc_rules_claim *claim,
+                                 struct mc_error *err)
+{
+    return mc_pg_write(mc_pg_of(store), MC_PG_SILENT, claim_work, claim, err);
+}
+
 enum mc_status mc_pg_claim_vectors(struct mc_store *store, int64_t now_us, int64_t lease_us,
                                    size_t limit, struct mc_jobs *out, struct mc_error *err)
 {
-    static const struct mc_reader everything = {.everything = true};
-    if (limit == 0)
-        return MC_OK;
-    struct claim claim = {.now_us = now_us, .lease_us = lease_us, .limit = limit};
-    mc_auto(mc_records_fini) struct mc_records found = {0};
-    claim.rows = calloc(limit, sizeof(*claim.rows));
-    claim.attempts = calloc(limit, sizeof(*claim.attempts));
-    enum mc_status status = claim.rows && claim.attempts ? MC_OK : mc_fail_memory(err);
-    if (status == MC_OK)
-        status = mc_pg_write(mc_pg_of(store), MC_PG_SILENT, claim_work, &claim, err);
-    if (status == MC_OK)
-        status = mc_pg_rows_of(store, claim.rows, claim.count, &everything, &found, err);
-    if (status == MC_OK)
-        status = mc_rules_push_claimed(out, claim.rows, claim.attempts, claim.count, &found, err);
-    free(claim.rows);
-    free(claim.attempts);
-    return status;
+    return mc_rules_claim_vectors(store, take_claim, now_us, lease_us, limit, out, err);
 }
 
 struct fill {
@@ -262,22 +244,22 @@ struct put {
 
 /* What the column `embedding` gets, and its name and value in an INSERT. */
 #define PUT(set, name, value)                                                                      \
-        "WITH old AS (DELETE FROM vectors WHERE shard = $1 AND user_no = $2 AND id = $4"            \
-        " AND model IN (SELECT number FROM " MODELS " AND number <> $3) RETURNING model),"          \
-        " told AS (INSERT INTO vector_users AS u(shard, user_no, version, removed)"                 \
-        " SELECT $1, $2, 1, count(*) FROM old ON CONFLICT (shard, user_no) DO UPDATE"               \
-        " SET version = u.version + 1, removed = u.removed + excluded.removed RETURNING version),"  \
-        " changed AS (UPDATE vectors SET version = told.version, scale = $5, data = $6" set         \
-        " FROM told"                                                                                \
-        " WHERE shard = $1 AND user_no = $2 AND model = $3 AND id = $4 RETURNING id),"              \
-        " made AS (INSERT INTO vectors(shard, user_no, model, id, version, scale, data" name ")"    \
-        " SELECT $1, $2, $3, $4, version, $5, $6" value                                             \
-        " FROM told WHERE NOT EXISTS(SELECT 1 FROM changed)"                                        \
-        " ON CONFLICT DO NOTHING RETURNING id)"                                                     \
-        " UPDATE vector_models m SET vectors = m.vectors + CASE WHEN m.number = $3"                 \
-        " THEN (SELECT count(*) FROM made)"                                                         \
-        " ELSE -(SELECT count(*) FROM old WHERE model = m.number) END"                              \
-        " WHERE m.shard = 0 AND (m.number = $3 OR m.number IN (SELECT model FROM old))"
+    "WITH old AS (DELETE FROM vectors WHERE shard = $1 AND user_no = $2 AND id = $4"               \
+    " AND model IN (SELECT number FROM " MODELS " AND number <> $3) RETURNING model),"             \
+    " told AS (INSERT INTO vector_users AS u(shard, user_no, version, removed)"                    \
+    " SELECT $1, $2, 1, count(*) FROM old ON CONFLICT (shard, user_no) DO UPDATE"                  \
+    " SET version = u.version + 1, removed = u.removed + excluded.removed RETURNING version),"     \
+    " changed AS (UPDATE vectors SET version = told.version, scale = $5, data = $6" set            \
+    " FROM told"                                                                                   \
+    " WHERE shard = $1 AND user_no = $2 AND model = $3 AND id = $4 RETURNING id),"                 \
+    " made AS (INSERT INTO vectors(shard, user_no, model, id, version, scale, data" name ")"       \
+    " SELECT $1, $2, $3, $4, version, $5, $6" value                                                \
+    " FROM told WHERE NOT EXISTS(SELECT 1 FROM changed)"                                           \
+    " ON CONFLICT DO NOTHING RETURNING id)"                                                        \
+    " UPDATE vector_models m SET vectors = m.vectors + CASE WHEN m.number = $3"                    \
+    " THEN (SELECT count(*) FROM made)"                                                            \
+    " ELSE -(SELECT count(*) FROM old WHERE model = m.number) END"                                 \
+    " WHERE m.shard = 0 AND (m.number = $3 OR m.number IN (SELECT model FROM old))"
 #define PUT_AS(type)                                                                               \
     PUT(", embedding = $7::float8[]::" type, ", embedding", ", $7::float8[]::" type)
 
@@ -467,7 +449,8 @@ static enum mc_status having_work(struct mc_pg_conn *conn, void *context, struct
         return MC_OK;
     mc_pg_add(conn,
               "SELECT v.id, v.model, m.created_at, m.thread_id, v.scale, v.data, m.agent_id,"
-              " m.visibility, m.sharing_groups FROM vectors v JOIN messages m ON m.shard = v.shard AND m.id = v.id"
+              " m.visibility, m.sharing_groups FROM vectors v JOIN messages m ON m.shard = v.shard "
+              "AND m.id = v.id"
               " WHERE v.shard = $1 AND v.user_no = $2 AND v.version > $3",
               MC_PG_ARGS(shard, mc_pg_int(h->now.user_no), mc_pg_int(same ? h->have->version : 0)));
     status = mc_pg_run_last(conn, err);

@@ -1,8 +1,6 @@
 /* Vectors of meaning: the models, what waits for a vector, and what a user has. */
 #include "store/sqlite/sqlite.h"
 
-#include <stdlib.h>
-
 #include "base/error.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -138,15 +136,8 @@ enum mc_status mc_sqlite_vector_models(struct mc_store *store, mc_vector_model_f
 
 /* ---- Waiting ---- */
 
-struct claim {
-    int64_t now_us, until_us;
-    size_t limit;
-    int64_t *rows; /* room for limit of both */
-    int *attempts;
-    size_t count;
-};
-
-static enum mc_status choose(struct mc_conn *conn, struct claim *claim, struct mc_error *err)
+static enum mc_status choose(struct mc_conn *conn, struct mc_rules_claim *claim,
+                             struct mc_error *err)
 {
     mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
     enum mc_status status = mc_conn_start(
@@ -163,37 +154,28 @@ static enum mc_status choose(struct mc_conn *conn, struct claim *claim, struct m
 
 static enum mc_status apply_claim(struct mc_writer *writer, void *context, struct mc_error *err)
 {
-    struct claim *claim = context;
+    struct mc_rules_claim *claim = context;
     enum mc_status status = choose(writer->conn, claim, err);
     for (size_t i = 0; status == MC_OK && i < claim->count; i++)
         status = mc_conn_exec(
             writer->conn,
             "UPDATE vector_jobs SET due_at = ?2, attempts = attempts + 1 WHERE row = ?1",
-            MC_BINDS(mc_bind_int(claim->rows[i]), mc_bind_int(claim->until_us)), err);
+            MC_BINDS(mc_bind_int(claim->rows[i]), mc_bind_int(claim->now_us + claim->lease_us)),
+            err);
     return status;
+}
+
+static enum mc_status take_claim(struct mc_store *store, struct mc_rules_claim *claim,
+                                 struct mc_error *err)
+{
+    return mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, claim->limit, apply_claim, claim,
+                           err);
 }
 
 enum mc_status mc_sqlite_claim_vectors(struct mc_store *store, int64_t now_us, int64_t lease_us,
                                        size_t limit, struct mc_jobs *out, struct mc_error *err)
 {
-    static const struct mc_reader everything = {.everything = true};
-    if (limit == 0)
-        return MC_OK;
-    struct claim claim = {.now_us = now_us, .until_us = now_us + lease_us, .limit = limit};
-    mc_auto(mc_records_fini) struct mc_records found = {0};
-    claim.rows = calloc(limit, sizeof(*claim.rows));
-    claim.attempts = calloc(limit, sizeof(*claim.attempts));
-    enum mc_status status = claim.rows && claim.attempts ? MC_OK : mc_fail_memory(err);
-    if (status == MC_OK)
-        status =
-            mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, limit, apply_claim, &claim, err);
-    if (status == MC_OK)
-        status = mc_sqlite_rows(store, claim.rows, claim.count, &everything, &found, err);
-    if (status == MC_OK)
-        status = mc_rules_push_claimed(out, claim.rows, claim.attempts, claim.count, &found, err);
-    free(claim.rows);
-    free(claim.attempts);
-    return status;
+    return mc_rules_claim_vectors(store, take_claim, now_us, lease_us, limit, out, err);
 }
 
 struct fill {
