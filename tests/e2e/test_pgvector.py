@@ -96,8 +96,9 @@ def test_replica(postgres, make_servers, make_models):
         replica.start()
         place = Place(postgres, False)
         place.sql("CREATE EXTENSION vector")
-        more = f"  cache_bytes: 0\ndatabase:\n  replica_max_lag: 1h\n  replicas: ['{replica.url(place.name)}']"
-        server, = make_servers(place, 1, config=config(make_models(), more=more))
+        options = config(make_models(), more="  cache_bytes: 0")
+        options += f"database:\n  replica_max_lag: 1h\n  replicas:\n    - \"{replica.url(place.name)}\"\n"
+        server, = make_servers(place, 1, config=options)
         ingest(server, messages())
         wait_until(lambda: column(place) == ("halfvec", len(TEXTS), len(TEXTS)), 90, "vectors")
         replica.catch_up()
