@@ -82,11 +82,10 @@ static double nearest_time(const struct mc_vectors *v, const float *query)
 {
     int64_t times[ROUNDS];
     struct mc_near found[LIMIT];
-    size_t count;
-    float mean;
+    struct mc_nearness near = {.items = found};
     for (int round = 0; round < ROUNDS; round++) {
         int64_t start = mc_time_monotonic_us();
-        if (!mc_vectors_nearest(v, query, LIMIT, NULL, NULL, found, &count, &mean))
+        if (!mc_vectors_nearest(v, query, LIMIT, NULL, NULL, &near))
             exit(1);
         times[round] = mc_time_monotonic_us() - start;
     }

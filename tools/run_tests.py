@@ -153,6 +153,14 @@ def get_playwright(report):
         report.check("playwright", False, time.monotonic() - start, tail(output))
 
 
+def get_pgvector(report):
+    """A PostgreSQL that has pgvector, for the tests of searching vectors there."""
+    start = time.monotonic()
+    status, output = run(["tools/get-pgvector"], 900)
+    if status != 0:
+        report.check("pgvector", False, time.monotonic() - start, tail(output))
+
+
 def configure(report, target):
     """Sets the build folder up where needed; false, and one failure counted, when that did not work."""
     new = not os.path.exists(os.path.join(target.folder, "build.ninja"))
@@ -407,8 +415,8 @@ def lint_man(_):
 
 def lint_scripts(_):
     problems = ""
-    for path in [".ci/run", "tools/install-deps", "tools/get-llama", "tools/get-python-packages",
-                 "tools/setup-build"]:
+    for path in [".ci/run", "tools/install-deps", "tools/get-llama", "tools/get-pgvector",
+                 "tools/get-python-packages", "tools/setup-build"]:
         status, output = run(["bash" if path == ".ci/run" else "sh", "-n", path], 30)
         problems += output if status else ""
     for path in tracked("*.py"):
@@ -498,6 +506,7 @@ def main():
     report = Report()
     if any(suite not in ("lint", "fuzz") for suite in suites):
         get_llama(report)
+        get_pgvector(report)
     if "e2e" in suites and PLAIN in builds:
         get_playwright(report)
     fuzz_built = "fuzz" in suites and build(report, FUZZ, options.jobs, ["all"])

@@ -172,8 +172,13 @@
       "still have its vectors.")                                                                   \
     X("embeddings.query_timeout", "MINDCORE_EMBEDDINGS_QUERY_TIMEOUT", DURATION, "200ms",          \
       "1ms..1m", "s", "How long a query waits for its vector before words alone decide.")          \
-    X("embeddings.cache_bytes", "MINDCORE_EMBEDDINGS_CACHE_BYTES", BYTES, "64MiB", "1MiB..1TiB",   \
-      "bytes", "Memory for users' vectors; those of users asked for longest ago leave first.")
+    X("embeddings.cache_bytes", "MINDCORE_EMBEDDINGS_CACHE_BYTES", BYTES, "64MiB", "0..1TiB",      \
+      "bytes",                                                                                     \
+      "Memory for users' vectors; those of users asked for longest ago leave first. 0: none is "   \
+      "kept, which is for PostgreSQL with pgvector.")                                              \
+    X("embeddings.pgvector", "MINDCORE_EMBEDDINGS_PGVECTOR", CHOICE, "auto", "auto|off", "",       \
+      "Whether PostgreSQL searches vectors itself where it has the extension pgvector: auto also " \
+      "creates the extension if the user may.")
 
 #define MC_OPTION_MEMORY_MAP(X)                                                                    \
     X("context.mode", "MINDCORE_CONTEXT_MODE", CHOICE, "auto", "auto|fast|llm", "",                \

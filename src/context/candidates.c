@@ -20,9 +20,6 @@ void mc_candidates_fini(struct mc_candidates *candidates)
     mc_records_fini(&candidates->held);
 }
 
-/* So many times as many are looked for by meaning where some may be closed to the reader. */
-#define HIDDEN 4
-
 /* ---- Items ---- */
 
 struct builder {
@@ -196,10 +193,11 @@ static void find_meaning(const struct mc_retrieval *r, const struct mc_candidate
     const struct mc_meaning_query asked = {
         .user_id = query->user_id,
         .text = query->text,
+        .reader = query->reader,
         .thread_id = query->thread_id,
         .since_us = query->since_us,
         .until_us = query->until_us,
-        .limit = mc_reader_unfiltered(query->reader) ? query->read : query->read * HIDDEN,
+        .limit = query->read,
     };
     if (r->meaning && query->required_count == 0)
         mc_meaning_find(r->meaning, &asked, arena, meaning);

@@ -136,16 +136,16 @@ static bool note_number(void *context, const struct mc_vector_model *model)
     return true;
 }
 
-/* Which of the models made the set; MC_MEANING_MODELS: none. *strange: it is newer than what is known. */
-static size_t model_of(struct mc_meaning *m, const struct mc_vector_set *set, bool *strange)
+/* Which of the models has this number; MC_MEANING_MODELS: none. *strange: it is newer than what is known. */
+static size_t model_of(struct mc_meaning *m, int64_t number, bool *strange)
 {
     size_t model = MC_MEANING_MODELS;
     mc_mutex_lock(&m->mutex);
     for (size_t i = 0; i < m->options.model_count; i++) {
-        if (m->numbers[i] == set->model)
+        if (m->numbers[i] == number)
             model = i;
     }
-    *strange = *strange || set->model > m->newest;
+    *strange = *strange || number > m->newest;
     mc_mutex_unlock(&m->mutex);
     return model;
 }
@@ -170,6 +170,7 @@ static enum mc_status learn_models(struct mc_meaning *m, struct mc_error *err)
 
 struct filter {
     const struct mc_vector_place *places;
+    const bool *allowed; /* by class; NULL: all */
     bool of_thread;
     uint64_t thread;
     int64_t since_us, until_us;
@@ -179,7 +180,8 @@ static bool passes(const void *context, size_t index)
 {
     const struct filter *filter = context;
     const struct mc_vector_place *place = &filter->places[index];
-    return (!filter->of_thread || place->thread == filter->thread) &&
+    return (!filter->allowed || filter->allowed[place->class]) &&
+           (!filter->of_thread || place->thread == filter->thread) &&
            (!filter->since_us || place->created_at_us >= filter->since_us) &&
            (!filter->until_us || place->created_at_us < filter->until_us);
 }
@@ -191,29 +193,35 @@ static double share_of(double score, double mean, size_t count)
     return fmin(fmax((score - floor) / (1 - floor), 0), 1);
 }
 
-/* Adds the nearest of a set to the result, which has room. */
-static enum mc_status compare(const struct mc_vector_set *set, const float *values,
-                              const struct mc_meaning_query *query, struct mc_arena *arena,
-                              struct mc_meaning_result *result, struct mc_error *err)
+static void add(struct mc_meaning_result *result, int64_t row, double share)
 {
-    const struct filter filter = {.places = set->places,
-                                  .of_thread = mc_str_given(query->thread_id),
-                                  .thread = mc_str_hash(query->thread_id),
-                                  .since_us = query->since_us,
-                                  .until_us = query->until_us};
-    bool all = !filter.of_thread && !filter.since_us && !filter.until_us;
-    struct mc_near *near = mc_arena_array(arena, query->limit, sizeof(*near));
-    size_t count;
-    float mean;
-    if (!near || !mc_vectors_nearest(&set->vectors, values, query->limit, all ? NULL : passes,
-                                     &filter, near, &count, &mean))
+    if (share > 0)
+        result->items[result->count++] = (struct mc_meant){row, share};
+}
+
+/* Adds the nearest of a set to the result, which has room. */
+static enum mc_status compare(const struct mc_vector_entry *entry, const struct mc_vector_set *set,
+                              const float *values, const struct mc_meaning_query *query,
+                              struct mc_arena *arena, struct mc_meaning_result *result,
+                              struct mc_error *err)
+{
+    struct filter filter = {.places = set->places,
+                            .of_thread = mc_str_given(query->thread_id),
+                            .thread = mc_str_hash(query->thread_id),
+                            .since_us = query->since_us,
+                            .until_us = query->until_us};
+    bool open = mc_reader_unfiltered(query->reader);
+    bool all = open && !filter.of_thread && !filter.since_us && !filter.until_us;
+    if (!open)
+        filter.allowed = mc_vector_classes_allowed(&entry->classes, query->reader, arena);
+    struct mc_nearness near = {.items = mc_arena_array(arena, query->limit, sizeof(*near.items))};
+    if ((!open && !filter.allowed) || !near.items ||
+        !mc_vectors_nearest(&set->vectors, values, query->limit, all ? NULL : passes, &filter,
+                            &near))
         return mc_fail_memory(err);
-    for (size_t i = 0; i < count; i++) {
-        double share = share_of((double)near[i].score, (double)mean, set->vectors.count);
-        if (share > 0)
-            result->items[result->count++] =
-                (struct mc_meant){set->places[near[i].index].row, share};
-    }
+    for (size_t i = 0; i < near.count; i++)
+        add(result, set->places[near.items[i].index].row,
+            share_of((double)near.items[i].score, (double)near.mean, near.compared));
     return MC_OK;
 }
 
@@ -231,34 +239,87 @@ static int by_row(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
-/* The query's vector by each model that made some of the user's. */
-struct embedded {
+/* What is known of the user's vectors, and the query's by each model that made some of them. */
+struct finding {
+    const struct mc_meaning_query *query;
+    bool by_database;
+    bool made[MC_MEANING_MODELS]; /* some of the user's */
+    int64_t number[MC_MEANING_MODELS];
     float *values[MC_MEANING_MODELS];
     size_t dimension[MC_MEANING_MODELS];
 };
 
-static enum mc_status find(struct mc_meaning *m, const struct mc_meaning_query *query,
-                           const struct embedded *embedded, struct mc_vector_entry *entry,
-                           struct mc_arena *arena, struct mc_meaning_result *result,
-                           struct mc_error *err)
+static enum mc_status wrong_dimension(struct mc_error *err)
 {
-    result->items = mc_arena_array(arena, query->limit * MC_MEANING_MODELS, sizeof(*result->items));
-    if (!result->items)
-        return mc_fail_memory(err);
-    enum mc_status status = MC_OK;
+    return mc_fail(err, MC_CONFIG,
+                   "the embeddings model gives vectors of another length than the user's");
+}
+
+static enum mc_status find_in_memory(struct mc_meaning *m, const struct finding *f,
+                                     struct mc_arena *arena, struct mc_meaning_result *result,
+                                     struct mc_error *err)
+{
+    struct mc_vector_entry *entry;
+    enum mc_status status = mc_vector_cache_acquire(&m->cache, f->query->user_id, &entry, err);
+    if (status != MC_OK)
+        return status;
     bool compared = false;
     for (const struct mc_vector_set *set = entry->sets; set && status == MC_OK; set = set->next) {
         bool strange = false;
-        size_t model = model_of(m, set, &strange);
-        if (model < MC_MEANING_MODELS && embedded->values[model] &&
-            embedded->dimension[model] == set->vectors.dimension) {
-            status = compare(set, embedded->values[model], query, arena, result, err);
+        size_t model = model_of(m, set->model, &strange);
+        if (model < MC_MEANING_MODELS && f->values[model] &&
+            f->dimension[model] == set->vectors.dimension) {
+            status = compare(entry, set, f->values[model], f->query, arena, result, err);
             compared = true;
         }
     }
-    if (status == MC_OK && !compared)
-        status = mc_fail(err, MC_CONFIG,
-                         "the embeddings model gives vectors of another length than the user's");
+    mc_vector_cache_release(&m->cache, entry);
+    return status == MC_OK && !compared ? wrong_dimension(err) : status;
+}
+
+/* False when the database cannot do it now, whatever the reason: then memory can. */
+static bool find_in_database(struct mc_meaning *m, const struct finding *f, struct mc_arena *arena,
+                             struct mc_meaning_result *result)
+{
+    struct mc_store *store = mc_store_lagging(m->options.store);
+    const struct mc_meaning_query *q = f->query;
+    struct mc_nearest found = {.items = mc_arena_array(arena, q->limit, sizeof(*found.items))};
+    for (size_t model = 0; found.items && model < MC_MEANING_MODELS; model++) {
+        struct mc_error ignored;
+        if (!f->values[model])
+            continue;
+        const struct mc_nearest_query query = {
+            .user_id = q->user_id,
+            .reader = q->reader,
+            .thread_id = q->thread_id,
+            .since_us = q->since_us,
+            .until_us = q->until_us,
+            .model = f->number[model],
+            .values = f->values[model],
+            .dimension = f->dimension[model],
+            .limit = q->limit,
+        };
+        if (store->ops->nearest(store, &query, &found, &ignored) != MC_OK || !found.whole)
+            return false;
+        for (size_t i = 0; i < found.count; i++)
+            add(result, found.items[i].row,
+                share_of(found.items[i].score, found.mean, (size_t)found.compared));
+    }
+    return found.items != NULL;
+}
+
+static enum mc_status find(struct mc_meaning *m, const struct finding *f, struct mc_arena *arena,
+                           struct mc_meaning_result *result, struct mc_error *err)
+{
+    const struct mc_meaning_query *query = f->query;
+    enum mc_status status = MC_OK;
+    result->items = mc_arena_array(arena, query->limit * MC_MEANING_MODELS, sizeof(*result->items));
+    if (!result->items)
+        return mc_fail_memory(err);
+    if (!f->by_database || !find_in_database(m, f, arena, result)) {
+        result->count = 0;
+        status = find_in_memory(m, f, arena, result, err);
+    }
     if (status != MC_OK)
         return status;
     qsort(result->items, result->count, sizeof(*result->items), by_share);
@@ -268,27 +329,62 @@ static enum mc_status find(struct mc_meaning *m, const struct mc_meaning_query *
     return MC_OK;
 }
 
-/* Which models made the user's vectors, before anything is asked of a model. */
-static enum mc_status look(struct mc_meaning *m, mc_str user_id, bool made[MC_MEANING_MODELS],
-                           struct mc_error *err)
+/* Notes a model of the user's vectors. */
+static void note_made(struct mc_meaning *m, struct finding *f, int64_t number, bool *strange)
+{
+    size_t model = model_of(m, number, strange);
+    if (model < MC_MEANING_MODELS) {
+        f->made[model] = true;
+        f->number[model] = number;
+    }
+}
+
+#define MODELS_OF_USER 8
+
+/* Not by_database when the database cannot search the user's vectors, or has none. */
+static void look_in_database(struct mc_meaning *m, struct finding *f, bool *strange)
+{
+    struct mc_store *store = mc_store_lagging(m->options.store);
+    int64_t models[MODELS_OF_USER];
+    size_t count = 0;
+    struct mc_error ignored;
+    f->by_database = store->ops->searchable(store, f->query->user_id, models, MODELS_OF_USER,
+                                            &count, &ignored) == MC_OK &&
+                     count > 0;
+    for (size_t i = 0; f->by_database && i < count; i++)
+        note_made(m, f, models[i], strange);
+}
+
+static enum mc_status look_in_memory(struct mc_meaning *m, struct finding *f, bool *strange,
+                                     struct mc_error *err)
 {
     struct mc_vector_entry *entry;
+    enum mc_status status = mc_vector_cache_acquire(&m->cache, f->query->user_id, &entry, err);
+    if (status != MC_OK)
+        return status;
+    for (const struct mc_vector_set *set = entry->sets; set; set = set->next) {
+        if (set->vectors.count > 0)
+            note_made(m, f, set->model, strange);
+    }
+    mc_vector_cache_release(&m->cache, entry);
+    return MC_OK;
+}
+
+/* Which models made the user's vectors, before anything is asked of a model. */
+static enum mc_status look(struct mc_meaning *m, struct finding *f, struct mc_error *err)
+{
     bool strange = true;
     enum mc_status status = MC_OK;
+    bool database =
+        m->options.store->ops->nearest && !mc_vector_cache_wants(&m->cache, f->query->user_id);
     for (int round = 0; round < 2 && strange && status == MC_OK; round++) {
         if (round > 0)
             status = learn_models(m, err);
-        if (status == MC_OK)
-            status = mc_vector_cache_acquire(&m->cache, user_id, &entry, err);
-        if (status != MC_OK)
-            return status;
         strange = false;
-        for (const struct mc_vector_set *set = entry->sets; set; set = set->next) {
-            size_t model = model_of(m, set, &strange);
-            if (set->vectors.count > 0 && model < MC_MEANING_MODELS)
-                made[model] = true;
-        }
-        mc_vector_cache_release(&m->cache, entry);
+        if (status == MC_OK && database)
+            look_in_database(m, f, &strange);
+        if (status == MC_OK && !f->by_database)
+            status = look_in_memory(m, f, &strange, err);
     }
     return status;
 }
@@ -309,32 +405,26 @@ void mc_meaning_find(struct mc_meaning *m, const struct mc_meaning_query *query,
                      struct mc_arena *arena, struct mc_meaning_result *result)
 {
     int64_t deadline_us = mc_time_monotonic_us() + m->options.timeout_us;
-    bool made[MC_MEANING_MODELS] = {false};
-    struct embedded embedded = {.values = {NULL}};
+    struct finding f = {.query = query};
     struct mc_error error = {0};
     *result = (struct mc_meaning_result){.state = MC_MEANING_NONE};
     mc_str text = mc_utf8_cut(query->text, QUERY_BYTES);
-    enum mc_status status = look(m, query->user_id, made, &error);
+    enum mc_status status = look(m, &f, &error);
     size_t asked = 0, answered = 0;
     for (size_t i = 0; status == MC_OK && i < m->options.model_count; i++) {
-        if (!made[i])
+        if (!f.made[i])
             continue;
         asked++;
         /* One of two may do. */
-        answered += embed(m, text, i, deadline_us, arena, &embedded.values[i],
-                          &embedded.dimension[i], &error) == MC_OK;
+        answered +=
+            embed(m, text, i, deadline_us, arena, &f.values[i], &f.dimension[i], &error) == MC_OK;
     }
     if (status == MC_OK && asked == 0)
         return;
     if (status == MC_OK && answered == 0)
         status = error.status;
-    struct mc_vector_entry *entry = NULL;
     if (status == MC_OK)
-        status = mc_vector_cache_acquire(&m->cache, query->user_id, &entry, &error);
-    if (status == MC_OK) {
-        status = find(m, query, &embedded, entry, arena, result, &error);
-        mc_vector_cache_release(&m->cache, entry);
-    }
+        status = find(m, &f, arena, result, &error);
     if (status != MC_OK) {
         fail(m, &error, arena, result);
         return;

@@ -1,6 +1,6 @@
 /*
  * Messages that say what a query says, in whatever words: the query is embedded, and compared with all vectors of
- * the user. Nothing here fails a query: without an answer in time words alone decide, and the result says so.
+ * the user that its reader may see: by the database where it can and they are not in memory, else there. Nothing here fails a query: without an answer in time words alone decide, and the result says so.
  * Any thread.
  */
 #ifndef MC_CONTEXT_MEANING_H
@@ -46,6 +46,7 @@ const char *mc_meaning_name(enum mc_meaning_state state);
 
 struct mc_meaning_query {
     mc_str user_id, text;
+    const struct mc_reader *reader;
     mc_str thread_id;           /* absent: all */
     int64_t since_us, until_us; /* 0: none */
     size_t limit;
@@ -63,7 +64,6 @@ struct mc_meaning_result {
     size_t count;
 };
 
-/* Whether a reader may see them is not looked at. */
 void mc_meaning_find(struct mc_meaning *meaning, const struct mc_meaning_query *query,
                      struct mc_arena *arena, struct mc_meaning_result *result);
 

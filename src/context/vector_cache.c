@@ -6,6 +6,9 @@
 #include "base/error.h"
 #include "base/str.h"
 
+/* Reading 10,000 vectors takes about as long as so many searches by the database (docs/embeddings.md). */
+#define ASKED_MOST 4
+
 void mc_vector_cache_init(struct mc_vector_cache *cache, struct mc_store *store, size_t max_bytes)
 {
     *cache = (struct mc_vector_cache){.store = store, .max_bytes = max_bytes};
@@ -23,12 +26,15 @@ static void clear(struct mc_vector_entry *entry)
         free(set);
     }
     entry->sets = NULL;
+    mc_vector_classes_fini(&entry->classes);
+    mc_vector_classes_init(&entry->classes);
     entry->state = (struct mc_vector_state){0};
 }
 
 static void free_entry(struct mc_vector_entry *entry)
 {
     clear(entry);
+    mc_vector_classes_fini(&entry->classes);
     mc_mutex_fini(&entry->mutex);
     free(entry->user_id);
     free(entry);
@@ -83,9 +89,12 @@ static struct mc_vector_place *find_place(struct mc_vector_set *set, size_t coun
     return NULL;
 }
 
-static bool add_place(struct mc_vector_set *set, const struct mc_vector_row *row)
+static bool add_place(struct mc_vector_entry *entry, struct mc_vector_set *set,
+                      const struct mc_vector_row *row)
 {
-    size_t count = set->vectors.count;
+    size_t count = set->vectors.count, class;
+    if (!mc_vector_classes_of(&entry->classes, row->access, &class))
+        return false;
     if (count == set->place_capacity) {
         size_t capacity = count > 0 ? count + count / 2 : 16;
         struct mc_vector_place *places = realloc(set->places, capacity * sizeof(*places));
@@ -96,7 +105,8 @@ static bool add_place(struct mc_vector_set *set, const struct mc_vector_row *row
     }
     set->places[count] = (struct mc_vector_place){.row = row->row,
                                                   .created_at_us = row->created_at_us,
-                                                  .thread = mc_str_hash(row->thread_id)};
+                                                  .thread = mc_str_hash(row->thread_id),
+                                                  .class = class};
     set->highest = row->row > set->highest ? row->row : set->highest;
     return true;
 }
@@ -115,7 +125,8 @@ static void begin(struct update *update)
     update->cleared = true;
 }
 
-static bool put_row(struct mc_vector_set *set, const struct mc_vector_row *row, bool fresh)
+static bool put_row(struct mc_vector_entry *entry, struct mc_vector_set *set,
+                    const struct mc_vector_row *row, bool fresh)
 {
     size_t dimension = set->vectors.dimension;
     int16_t *packed = malloc(dimension * sizeof(*packed)); /* the row's may not be aligned */
@@ -127,7 +138,8 @@ static bool put_row(struct mc_vector_set *set, const struct mc_vector_row *row, 
     if (place)
         mc_vectors_set(&set->vectors, (size_t)(place - set->places), packed, (float)row->scale);
     else
-        put = add_place(set, row) && mc_vectors_add(&set->vectors, packed, (float)row->scale);
+        put =
+            add_place(entry, set, row) && mc_vectors_add(&set->vectors, packed, (float)row->scale);
     free(packed);
     return put;
 }
@@ -140,13 +152,13 @@ static bool take_row(void *context, const struct mc_vector_row *row)
     if (dimension == 0 || dimension > MC_VECTOR_DIMENSION_MAX)
         return true; /* a table that somebody wrote to */
     struct mc_vector_set *set = set_of(update->entry, row->model, dimension);
-    update->failed = !set || !put_row(set, row, update->whole);
+    update->failed = !set || !put_row(update->entry, set, row, update->whole);
     return !update->failed;
 }
 
 static size_t bytes_of(const struct mc_vector_entry *entry)
 {
-    size_t bytes = sizeof(*entry);
+    size_t bytes = sizeof(*entry) + mc_vector_classes_bytes(&entry->classes);
     for (const struct mc_vector_set *set = entry->sets; set; set = set->next)
         bytes += sizeof(*set) + mc_vectors_bytes(&set->vectors) +
                  set->place_capacity * sizeof(*set->places);
@@ -183,6 +195,7 @@ static struct mc_vector_entry *make_entry(struct mc_vector_cache *cache, mc_str 
     if (!entry)
         return NULL;
     mc_mutex_init(&entry->mutex);
+    mc_vector_classes_init(&entry->classes);
     mc_list_init(&entry->link);
     entry->user_id = mc_str_dup(user_id);
     if (!entry->user_id || !mc_map_put(&cache->users, mc_str_of(entry->user_id), entry)) {
@@ -193,18 +206,54 @@ static struct mc_vector_entry *make_entry(struct mc_vector_cache *cache, mc_str 
     return entry;
 }
 
+/* With the cache's mutex held: users leave until it fits, those asked for longest ago first. */
+static void make_room(struct mc_vector_cache *cache)
+{
+    while (cache->bytes > cache->max_bytes && !mc_list_empty(&cache->recent))
+        unlist(cache, mc_container_of(cache->recent.prev, struct mc_vector_entry, link));
+}
+
+/* With the cache's mutex held: the entry takes so much from now on, and may have left. */
+static void count_bytes(struct mc_vector_cache *cache, struct mc_vector_entry *entry, size_t bytes)
+{
+    cache->bytes += bytes - entry->counted_bytes;
+    entry->counted_bytes = bytes;
+    make_room(cache);
+}
+
+/* The user's, made when there is none, as the one used last; NULL: out of memory. With the cache's mutex held. */
+static struct mc_vector_entry *use_entry(struct mc_vector_cache *cache, mc_str user_id)
+{
+    struct mc_vector_entry *entry = mc_map_get(&cache->users, user_id);
+    if (!entry)
+        entry = make_entry(cache, user_id);
+    if (entry) {
+        mc_list_remove(&entry->link);
+        mc_list_push_front(&cache->recent, &entry->link);
+    }
+    return entry;
+}
+
+bool mc_vector_cache_wants(struct mc_vector_cache *cache, mc_str user_id)
+{
+    mc_mutex_lock(&cache->mutex);
+    struct mc_vector_entry *entry = use_entry(cache, user_id);
+    bool wants = !entry || entry->asked >= ASKED_MOST;
+    if (entry) {
+        entry->asked += !wants;
+        count_bytes(cache, entry, entry->counted_bytes > 0 ? entry->counted_bytes : sizeof(*entry));
+    }
+    mc_mutex_unlock(&cache->mutex);
+    return wants;
+}
+
 enum mc_status mc_vector_cache_acquire(struct mc_vector_cache *cache, mc_str user_id,
                                        struct mc_vector_entry **entry, struct mc_error *err)
 {
     mc_mutex_lock(&cache->mutex);
-    struct mc_vector_entry *found = mc_map_get(&cache->users, user_id);
-    if (!found)
-        found = make_entry(cache, user_id);
-    if (found) {
+    struct mc_vector_entry *found = use_entry(cache, user_id);
+    if (found)
         found->refs++;
-        mc_list_remove(&found->link);
-        mc_list_push_front(&cache->recent, &found->link);
-    }
     mc_mutex_unlock(&cache->mutex);
     if (!found)
         return mc_fail_memory(err);
@@ -217,13 +266,6 @@ enum mc_status mc_vector_cache_acquire(struct mc_vector_cache *cache, mc_str use
     return status;
 }
 
-/* With the cache's mutex held: users leave until it fits, those asked for longest ago first. */
-static void make_room(struct mc_vector_cache *cache)
-{
-    while (cache->bytes > cache->max_bytes && !mc_list_empty(&cache->recent))
-        unlist(cache, mc_container_of(cache->recent.prev, struct mc_vector_entry, link));
-}
-
 void mc_vector_cache_release(struct mc_vector_cache *cache, struct mc_vector_entry *entry)
 {
     size_t bytes = entry->bytes;
@@ -231,9 +273,7 @@ void mc_vector_cache_release(struct mc_vector_cache *cache, struct mc_vector_ent
     mc_mutex_lock(&cache->mutex);
     entry->refs--;
     if (entry->listed) {
-        cache->bytes += bytes - entry->counted_bytes;
-        entry->counted_bytes = bytes;
-        make_room(cache);
+        count_bytes(cache, entry, bytes);
     } else if (entry->refs == 0) {
         free_entry(entry);
     }

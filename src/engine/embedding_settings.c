@@ -156,6 +156,7 @@ static void warn_of_idle(const struct mc_config *config, const struct mc_embeddi
         {"embeddings.previous_model", true, true},
         {"embeddings.query_timeout", true, true},
         {"embeddings.cache_bytes", true, true},
+        {"embeddings.pgvector", true, true},
     };
     const char *provider = mc_config_get(config, PROVIDER);
     for (size_t i = 0; i < mc_countof(OPTIONS); i++) {

@@ -53,6 +53,14 @@ static enum mc_status read_sqlite(struct mc_settings *settings, const struct mc_
     return MC_OK;
 }
 
+/* Without embeddings nothing is to be searched. */
+static bool uses_pgvector(const struct mc_config *config)
+{
+    const char *provider = mc_config_get(config, "embeddings.provider");
+    const char *choice = mc_config_get(config, "embeddings.pgvector");
+    return provider && strcmp(provider, "none") != 0 && choice && strcmp(choice, "auto") == 0;
+}
+
 /* database.replicas, a JSON array, as texts that end with NUL. */
 static enum mc_status read_replicas(struct mc_settings *settings, const struct mc_config *config,
                                     struct mc_error *err)
@@ -104,6 +112,7 @@ static enum mc_status read_postgres(struct mc_settings *settings, const struct m
         .statement_timeout_us = mc_config_duration_us(config, "database.statement_timeout"),
         .lock_timeout_us = mc_config_duration_us(config, "database.lock_timeout"),
         .pgbouncer = mc_config_boolean(config, "database.pgbouncer"),
+        .pgvector = uses_pgvector(config),
         .replica_max_lag_us = mc_config_duration_us(config, "database.replica_max_lag"),
         .replica_timeout_us = mc_config_duration_us(config, "database.replica_timeout"),
     };
@@ -297,15 +306,22 @@ static void warn_of_database(const struct mc_config *config, bool in_postgres)
 {
     static const char *const OF_SQLITE[] = {"database.path", "database.synchronous",
                                             "database.busy_timeout"};
-    static const char *const OF_POSTGRES[] = {
-        "database.host",           "database.port",
-        "database.name",           "database.user",
-        "database.password",       "database.sslmode",
-        "database.pool_size",      "database.max_overflow",
-        "database.pool_timeout",   "database.statement_timeout",
-        "database.lock_timeout",   "database.pgbouncer",
-        "database.replicas",       "database.replica_max_lag",
-        "database.replica_timeout"};
+    static const char *const OF_POSTGRES[] = {"database.host",
+                                              "database.port",
+                                              "database.name",
+                                              "database.user",
+                                              "database.password",
+                                              "database.sslmode",
+                                              "database.pool_size",
+                                              "database.max_overflow",
+                                              "database.pool_timeout",
+                                              "database.statement_timeout",
+                                              "database.lock_timeout",
+                                              "database.pgbouncer",
+                                              "database.replicas",
+                                              "database.replica_max_lag",
+                                              "database.replica_timeout",
+                                              "embeddings.pgvector"};
     const char *const *idle = in_postgres ? OF_SQLITE : OF_POSTGRES;
     size_t count = in_postgres ? mc_countof(OF_SQLITE) : mc_countof(OF_POSTGRES);
     for (size_t i = 0; i < count; i++) {

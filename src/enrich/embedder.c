@@ -33,7 +33,7 @@ struct mc_embedder {
     atomic_llong dimension; /* 0: not known yet; changed by the thread */
     /* The thread's own. */
     int64_t model;   /* number in the store, 0: not known yet */
-    bool filled;     /* nothing older is left to let in */
+    int64_t fill_us; /* monotonic: then it is looked again whether something older is left to do */
     bool answered;   /* the last batch had a vector */
     int64_t rest_us; /* monotonic: nothing can be done before */
     int64_t due_us;  /* monotonic: a message that was put off is tried again then */
@@ -119,7 +119,6 @@ struct known {
     const char *name;
     int64_t asked_dimension; /* 0: any */
     int64_t number, dimension;
-    bool filled;
 };
 
 static bool look_for_model(void *context, const struct mc_vector_model *model)
@@ -130,7 +129,6 @@ static bool look_for_model(void *context, const struct mc_vector_model *model)
         return true;
     known->number = model->number;
     known->dimension = model->dimension;
-    known->filled = model->filled;
     return false;
 }
 
@@ -160,7 +158,6 @@ static enum mc_status settle_model(struct mc_embedder *e, struct mc_error *err)
     }
     if (status == MC_OK) {
         e->model = known.number;
-        e->filled = known.filled;
         atomic_store(&e->dimension, known.dimension);
     }
     return status;
@@ -322,15 +319,16 @@ static enum mc_status step(struct mc_embedder *e, bool *more, struct mc_error *e
     *more = false;
     if (status == MC_OK)
         status = do_batch(e, more, err);
-    if (status != MC_OK || *more || e->filled)
+    if (status != MC_OK || *more || mc_time_monotonic_us() < e->fill_us)
         return status;
     bool done = false;
     status = e->options.store->ops->fill_vectors(e->options.store, mc_time_now_us(), FILL_STEP,
                                                  &done, err);
-    e->filled = status == MC_OK && done;
     *more = status == MC_OK && !done;
-    if (e->filled)
+    if (status == MC_OK && done) {
+        e->fill_us = mc_time_monotonic_us() + SLEEP_US;
         report_progress(e);
+    }
     return status;
 }
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
 
@@ -71,20 +72,44 @@ bool mc_rules_push_job(struct mc_jobs *jobs, const struct mc_job *job)
     return true;
 }
 
-enum mc_status mc_rules_push_claimed(struct mc_jobs *jobs, const int64_t *rows, const int *attempts,
-                                     size_t count, const struct mc_records *found,
-                                     struct mc_error *err)
+/* Jobs of those rows that were found, which are in the order of the rows; they share the records. */
+static enum mc_status push_claimed(struct mc_jobs *jobs, const struct mc_rules_claim *claim,
+                                   const struct mc_records *found, struct mc_error *err)
 {
-    for (size_t i = 0, at = 0; i < count && at < found->count; i++) {
-        if (found->items[at]->row != rows[i])
+    for (size_t i = 0, at = 0; i < claim->count && at < found->count; i++) {
+        if (found->items[at]->row != claim->rows[i])
             continue;
-        struct mc_job job = {.record = mc_record_ref(found->items[at++]), .attempts = attempts[i]};
+        struct mc_job job = {.record = mc_record_ref(found->items[at++]),
+                             .attempts = claim->attempts[i]};
         if (!mc_rules_push_job(jobs, &job)) {
             mc_record_unref(job.record);
             return mc_fail_memory(err);
         }
     }
     return MC_OK;
+}
+
+enum mc_status mc_rules_claim_vectors(struct mc_store *store, mc_rules_claim_fn take,
+                                      int64_t now_us, int64_t lease_us, size_t limit,
+                                      struct mc_jobs *out, struct mc_error *err)
+{
+    static const struct mc_reader everything = {.everything = true};
+    if (limit == 0)
+        return MC_OK;
+    struct mc_rules_claim claim = {.now_us = now_us, .lease_us = lease_us, .limit = limit};
+    mc_auto(mc_records_fini) struct mc_records found = {0};
+    claim.rows = calloc(limit, sizeof(*claim.rows));
+    claim.attempts = calloc(limit, sizeof(*claim.attempts));
+    enum mc_status status = claim.rows && claim.attempts ? MC_OK : mc_fail_memory(err);
+    if (status == MC_OK)
+        status = take(store, &claim, err);
+    if (status == MC_OK)
+        status = store->ops->rows(store, claim.rows, claim.count, &everything, &found, err);
+    if (status == MC_OK)
+        status = push_claimed(out, &claim, &found, err);
+    free(claim.rows);
+    free(claim.attempts);
+    return status;
 }
 
 static int64_t before(int64_t now_us, int64_t age_us, int factor)

@@ -1,6 +1,6 @@
 /*
  * What every back-end decides in the same way, whatever its database: of a repeated message, a query, a
- * pending message, the tiers. Private to src/store. Pure.
+ * pending message, the tiers, claiming vector jobs. Private to src/store. Pure, but for the last.
  */
 #ifndef MC_STORE_RULES_H
 #define MC_STORE_RULES_H
@@ -22,11 +22,20 @@ bool mc_rules_pending_matches(const struct mc_match_query *query, const struct m
 /* A job at the end of the list, which takes over its record; false when out of memory. */
 MC_MUST_CHECK bool mc_rules_push_job(struct mc_jobs *jobs, const struct mc_job *job);
 
-/* Jobs of those rows that were found, which are in the order of the rows; they share the records. */
-MC_MUST_CHECK enum mc_status mc_rules_push_claimed(struct mc_jobs *jobs, const int64_t *rows,
-                                                   const int *attempts, size_t count,
-                                                   const struct mc_records *found,
-                                                   struct mc_error *err);
+/* The vector jobs that a back-end claims. */
+struct mc_rules_claim {
+    int64_t now_us, lease_us;
+    size_t limit;
+    int64_t *rows; /* room for limit of both */
+    int *attempts;
+    size_t count;
+};
+typedef enum mc_status (*mc_rules_claim_fn)(struct mc_store *store, struct mc_rules_claim *claim,
+                                            struct mc_error *err);
+/* claim_vectors of a back-end: its `claim` in a transaction, then the messages. */
+MC_MUST_CHECK enum mc_status mc_rules_claim_vectors(struct mc_store *store, mc_rules_claim_fn take,
+                                                    int64_t now_us, int64_t lease_us, size_t limit,
+                                                    struct mc_jobs *out, struct mc_error *err);
 
 /* MC_INVALID: a step that takes no messages, or too many. */
 MC_MUST_CHECK enum mc_status mc_rules_check_batch(const struct mc_tier_rule *rule,

@@ -193,10 +193,33 @@ struct mc_vector_state {
 struct mc_vector_row {
     int64_t row, model, created_at_us;
     mc_str thread_id;
+    const struct mc_message *access; /* agent_id, visibility and sharing_groups of the message */
     double scale;
     mc_str data;
 };
 typedef bool (*mc_vector_fn)(void *context, const struct mc_vector_row *row);
+
+/* A search that the database carries out itself, over the user's vectors of one model. */
+struct mc_nearest_query {
+    mc_str user_id;
+    const struct mc_reader *reader;
+    mc_str thread_id;           /* absent: all */
+    int64_t since_us, until_us; /* 0: none */
+    int64_t model;
+    const float *values; /* of length 1 */
+    size_t dimension;
+    size_t limit;
+};
+struct mc_nearest {
+    struct mc_nearest_item {
+        int64_t row;
+        double score; /* dot product */
+    } * items;        /* the caller's, room for limit; best first */
+    size_t count;
+    int64_t compared; /* messages that meet the query's conditions and have a vector */
+    double mean;      /* of their scores */
+    bool whole;       /* false: it could not compare all of them, and the rest says nothing */
+};
 
 /* ---- The rest ---- */
 
@@ -414,7 +437,10 @@ struct mc_store_ops {
     enum mc_status (*put_vectors)(struct mc_store *store, int64_t model,
                                   const struct mc_vector_put *items, size_t count,
                                   struct mc_error *err);
-    /* One step over the older messages, `limit` at most: those without a vector of the current model wait for one now. */
+    /*
+     * One step over what is older, `limit` at most: messages without a vector of the current model wait for one now; then
+     * vectors go where `nearest` finds them. *done: nothing is left now.
+     */
     enum mc_status (*fill_vectors)(struct mc_store *store, int64_t now_us, size_t limit, bool *done,
                                    struct mc_error *err);
     /*
@@ -424,6 +450,15 @@ struct mc_store_ops {
     enum mc_status (*vectors)(struct mc_store *store, mc_str user_id,
                               const struct mc_vector_state *have, mc_vector_fn each, void *context,
                               bool *whole, struct mc_vector_state *now, struct mc_error *err);
+    /*
+     * Both NULL where the database cannot search vectors. The models of a user's vectors, if it can search them all now;
+     * else, or when there are none, *count is 0. At most `most`.
+     */
+    enum mc_status (*searchable)(struct mc_store *store, mc_str user_id, int64_t *models,
+                                 size_t most, size_t *count, struct mc_error *err);
+    /* Exactly: as if all were compared one by one, with numbers rounded to 11 bits. */
+    enum mc_status (*nearest)(struct mc_store *store, const struct mc_nearest_query *query,
+                              struct mc_nearest *found, struct mc_error *err);
 
     enum mc_status (*put_agent)(struct mc_store *store, const struct mc_agent_row *agent,
                                 struct mc_error *err);

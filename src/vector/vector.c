@@ -183,13 +183,14 @@ static int8_t *code_query(const struct mc_vectors *v, const float *query, float 
     return codes;
 }
 
-/* Fills the heap with the nearest `most` by 8 bits; the mean of the scores of all taken. */
+/* Fills the heap with the nearest `most` by 8 bits, and tells what was compared. */
 static size_t scan(const struct mc_vectors *v, const int8_t *codes, float scale, size_t most,
-                   mc_vector_take_fn take, const void *context, struct mc_near *heap, float *mean)
+                   mc_vector_take_fn take, const void *context, struct mc_near *heap,
+                   struct mc_nearness *found)
 {
     int32_t dots[BLOCK];
     enum mc_dot_kind kind = mc_dot_best();
-    size_t count = 0, taken = 0;
+    size_t count = 0;
     double sum = 0;
     for (size_t from = 0; from < v->count; from += BLOCK) {
         size_t rows = v->count - from < BLOCK ? v->count - from : BLOCK;
@@ -199,20 +200,19 @@ static size_t scan(const struct mc_vectors *v, const int8_t *codes, float scale,
                 continue;
             struct mc_near one = {from + i, (float)dots[i] * scale * v->scales[from + i]};
             sum += (double)one.score;
-            taken++;
+            found->compared++;
             offer(heap, &count, most, one);
         }
     }
-    *mean = taken > 0 ? (float)(sum / (double)taken) : 0;
+    if (found->compared > 0)
+        found->mean = (float)(sum / (double)found->compared);
     return count;
 }
 
 bool mc_vectors_nearest(const struct mc_vectors *v, const float *query, size_t limit,
-                        mc_vector_take_fn take, const void *context, struct mc_near *found,
-                        size_t *count, float *mean)
+                        mc_vector_take_fn take, const void *context, struct mc_nearness *found)
 {
-    *count = 0;
-    *mean = 0;
+    *found = (struct mc_nearness){.items = found->items};
     if (v->count == 0 || limit == 0)
         return true;
     float scale;
@@ -220,15 +220,15 @@ bool mc_vectors_nearest(const struct mc_vectors *v, const float *query, size_t l
     size_t most = limit * AGAIN < v->count ? limit * AGAIN : v->count;
     struct mc_near *heap = malloc(most * sizeof(*heap));
     if (codes && heap) {
-        size_t kept = scan(v, codes, scale, most, take, context, heap, mean);
+        size_t kept = scan(v, codes, scale, most, take, context, heap, found);
         for (size_t i = 0; i < kept; i++) {
             size_t at = heap[i].index;
             heap[i].score =
                 mc_vector_dot(query, v->packed + at * v->dimension, v->scales[at], v->dimension);
         }
         qsort(heap, kept, sizeof(*heap), best_first);
-        *count = kept < limit ? kept : limit;
-        memcpy(found, heap, *count * sizeof(*heap));
+        found->count = kept < limit ? kept : limit;
+        memcpy(found->items, heap, found->count * sizeof(*heap));
     }
     bool done = codes && heap;
     free(codes);

@@ -41,13 +41,19 @@ struct mc_near {
     size_t index;
     float score; /* dot product */
 };
+struct mc_nearness {
+    struct mc_near *items; /* the caller's, room for limit */
+    size_t count;
+    size_t compared;
+    float mean; /* score of all that were compared */
+};
 /*
- * The nearest `limit` of those that `take` (NULL: all) takes, best first, equal ones in order of their index; found has room for limit. *count: how many; *mean: the
- * mean score of all that were taken. False: out of memory.
+ * The nearest `limit` of those that `take` (NULL: all) takes, best first, equal ones in order of their index. False: out
+ * of memory.
  */
 typedef bool (*mc_vector_take_fn)(const void *context, size_t index);
 MC_MUST_CHECK bool mc_vectors_nearest(const struct mc_vectors *vectors, const float *query,
                                       size_t limit, mc_vector_take_fn take, const void *context,
-                                      struct mc_near *found, size_t *count, float *mean);
+                                      struct mc_nearness *found);
 
 #endif

@@ -22,10 +22,10 @@ static const struct passwd *other_user(void)
     return user ? user : getpwnam("nobody");
 }
 
-/* Starts a program as another user than root, its output in the folder's file `log`. */
-static pid_t spawn(const struct pg_server *server, const char *log, const char *const argv[])
+/* Starts a program, as another user if one is given, its output in the folder's file `log`. */
+static pid_t spawn_as(const struct passwd *user, const struct pg_server *server, const char *log,
+                      const char *const argv[])
 {
-    const struct passwd *user = other_user();
     pid_t parent = getpid(), pid = fork();
     if (pid != 0)
         return pid;
@@ -46,6 +46,11 @@ static pid_t spawn(const struct pg_server *server, const char *log, const char *
     setenv("LC_ALL", "C", 1);
     execv(argv[0], (char *const *)(uintptr_t)argv);
     _exit(127);
+}
+
+static pid_t spawn(const struct pg_server *server, const char *log, const char *const argv[])
+{
+    return spawn_as(other_user(), server, log, argv);
 }
 
 static void show_log(const struct pg_server *server, const char *log)
@@ -231,13 +236,36 @@ void pg_server_run(struct pg_server *server)
     }
 }
 
+/* A copy in the server's own folder, where its user may read it: a cache folder may be its owner's only. */
+static bool find_pgvector(struct pg_server *server)
+{
+    const char *given = getenv("MINDCORE_TEST_PGVECTOR"), *source = getenv("MINDCORE_SOURCE");
+    char tool[300], folder[300];
+    snprintf(folder, sizeof(folder), "%s/pgvector", server->scratch.dir);
+    snprintf(server->bin, sizeof(server->bin), "%.200s%s", given ? given : folder,
+             given ? "" : "/bin");
+    if (given)
+        return true;
+    snprintf(tool, sizeof(tool), "%.250s/tools/get-pgvector", source ? source : ".");
+    const char *const argv[] = {tool, "--copy", folder, NULL};
+    int state;
+    pid_t pid = spawn_as(NULL, server, "copy.log", argv);
+    while (pid > 0 && waitpid(pid, &state, 0) < 0 && errno == EINTR)
+        continue;
+    return pid > 0 && WIFEXITED(state) && WEXITSTATUS(state) == 0;
+}
+
 static const char *start(struct pg_server *server)
 {
-    if (!find_binaries(server))
+    if (!server->pgvector && !find_binaries(server))
         return "PostgreSQL's server is not installed";
     if (geteuid() == 0 && !other_user())
         return "there is no user that PostgreSQL could run as";
     scratch_make(&server->scratch);
+    if (server->pgvector && !find_pgvector(server)) {
+        scratch_remove(&server->scratch);
+        return "there is no PostgreSQL with pgvector: tools/get-pgvector";
+    }
     give_away(server->scratch.dir);
     if (chmod(server->scratch.dir, 0755) != 0)
         bail_out("chmod: %s", strerror(errno));
@@ -261,6 +289,12 @@ const char *pg_server_start(struct pg_server *server)
 const char *pg_server_start_durable(struct pg_server *server)
 {
     *server = (struct pg_server){.durable = true};
+    return start(server);
+}
+
+const char *pg_server_start_pgvector(struct pg_server *server)
+{
+    *server = (struct pg_server){.pgvector = true};
     return start(server);
 }
 
@@ -333,6 +367,7 @@ struct mc_postgres_options pg_options(const struct pg_server *server, const char
         .pool_size = 10,
         .max_overflow = 10,
         .pgbouncer = bouncer,
+        .pgvector = server->pgvector,
     };
 }
 

@@ -16,13 +16,15 @@ struct pg_server {
     struct scratch scratch;
     char bin[256]; /* where initdb and postgres are */
     pid_t postgres, bouncer;
-    bool durable;
+    bool durable, pgvector;
 };
 
 /* Makes and starts a server. NULL, or else what is missing: then the test skips. Failures end the test. */
 const char *pg_server_start(struct pg_server *server);
 /* The same with the settings that a server has by default: a commit is on the disk. For measuring. */
 const char *pg_server_start_durable(struct pg_server *server);
+/* The same with a server that has the extension pgvector: what tools/get-pgvector fetches. */
+const char *pg_server_start_pgvector(struct pg_server *server);
 /* Starts it again after pg_server_kill; returns when it answers. */
 void pg_server_run(struct pg_server *server);
 /* As `pg_ctl stop -m immediate` does: without a word to anybody. */

@@ -160,30 +160,32 @@ static void nearest(size_t dimension)
     }
     ok(added && vectors.count == COUNT, "%zu numbers: all added", dimension);
     qsort(all, COUNT, sizeof(*all), by_score);
-    size_t count;
-    float mean;
-    ok(mc_vectors_nearest(&vectors, query, NEAREST, NULL, NULL, found, &count, &mean), "searched");
-    is_int((int)count, NEAREST, "so many");
+    struct mc_nearness near = {.items = found};
+    ok(mc_vectors_nearest(&vectors, query, NEAREST, NULL, NULL, &near), "searched");
+    is_int((int)near.count, NEAREST, "so many");
     bool same = true;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < near.count; i++)
         same = same && fabs((double)found[i].score - all[i].score) < 2e-5 &&
                (found[i].index == all[i].index || all[i].score - all[i + 1].score < 2e-5 ||
                 (i > 0 && all[i - 1].score - all[i].score < 2e-5));
     ok(same, "exactly the nearest, in their order");
-    ok(fabs((double)mean - sum / COUNT) < 2e-3, "the mean of all");
-    ok(mc_vectors_nearest(&vectors, query, NEAREST, even, NULL, found, &count, &mean), "filtered");
-    bool all_even = count == NEAREST;
-    for (size_t i = 0; i < count; i++)
+    is_int((int)near.compared, COUNT, "all compared");
+    ok(fabs((double)near.mean - sum / COUNT) < 2e-3, "the mean of all");
+    ok(mc_vectors_nearest(&vectors, query, NEAREST, even, NULL, &near), "filtered");
+    bool all_even = near.count == NEAREST;
+    for (size_t i = 0; i < near.count; i++)
         all_even = all_even && found[i].index % 2 == 0;
     ok(all_even, "only what is taken");
+    is_int((int)near.compared, COUNT / 2, "or counted");
     float scale;
     mc_vector_pack(query, dimension, packed, &scale);
     mc_vectors_set(&vectors, 500, packed, scale);
-    ok(mc_vectors_nearest(&vectors, query, 1, NULL, NULL, found, &count, &mean), "one");
-    ok(count == 1 && found[0].index == 500 && found[0].score > 0.9999F, "a vector put in place");
+    ok(mc_vectors_nearest(&vectors, query, 1, NULL, NULL, &near), "one");
+    ok(near.count == 1 && found[0].index == 500 && found[0].score > 0.9999F,
+       "a vector put in place");
     ok(mc_vectors_bytes(&vectors) >= COUNT * dimension * 3, "its size");
     mc_vectors_fini(&vectors);
-    ok(mc_vectors_nearest(&vectors, query, 5, NULL, NULL, found, &count, &mean) && count == 0,
+    ok(mc_vectors_nearest(&vectors, query, 5, NULL, NULL, &near) && near.count == 0,
        "nothing among none");
 }
 

@@ -6,6 +6,7 @@
 #define MC_STORE_POSTGRES_PG_H
 
 #include <inttypes.h>
+#include <stdatomic.h>
 
 #include "base/list.h"
 #include "base/metrics.h"
@@ -36,6 +37,14 @@ struct mc_pg_counts {
     int64_t until_us; /* monotonic; 0: none */
 };
 
+/* What the server's pgvector can hold vectors in (nearest.c). */
+enum mc_pg_embedding { MC_PG_NO_EMBEDDING, MC_PG_HALFVEC, MC_PG_VECTOR };
+struct mc_pg_embeddings {
+    atomic_int type;      /* of the column vectors.embedding */
+    atomic_llong look_us; /* monotonic: it is looked up again then */
+    atomic_bool told;     /* why there is none */
+};
+
 struct mc_pg {
     struct mc_pg_face exact, lagging;
     struct mc_pg_pool pool;
@@ -43,6 +52,7 @@ struct mc_pg {
     struct mc_pg_watch watch;
     struct mc_pg_replicas replicas;
     struct mc_pg_counts counts;
+    struct mc_pg_embeddings embeddings;
     int partitions; /* of each table that has a shard; 0: they are whole */
     struct mc_archive *archive;
     int64_t server; /* random: tells this store's changes from those of others */
@@ -252,6 +262,18 @@ MC_MUST_CHECK enum mc_status mc_pg_add_vector_waits(struct mc_pg_conn *conn, con
 void mc_pg_add_vector_drop(struct mc_pg_conn *conn, int64_t user_no, const int64_t *rows,
                            size_t count);
 
+/* ---- pgvector (nearest.c) ---- */
+
+/* As it was when it was looked at last. Not inside a read or write. */
+enum mc_pg_embedding mc_pg_embedding(struct mc_pg *s);
+/* After a failure of a statement for `type`: whether the column is another one now, so that it is worth trying again. */
+bool mc_pg_embedding_changed(struct mc_pg *s, enum mc_pg_embedding type);
+/* The numbers of a vector in its stored form; free with free(). NULL: out of memory. */
+double *mc_pg_unpacked(mc_str data, double scale);
+/* One step of moving vectors into the column, which is made where that is possible; *done: nothing is left. */
+MC_MUST_CHECK enum mc_status mc_pg_move_vectors(struct mc_pg *s, size_t limit, bool *done,
+                                                struct mc_error *err);
+
 /* ---- Signals (memory.c) ---- */
 
 struct mc_pg_learned {
@@ -337,6 +359,10 @@ enum mc_status mc_pg_claim_vectors(struct mc_store *store, int64_t now_us, int64
 enum mc_status mc_pg_put_vectors(struct mc_store *store, int64_t model,
                                  const struct mc_vector_put *items, size_t count,
                                  struct mc_error *err);
+enum mc_status mc_pg_searchable(struct mc_store *store, mc_str user_id, int64_t *models,
+                                size_t most, size_t *count, struct mc_error *err);
+enum mc_status mc_pg_nearest(struct mc_store *store, const struct mc_nearest_query *query,
+                             struct mc_nearest *found, struct mc_error *err);
 enum mc_status mc_pg_fill_vectors(struct mc_store *store, int64_t now_us, size_t limit, bool *done,
                                   struct mc_error *err);
 enum mc_status mc_pg_vectors(struct mc_store *store, mc_str user_id,

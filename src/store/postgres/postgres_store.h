@@ -25,6 +25,7 @@ struct mc_postgres_options {
     size_t replica_count;
     int64_t replica_max_lag_us;          /* one that is further behind is not read; 0: 1 s */
     int64_t replica_timeout_us;          /* of its answers; 0: 1 s */
+    bool pgvector;                       /* to be used where the server has it */
     struct mc_metrics *metrics;          /* may be NULL */
     mc_foreign_change_fn foreign_change; /* may be NULL */
     void *context;

@@ -30,9 +30,6 @@
 
 #define TEXT_BYTES ((size_t)64 << 10)
 
-/* A number of our own for the lock that migrations hold: "Mind" in ASCII. */
-#define LOCK_SQL "SELECT pg_advisory_xact_lock(1298755172)"
-
 /* Names are compared by their bytes, in indexes too. */
 #define NAME "text COLLATE \"C\" NOT NULL"
 #define STORAGE " WITH ("
@@ -494,7 +491,7 @@ static enum mc_status migrate(struct mc_pg_conn *conn, int64_t partitions, struc
 {
     /* In a round of its own: who waited for the lock must see what its holder made. */
     mc_pg_add_quiet(conn, "BEGIN", MC_PG_NO_ARGS);
-    mc_pg_add_quiet(conn, LOCK_SQL, MC_PG_NO_ARGS);
+    mc_pg_add_quiet(conn, MC_PG_SCHEMA_LOCK, MC_PG_NO_ARGS);
     enum mc_status status = mc_pg_run(conn, err);
     if (status == MC_OK)
         status = look(conn, is, err);

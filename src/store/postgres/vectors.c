@@ -138,17 +138,9 @@ enum mc_status mc_pg_vector_models(struct mc_store *store, mc_vector_model_fn ea
 
 /* ---- Waiting ---- */
 
-struct claim {
-    int64_t now_us, lease_us;
-    size_t limit;
-    int64_t *rows; /* room for limit of both */
-    int *attempts;
-    size_t count;
-};
-
 static enum mc_status claim_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
-    struct claim *claim = context;
+    struct mc_rules_claim *claim = context;
     int64_t now_us = claim->now_us + conn->clock_offset_us;
     claim->count = 0;
     enum mc_status status = mc_pg_query(
@@ -170,26 +162,16 @@ static enum mc_status claim_work(struct mc_pg_conn *conn, void *context, struct 
     return status;
 }
 
+static enum mc_status take_claim(struct mc_store *store, struct mc_rules_claim *claim,
+                                 struct mc_error *err)
+{
+    return mc_pg_write(mc_pg_of(store), MC_PG_SILENT, claim_work, claim, err);
+}
+
 enum mc_status mc_pg_claim_vectors(struct mc_store *store, int64_t now_us, int64_t lease_us,
                                    size_t limit, struct mc_jobs *out, struct mc_error *err)
 {
-    static const struct mc_reader everything = {.everything = true};
-    if (limit == 0)
-        return MC_OK;
-    struct claim claim = {.now_us = now_us, .lease_us = lease_us, .limit = limit};
-    mc_auto(mc_records_fini) struct mc_records found = {0};
-    claim.rows = calloc(limit, sizeof(*claim.rows));
-    claim.attempts = calloc(limit, sizeof(*claim.attempts));
-    enum mc_status status = claim.rows && claim.attempts ? MC_OK : mc_fail_memory(err);
-    if (status == MC_OK)
-        status = mc_pg_write(mc_pg_of(store), MC_PG_SILENT, claim_work, &claim, err);
-    if (status == MC_OK)
-        status = mc_pg_rows_of(store, claim.rows, claim.count, &everything, &found, err);
-    if (status == MC_OK)
-        status = mc_rules_push_claimed(out, claim.rows, claim.attempts, claim.count, &found, err);
-    free(claim.rows);
-    free(claim.attempts);
-    return status;
+    return mc_rules_claim_vectors(store, take_claim, now_us, lease_us, limit, out, err);
 }
 
 struct fill {
@@ -243,6 +225,8 @@ enum mc_status mc_pg_fill_vectors(struct mc_store *store, int64_t now_us, size_t
 {
     struct fill fill = {.now_us = now_us, .limit = limit};
     enum mc_status status = mc_pg_write(mc_pg_of(store), MC_PG_SILENT, fill_work, &fill, err);
+    if (status == MC_OK && fill.done)
+        status = mc_pg_move_vectors(mc_pg_of(store), limit, &fill.done, err);
     if (status == MC_OK)
         *done = fill.done;
     return status;
@@ -255,32 +239,59 @@ struct put {
     const struct mc_vector_put *items;
     size_t count;
     int64_t *rows;
+    enum mc_pg_embedding type;
 };
 
-static void add_put(struct mc_pg_conn *conn, int64_t model, int64_t user_no,
-                    const struct mc_vector_put *p)
+/* What the column `embedding` gets, and its name and value in an INSERT. */
+#define PUT(set, name, value)                                                                      \
+    "WITH old AS (DELETE FROM vectors WHERE shard = $1 AND user_no = $2 AND id = $4"               \
+    " AND model IN (SELECT number FROM " MODELS " AND number <> $3) RETURNING model),"             \
+    " told AS (INSERT INTO vector_users AS u(shard, user_no, version, removed)"                    \
+    " SELECT $1, $2, 1, count(*) FROM old ON CONFLICT (shard, user_no) DO UPDATE"                  \
+    " SET version = u.version + 1, removed = u.removed + excluded.removed RETURNING version),"     \
+    " changed AS (UPDATE vectors SET version = told.version, scale = $5, data = $6" set            \
+    " FROM told"                                                                                   \
+    " WHERE shard = $1 AND user_no = $2 AND model = $3 AND id = $4 RETURNING id),"                 \
+    " made AS (INSERT INTO vectors(shard, user_no, model, id, version, scale, data" name ")"       \
+    " SELECT $1, $2, $3, $4, version, $5, $6" value                                                \
+    " FROM told WHERE NOT EXISTS(SELECT 1 FROM changed)"                                           \
+    " ON CONFLICT DO NOTHING RETURNING id)"                                                        \
+    " UPDATE vector_models m SET vectors = m.vectors + CASE WHEN m.number = $3"                    \
+    " THEN (SELECT count(*) FROM made)"                                                            \
+    " ELSE -(SELECT count(*) FROM old WHERE model = m.number) END"                                 \
+    " WHERE m.shard = 0 AND (m.number = $3 OR m.number IN (SELECT model FROM old))"
+#define PUT_AS(type)                                                                               \
+    PUT(", embedding = $7::float8[]::" type, ", embedding", ", $7::float8[]::" type)
+
+static const char *const put_sql[] = {
+    [MC_PG_NO_EMBEDDING] = PUT("", "", ""),
+    [MC_PG_HALFVEC] = PUT_AS("halfvec"),
+    [MC_PG_VECTOR] = PUT_AS("vector"),
+};
+
+static enum mc_status add_put(struct mc_pg_conn *conn, const struct put *put, int64_t user_no,
+                              const struct mc_vector_put *p, struct mc_error *err)
 {
-    struct mc_pg_arg shard = mc_pg_int(mc_pg_row_shard(p->row)), user = mc_pg_int(user_no),
-                     number = mc_pg_int(model), row = mc_pg_int(p->row);
-    mc_pg_add_quiet(
-        conn,
-        "WITH old AS (DELETE FROM vectors WHERE shard = $1 AND user_no = $2 AND id = $4"
-        " AND model IN (SELECT number FROM " MODELS " AND number <> $3) RETURNING model),"
-        " told AS (INSERT INTO vector_users AS u(shard, user_no, version, removed)"
-        " SELECT $1, $2, 1, count(*) FROM old ON CONFLICT (shard, user_no) DO UPDATE"
-        " SET version = u.version + 1, removed = u.removed + excluded.removed RETURNING version),"
-        " changed AS (UPDATE vectors SET version = told.version, scale = $5, data = $6 FROM told"
-        " WHERE shard = $1 AND user_no = $2 AND model = $3 AND id = $4 RETURNING id),"
-        " made AS (INSERT INTO vectors(shard, user_no, model, id, version, scale, data)"
-        " SELECT $1, $2, $3, $4, version, $5, $6 FROM told WHERE NOT EXISTS(SELECT 1 FROM changed)"
-        " ON CONFLICT DO NOTHING RETURNING id)"
-        " UPDATE vector_models m SET vectors = m.vectors + CASE WHEN m.number = $3"
-        " THEN (SELECT count(*) FROM made)"
-        " ELSE -(SELECT count(*) FROM old WHERE model = m.number) END"
-        " WHERE m.shard = 0 AND (m.number = $3 OR m.number IN (SELECT model FROM old))",
-        MC_PG_ARGS(shard, user, number, row, mc_pg_double(p->scale), mc_pg_bytes(p->data)));
+    struct mc_pg_arg args[] = {mc_pg_int(mc_pg_row_shard(p->row)),
+                               mc_pg_int(user_no),
+                               mc_pg_int(put->model),
+                               mc_pg_int(p->row),
+                               mc_pg_double(p->scale),
+                               mc_pg_bytes(p->data),
+                               {.type = 0},
+                               {.type = 0}};
+    double *values = NULL;
+    if (put->type != MC_PG_NO_EMBEDDING) {
+        values = mc_pg_unpacked(p->data, p->scale);
+        if (!values)
+            return mc_fail_memory(err);
+        args[6] = mc_pg_doubles(values, p->data.len / sizeof(int16_t));
+    }
+    mc_pg_add_quiet(conn, put_sql[put->type], args);
+    free(values);
     mc_pg_add_quiet(conn, "DELETE FROM vector_jobs WHERE shard = " MC_PG_QUEUE " AND id = $1",
-                    MC_PG_ARGS(row));
+                    MC_PG_ARGS(args[3]));
+    return MC_OK;
 }
 
 static void add_back(struct mc_pg_conn *conn, const struct mc_vector_put *p)
@@ -340,12 +351,14 @@ static enum mc_status put_work(struct mc_pg_conn *conn, void *context, struct mc
             locked[found][1] = mc_pg_cell_int(conn->results[s], i, 1);
         }
     }
-    for (size_t i = 0; i < found; i++) {
+    for (size_t i = 0; i < found && status == MC_OK; i++) {
         const struct mc_vector_put *p = put_of(put, locked[i][0]);
         if (p)
-            add_put(conn, put->model, locked[i][1], p);
+            status = add_put(conn, put, locked[i][1], p, err);
     }
     free(locked);
+    if (status != MC_OK)
+        return status;
     for (size_t i = 0; i < put->count; i++) {
         if (!mc_str_given(put->items[i].data))
             add_back(conn, &put->items[i]);
@@ -360,10 +373,16 @@ enum mc_status mc_pg_put_vectors(struct mc_store *store, int64_t model,
     if (count == 0)
         return MC_OK;
     struct put put = {.model = model, .items = items, .count = count};
+    struct mc_pg *s = mc_pg_of(store);
     put.rows = calloc(count, sizeof(*put.rows));
     if (!put.rows)
         return mc_fail_memory(err);
-    enum mc_status status = mc_pg_write(mc_pg_of(store), MC_PG_SILENT, put_work, &put, err);
+    put.type = mc_pg_embedding(s);
+    enum mc_status status = mc_pg_write(s, MC_PG_SILENT, put_work, &put, err);
+    if (status != MC_OK && mc_pg_embedding_changed(s, put.type)) {
+        put.type = mc_pg_embedding(s);
+        status = mc_pg_write(s, MC_PG_SILENT, put_work, &put, err);
+    }
     free(put.rows);
     return status;
 }
@@ -379,11 +398,23 @@ struct having {
     struct mc_vector_state now;
 };
 
+/* A validated message has at most 32; a table that somebody wrote to may say anything. */
+#define GROUPS_MAX 64
+
 static void give(const PGresult *result, const struct having *h)
 {
     bool more = true;
     for (size_t i = 0; more && i < (size_t)PQntuples(result); i++) {
+        mc_str groups[GROUPS_MAX];
+        struct mc_message access = {
+            .agent_id = mc_pg_cell(result, i, 6),
+            .visibility = (enum mc_visibility)mc_pg_cell_int(result, i, 7),
+            .sharing_groups = groups,
+        };
+        if (!mc_pg_cell_strs(result, i, 8, groups, GROUPS_MAX, &access.sharing_group_count))
+            access.sharing_group_count = 0;
         struct mc_vector_row vector = {
+            .access = &access,
             .row = mc_pg_cell_int(result, i, 0),
             .model = mc_pg_cell_int(result, i, 1),
             .created_at_us = mc_pg_cell_time(result, i, 2),
@@ -417,8 +448,9 @@ static enum mc_status having_work(struct mc_pg_conn *conn, void *context, struct
     if (h->now.user_no == 0 || (same && h->now.version == h->have->version))
         return MC_OK;
     mc_pg_add(conn,
-              "SELECT v.id, v.model, m.created_at, m.thread_id, v.scale, v.data FROM vectors v"
-              " JOIN messages m ON m.shard = v.shard AND m.id = v.id"
+              "SELECT v.id, v.model, m.created_at, m.thread_id, v.scale, v.data, m.agent_id,"
+              " m.visibility, m.sharing_groups FROM vectors v JOIN messages m ON m.shard = v.shard "
+              "AND m.id = v.id"
               " WHERE v.shard = $1 AND v.user_no = $2 AND v.version > $3",
               MC_PG_ARGS(shard, mc_pg_int(h->now.user_no), mc_pg_int(same ? h->have->version : 0)));
     status = mc_pg_run_last(conn, err);

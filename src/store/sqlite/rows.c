@@ -32,14 +32,15 @@ enum {
 };
 static_assert(COL_TERMS + 1 == MC_SQL_RECORD_COLUMNS, "the columns of MC_SQL_RECORD");
 
-/* A validated message has at most 32 groups; a file from elsewhere may say anything. */
-#define GROUPS_MAX 64
-
-static enum mc_status read_groups(struct mc_conn *conn, mc_str json, struct mc_json **root,
-                                  mc_str groups[GROUPS_MAX], size_t *count, struct mc_error *err)
+enum mc_status mc_sqlite_groups(struct mc_conn *conn, mc_str json, struct mc_json **root,
+                                mc_str groups[MC_SQLITE_GROUPS_MAX], size_t *count,
+                                struct mc_error *err)
 {
+    *count = 0;
+    if (json.len == 0)
+        return MC_OK;
     if (mc_json_parse(json, root, err) != MC_OK || mc_json_type(*root) != MC_JSON_ARRAY ||
-        mc_json_count(*root) > GROUPS_MAX)
+        mc_json_count(*root) > MC_SQLITE_GROUPS_MAX)
         return mc_fail(err, MC_CORRUPT,
                        "database '%s': bad sharing groups in a message; run doctor", conn->path);
     *count = mc_json_count(*root);
@@ -109,14 +110,12 @@ enum mc_status mc_sqlite_record_in(struct mc_conn *conn, sqlite3_stmt *stmt, mc_
         m.metadata.len == 0)
         return mc_fail_memory(err);
     mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
-    mc_str groups[GROUPS_MAX];
-    mc_str json = borrowed(stmt, COL_GROUPS);
-    if (json.len > 0) {
-        enum mc_status status = read_groups(conn, json, &root, groups, &m.sharing_group_count, err);
-        if (status != MC_OK)
-            return status;
-        m.sharing_groups = groups;
-    }
+    mc_str groups[MC_SQLITE_GROUPS_MAX];
+    enum mc_status status = mc_sqlite_groups(conn, borrowed(stmt, COL_GROUPS), &root, groups,
+                                             &m.sharing_group_count, err);
+    if (status != MC_OK)
+        return status;
+    m.sharing_groups = groups;
     return mc_record_new(&m, mc_column_int(stmt, COL_ROW), borrowed(stmt, COL_TERMS), record, err);
 }
 

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/json.h"
 #include "store/archive.h"
 #include "store/sqlite/readers.h"
 #include "store/sqlite/sqlite_store.h"
@@ -60,6 +61,13 @@ MC_MUST_CHECK enum mc_status mc_sqlite_record_in(struct mc_conn *conn, sqlite3_s
                                                  mc_str user_id, mc_str thread_id,
                                                  struct mc_record **record, struct mc_error *err);
 /* Steps to the end and adds each row's record. */
+/* A validated message has at most 32 groups; a file from elsewhere may say anything. */
+#define MC_SQLITE_GROUPS_MAX 64
+/* The groups of messages.sharing_groups, which borrow from root: free that with mc_json_free. MC_CORRUPT. */
+MC_MUST_CHECK enum mc_status mc_sqlite_groups(struct mc_conn *conn, mc_str json,
+                                              struct mc_json **root,
+                                              mc_str groups[MC_SQLITE_GROUPS_MAX], size_t *count,
+                                              struct mc_error *err);
 MC_MUST_CHECK enum mc_status mc_sqlite_records(struct mc_conn *conn, sqlite3_stmt *stmt,
                                                struct mc_records *out, struct mc_error *err);
 

@@ -1,8 +1,6 @@
 /* Vectors of meaning: the models, what waits for a vector, and what a user has. */
 #include "store/sqlite/sqlite.h"
 
-#include <stdlib.h>
-
 #include "base/error.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -138,15 +136,8 @@ enum mc_status mc_sqlite_vector_models(struct mc_store *store, mc_vector_model_f
 
 /* ---- Waiting ---- */
 
-struct claim {
-    int64_t now_us, until_us;
-    size_t limit;
-    int64_t *rows; /* room for limit of both */
-    int *attempts;
-    size_t count;
-};
-
-static enum mc_status choose(struct mc_conn *conn, struct claim *claim, struct mc_error *err)
+static enum mc_status choose(struct mc_conn *conn, struct mc_rules_claim *claim,
+                             struct mc_error *err)
 {
     mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
     enum mc_status status = mc_conn_start(
@@ -163,37 +154,28 @@ static enum mc_status choose(struct mc_conn *conn, struct claim *claim, struct m
 
 static enum mc_status apply_claim(struct mc_writer *writer, void *context, struct mc_error *err)
 {
-    struct claim *claim = context;
+    struct mc_rules_claim *claim = context;
     enum mc_status status = choose(writer->conn, claim, err);
     for (size_t i = 0; status == MC_OK && i < claim->count; i++)
         status = mc_conn_exec(
             writer->conn,
             "UPDATE vector_jobs SET due_at = ?2, attempts = attempts + 1 WHERE row = ?1",
-            MC_BINDS(mc_bind_int(claim->rows[i]), mc_bind_int(claim->until_us)), err);
+            MC_BINDS(mc_bind_int(claim->rows[i]), mc_bind_int(claim->now_us + claim->lease_us)),
+            err);
     return status;
+}
+
+static enum mc_status take_claim(struct mc_store *store, struct mc_rules_claim *claim,
+                                 struct mc_error *err)
+{
+    return mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, claim->limit, apply_claim, claim,
+                           err);
 }
 
 enum mc_status mc_sqlite_claim_vectors(struct mc_store *store, int64_t now_us, int64_t lease_us,
                                        size_t limit, struct mc_jobs *out, struct mc_error *err)
 {
-    static const struct mc_reader everything = {.everything = true};
-    if (limit == 0)
-        return MC_OK;
-    struct claim claim = {.now_us = now_us, .until_us = now_us + lease_us, .limit = limit};
-    mc_auto(mc_records_fini) struct mc_records found = {0};
-    claim.rows = calloc(limit, sizeof(*claim.rows));
-    claim.attempts = calloc(limit, sizeof(*claim.attempts));
-    enum mc_status status = claim.rows && claim.attempts ? MC_OK : mc_fail_memory(err);
-    if (status == MC_OK)
-        status =
-            mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, limit, apply_claim, &claim, err);
-    if (status == MC_OK)
-        status = mc_sqlite_rows(store, claim.rows, claim.count, &everything, &found, err);
-    if (status == MC_OK)
-        status = mc_rules_push_claimed(out, claim.rows, claim.attempts, claim.count, &found, err);
-    free(claim.rows);
-    free(claim.attempts);
-    return status;
+    return mc_rules_claim_vectors(store, take_claim, now_us, lease_us, limit, out, err);
 }
 
 struct fill {
@@ -357,9 +339,38 @@ static enum mc_status read_state(struct mc_conn *conn, mc_str user_id, struct mc
 }
 
 #define VECTORS                                                                                    \
-    "SELECT v.row, v.model, m.created_at, t.thread_id, v.scale, v.data FROM vectors v"             \
+    "SELECT v.row, v.model, m.created_at, t.thread_id, v.scale, v.data, m.agent_id, m.visibility," \
+    " m.sharing_groups FROM vectors v"                                                             \
     " CROSS JOIN messages m ON m.id = v.row CROSS JOIN threads t ON t.thread_no = m.thread_no"     \
     " WHERE v.user_no = ?1"
+
+/* Gives the row that the statement is at; *more as the callback says. */
+static enum mc_status give_vector(struct mc_conn *conn, sqlite3_stmt *stmt, mc_vector_fn each,
+                                  void *context, bool *more, struct mc_error *err)
+{
+    mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
+    mc_str groups[MC_SQLITE_GROUPS_MAX];
+    struct mc_message access = {
+        .agent_id = mc_column_str(stmt, 6),
+        .visibility = (enum mc_visibility)mc_column_int(stmt, 7),
+        .sharing_groups = groups,
+    };
+    enum mc_status status = mc_sqlite_groups(conn, mc_column_str(stmt, 8), &root, groups,
+                                             &access.sharing_group_count, err);
+    if (status != MC_OK)
+        return status;
+    const struct mc_vector_row vector = {
+        .row = mc_column_int(stmt, 0),
+        .model = mc_column_int(stmt, 1),
+        .created_at_us = mc_column_int(stmt, 2),
+        .thread_id = mc_column_str(stmt, 3),
+        .access = &access,
+        .scale = sqlite3_column_double(stmt, 4),
+        .data = {sqlite3_column_blob(stmt, 5), (size_t)sqlite3_column_bytes(stmt, 5)},
+    };
+    *more = each(context, &vector);
+    return MC_OK;
+}
 
 static enum mc_status read_vectors(struct mc_conn *conn, int64_t user_no, int64_t since,
                                    mc_vector_fn each, void *context, struct mc_error *err)
@@ -369,17 +380,8 @@ static enum mc_status read_vectors(struct mc_conn *conn, int64_t user_no, int64_
         mc_conn_start(conn, since > 0 ? VECTORS " AND v.version > ?2" : VECTORS,
                       MC_BINDS(mc_bind_int(user_no), mc_bind_int(since)), &stmt, err);
     bool more = true;
-    while (more && mc_conn_next(conn, stmt, &status, err)) {
-        struct mc_vector_row vector = {
-            .row = mc_column_int(stmt, 0),
-            .model = mc_column_int(stmt, 1),
-            .created_at_us = mc_column_int(stmt, 2),
-            .thread_id = mc_column_str(stmt, 3),
-            .scale = sqlite3_column_double(stmt, 4),
-            .data = {sqlite3_column_blob(stmt, 5), (size_t)sqlite3_column_bytes(stmt, 5)},
-        };
-        more = each(context, &vector);
-    }
+    while (status == MC_OK && more && mc_conn_next(conn, stmt, &status, err))
+        status = give_vector(conn, stmt, each, context, &more, err);
     return status;
 }
 
