@@ -1,4 +1,6 @@
 /* Taking back tier migrations. */
+#include <inttypes.h>
+
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
