@@ -169,14 +169,6 @@ enum mc_status mc_tiers_runs(struct mc_engine *engine, char **json, struct mc_er
     return finish(status, &buf, json, err);
 }
 
-/* What is undone is not done again at once: the schedule waits for its next ordinary time. */
-static enum mc_status put_off(struct mc_engine *engine, int64_t next_us, struct mc_error *err)
-{
-    if (next_us == 0)
-        return MC_OK;
-    return engine->store->ops->set_task(engine->store, MC_STR(MC_ENGINE_MIGRATION), next_us, err);
-}
-
 enum mc_status mc_tiers_undo(struct mc_engine *engine, int64_t run, bool dry_run,
                              mc_progress_fn progress, void *context, char **json,
                              struct mc_error *err)
@@ -192,13 +184,9 @@ enum mc_status mc_tiers_undo(struct mc_engine *engine, int64_t run, bool dry_run
         .now_us = now_us,
         .dry_run = dry_run,
         .next_us = period_us ? now_us + period_us : 0,
+        .task = MC_STR(MC_ENGINE_MIGRATION),
     };
-    /* Before, so that it holds whatever ends this, and after, as the migration that it may have ended sets its own. */
-    enum mc_status status = dry_run ? MC_OK : put_off(engine, undo.next_us, err);
-    if (!status)
-        status = mc_tiers_take_back(engine->store, &undo, progress, context, &buf, err);
-    if (!status && !dry_run)
-        status = put_off(engine, undo.next_us, err);
+    enum mc_status status = mc_tiers_take_back(engine->store, &undo, progress, context, &buf, err);
     if (!dry_run) /* tiers changed, messages came: what is cached must be compared again */
         engine->cache->ops->doubt(engine->cache);
     return finish(status, &buf, json, err);

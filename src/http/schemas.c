@@ -161,8 +161,8 @@ static const struct {
             "\"preferences\",\"signals\",\"verified\",\"wiped\"",
             "\"user_id\":" STRING ",\"erased_at\":" TIME ",\"messages\":" INTEGER
             ",\"messages_in_trash\":" INTEGER ",\"threads\":" INTEGER ",\"jobs\":" INTEGER
-            ",\"summaries\":" INTEGER ",\"preferences\":" INTEGER ",\"signals\":" INTEGER ",\"verified\":" BOOLEAN
-            ",\"wiped\":" BOOLEAN)},
+            ",\"summaries\":" INTEGER ",\"preferences\":" INTEGER ",\"signals\":" INTEGER
+            ",\"verified\":" BOOLEAN ",\"wiped\":" BOOLEAN)},
     {"Agent",
      OBJECT("\"agent_id\",\"name\",\"sharing_groups\",\"default_visibility\",\"can_read_public\","
             "\"can_write_public\"",
@@ -210,19 +210,18 @@ static const struct {
                 "\"messages_migrated\",\"messages_deleted\",\"bytes_deleted\","
                 "\"messages_compressed\",\"undoing\"",
                 "\"run\":" INTEGER ",\"began_at\":" TIME
-                ",\"ended_at\":" OR_NULL("string") ",\"undo_until\":" TIME
-                ",\"user_id\":" OR_NULL("string")
-                ",\"messages_migrated\":" INTEGER ",\"messages_deleted\":" INTEGER
-                ",\"bytes_deleted\":" INTEGER ",\"messages_compressed\":" INTEGER
-                ",\"undoing\":" BOOLEAN)))},
+                ",\"ended_at\":" OR_NULL("string") ",\"undo_until\":" TIME ",\"user_id\":" OR_NULL(
+                    "string") ",\"messages_migrated\":" INTEGER ",\"messages_deleted\":" INTEGER
+                              ",\"bytes_deleted\":" INTEGER ",\"messages_compressed\":" INTEGER
+                              ",\"undoing\":" BOOLEAN)))},
     {"TierUndo",
      OBJECT("\"first_run\",\"last_run\",\"messages_restored\",\"messages_skipped\","
             "\"messages_moved_back\",\"messages_decompressed\",\"next_scheduled_migration\","
             "\"dry_run\"",
             "\"first_run\":" INTEGER ",\"last_run\":" INTEGER ",\"messages_restored\":" INTEGER
             ",\"messages_skipped\":" INTEGER ",\"messages_moved_back\":" INTEGER
-            ",\"messages_decompressed\":" INTEGER ",\"next_scheduled_migration\":" OR_NULL("string")
-            ",\"dry_run\":" BOOLEAN)},
+            ",\"messages_decompressed\":" INTEGER
+            ",\"next_scheduled_migration\":" OR_NULL("string") ",\"dry_run\":" BOOLEAN)},
     {"WorkersHealth",
      OBJECT("\"healthy\",\"issues\",\"timestamp\",\"worker_pool_size\",\"replicas\",\"workers\"",
             "\"healthy\":" BOOLEAN ",\"issues\":" STRINGS ",\"timestamp\":" TIME

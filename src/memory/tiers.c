@@ -479,8 +479,8 @@ static void empty_trash(struct run *run)
 static enum mc_status begin(struct run *run)
 {
     struct mc_error error;
-    enum mc_status status = mc_tiers_complete_undo(run->store, run->now_us, run->progress,
-                                                   run->context, &error);
+    enum mc_status status =
+        mc_tiers_complete_undo(run->store, run->now_us, run->progress, run->context, &error);
     run->stopped = status == MC_CANCELLED;
     if (!status)
         empty_trash(run);

@@ -42,7 +42,9 @@ struct mc_tiers_undo {
     int64_t run;     /* 0: the last one */
     int64_t now_us;
     bool dry_run;
-    int64_t next_us; /* of the schedule, for the result; 0: there is none */
+    /* The schedule's task waits until then, so that what is undone is not done again at once; 0: there is none. */
+    int64_t next_us;
+    mc_str task;
 };
 /*
  * The result's JSON of mc_tiers_undo. MC_NOT_FOUND: there is no such run that can be taken back. MC_CANCELLED, or

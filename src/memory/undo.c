@@ -76,9 +76,9 @@ enum mc_status mc_tiers_list_runs(struct mc_store *store, int64_t undo_us, int64
 
 struct choice {
     const struct mc_tiers_undo *undo;
-    int64_t last;      /* the newest that can be taken back, 0: none */
+    int64_t last;       /* the newest that can be taken back, 0: none */
     int64_t unfinished; /* the oldest that is being taken back, 0: none */
-    int64_t first;     /* the oldest to be taken back */
+    int64_t first;      /* the oldest to be taken back */
 };
 
 static bool choose(void *context, const struct mc_tier_run *run)
@@ -172,6 +172,12 @@ enum mc_status mc_tiers_complete_undo(struct mc_store *store, int64_t now_us,
     return status ? status : take_back(store, &undo, progress, context, &sums, err);
 }
 
+static enum mc_status put_off(struct mc_store *store, const struct mc_tiers_undo *undo,
+                              struct mc_error *err)
+{
+    return undo->next_us == 0 ? MC_OK : store->ops->set_task(store, undo->task, undo->next_us, err);
+}
+
 enum mc_status mc_tiers_take_back(struct mc_store *store, const struct mc_tiers_undo *undo,
                                   mc_progress_fn progress, void *context, struct mc_buf *json,
                                   struct mc_error *err)
@@ -188,8 +194,13 @@ enum mc_status mc_tiers_take_back(struct mc_store *store, const struct mc_tiers_
                             .dry_run = undo->dry_run};
     if (!undo->dry_run)
         status = store->ops->begin_undo(store, range.first, &range.last, err);
+    /* Before, so that it holds whatever ends this, and after: a migration that is ended by it sets its own time. */
+    if (!status && !undo->dry_run)
+        status = put_off(store, undo, err);
     if (!status)
         status = take_back(store, &range, progress, context, &sums, err);
+    if (!status && !undo->dry_run)
+        status = put_off(store, undo, err);
     if (status)
         return status;
     struct mc_json_writer w = mc_json_writer(json);

@@ -231,7 +231,8 @@ static inline void undo_meanwhile(struct mc_store *store)
     struct mc_record *removed = NULL;
     int64_t version = 0;
     is_status(store->ops->remove(store, MC_STR("m10"), &anonymous, &removed, &version, &err),
-              MC_NOT_FOUND, &err, "who may not read a message deletes it not from the trash either");
+              MC_NOT_FOUND, &err,
+              "who may not read a message deletes it not from the trash either");
     is_status(store->ops->remove(store, MC_STR("m5"), &everything, &removed, &version, &err), MC_OK,
               &err, "one is deleted by request");
     ok(mc_str_equal(removed->m.message_id, MC_STR("m5")) && version > 0, "and handed back");
@@ -253,7 +254,8 @@ static inline void undo_meanwhile(struct mc_store *store)
     is_int((int)undone.skipped, 1, "but for the one that was stored anew");
     is_int((int)undone.moved, 120 - 30 - 3, "to the tier that they left");
     struct mc_record *record = NULL;
-    is_status(store->ops->get(store, MC_STR("m9"), &everything, &record, &err), MC_OK, &err, "that");
+    is_status(store->ops->get(store, MC_STR("m9"), &everything, &record, &err), MC_OK, &err,
+              "that");
     ok(record && mc_str_equal(record->m.text, MC_STR("another text")), "is the newer one");
     mc_record_unref(record);
     is_status(store->ops->get(store, MC_STR("m5"), &everything, &record, &err), MC_NOT_FOUND, &err,
@@ -302,9 +304,8 @@ static inline void undo_jobs(struct mc_store *store)
     is_status(store->ops->claim_vectors(store, now_us, MINUTE, 10, &jobs, &err), MC_OK, &err,
               "its vector");
     is_int((int)jobs.count, 1, "is due");
-    const struct mc_vector_put vector = {.row = jobs.items[0].record->row,
-                                         .data = {"12345678", 8},
-                                         .scale = 1};
+    const struct mc_vector_put vector = {
+        .row = jobs.items[0].record->row, .data = {"12345678", 8}, .scale = 1};
     is_status(store->ops->put_vectors(store, model, &vector, 1, &err), MC_OK, &err, "and made");
     mc_jobs_fini(&jobs);
     store_one(store, message("u", "t", "dead", "dead words", 1));

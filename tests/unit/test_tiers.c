@@ -589,9 +589,14 @@ static void test_undo(void)
     is_int(undone.moved, 1, "and what goes back");
     ok(undone.scheduled, "and says when it is done again");
     tier_is(&f, "hello", "gone");
-    is_status(undo_at(&f, (struct mc_tiers_undo){0}, &undone, &err), MC_OK, &err, "undo");
-    ok(undone.restored == 1 && undone.moved == 1 && undone.skipped == 0 && !undone.scheduled,
+    bool taken = true;
+    struct mc_tiers_undo undo = {.next_us = NOW + DAY, .task = MC_STR("tiers")};
+    is_status(undo_at(&f, undo, &undone, &err), MC_OK, &err, "undo");
+    ok(undone.restored == 1 && undone.moved == 1 && undone.skipped == 0 && undone.scheduled,
        "as it said");
+    is_status(f.store->ops->take_task(f.store, undo.task, NOW + DAY - 1, NOW + DAY, &taken, &err),
+              MC_OK, &err, "the schedule");
+    ok(!taken, "waits for that time");
     tier_is(&f, "hello", "short");
     tier_is(&f, "order", "short");
     tier_is(&f, "fresh", "short");
@@ -603,9 +608,9 @@ static void test_undo(void)
               &err, "the later one is undone");
     tier_is(&f, "fresh", "short");
     tier_is(&f, "hello", "gone");
-    is_status(
-        undo_at(&f, (struct mc_tiers_undo){.undo_us = 365 * DAY}, &undone, &err), MC_NOT_FOUND,
-        &err, "what was kept of the first is removed, whatever the option is by now");
+    is_status(undo_at(&f, (struct mc_tiers_undo){.undo_us = 365 * DAY}, &undone, &err),
+              MC_NOT_FOUND, &err,
+              "what was kept of the first is removed, whatever the option is by now");
     tear_down(&f);
 }
 

@@ -145,7 +145,8 @@ struct packed {
 #define NO_JOB                                                                                     \
     " AND NOT EXISTS(SELECT 1 FROM jobs j WHERE j.shard = " MC_PG_QUEUE " AND j.id = messages.id)"
 #define UNPACKED(user)                                                                             \
-    "SELECT id, user_no, thread_id, terms, twin, attached, text, (" MC_PG_MESSAGE_BYTES ")::bigint"      \
+    "SELECT id, user_no, thread_id, terms, twin, attached, text, (" MC_PG_MESSAGE_BYTES            \
+    ")::bigint"                                                                                    \
     " FROM messages WHERE tier = 3 AND packed IS NULL" NO_JOB user                                 \
     " ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED"
 #define OF_USER(shard, user) " AND shard = " shard " AND user_id = " user
@@ -240,7 +241,7 @@ static enum mc_status pack_work(struct mc_pg_conn *conn, void *context, struct m
 
 /* What a run to the end would pack: what is in the archive, or will come there, and is not deleted. */
 #define COUNT_PACKING(user)                                                                        \
-    "SELECT count(*), coalesce(sum(" MC_PG_MESSAGE_BYTES "), 0)::bigint FROM messages"                   \
+    "SELECT count(*), coalesce(sum(" MC_PG_MESSAGE_BYTES "), 0)::bigint FROM messages"             \
     " WHERE packed IS NULL AND (tier = 3 OR (created_at < $1 AND (importance < $2 OR created_at"   \
     " < $3))) AND NOT (trivial AND stored_at < $4 AND created_at < $4)"                            \
     " AND NOT (stored_at < $5 AND created_at < $5)" NO_JOB user

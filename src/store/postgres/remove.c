@@ -290,8 +290,7 @@ static const char trashed_sql[] =
 static void add_trash_drop(struct mc_pg_conn *conn, mc_str message_id, int64_t shard,
                            int64_t user_no)
 {
-    mc_pg_add_quiet(conn,
-                    "DELETE FROM trash WHERE shard = $1 AND user_no = $2 AND message_id = $3",
+    mc_pg_add_quiet(conn, "DELETE FROM trash WHERE shard = $1 AND user_no = $2 AND message_id = $3",
                     MC_PG_ARGS(mc_pg_int(shard), mc_pg_int(user_no), mc_pg_str(message_id)));
 }
 
@@ -300,9 +299,9 @@ static enum mc_status find_trashed(struct mc_pg_conn *conn, struct removal *r, i
                                    struct mc_error *err)
 {
     int64_t rows[TRASHED_MAX];
-    enum mc_status status = mc_pg_query(
-        conn, "SELECT id FROM trash WHERE message_id = $1 ORDER BY id DESC LIMIT $2",
-        MC_PG_ARGS(mc_pg_str(r->message_id), mc_pg_int(TRASHED_MAX)), err);
+    enum mc_status status =
+        mc_pg_query(conn, "SELECT id FROM trash WHERE message_id = $1 ORDER BY id DESC LIMIT $2",
+                    MC_PG_ARGS(mc_pg_str(r->message_id), mc_pg_int(TRASHED_MAX)), err);
     size_t count = status == MC_OK ? mc_pg_rows(conn, 0) : 0;
     for (size_t i = 0; i < count; i++)
         rows[i] = mc_pg_cell_int(conn->results[0], i, 0);

@@ -337,8 +337,7 @@ static const char *const version_5[] = {
     " text text NOT NULL,"
     " packed bytea,"
     " PRIMARY KEY(shard, id))",
-    "CREATE INDEX trash_run ON trash(run, id)",
-    "CREATE INDEX trash_user ON trash(shard, user_no)",
+    "CREATE INDEX trash_run ON trash(run, id)", "CREATE INDEX trash_user ON trash(shard, user_no)",
     "CREATE INDEX trash_message ON trash(message_id)", NULL};
 
 /*

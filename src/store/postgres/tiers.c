@@ -105,8 +105,7 @@ static enum mc_status move_all(struct mc_pg_conn *conn, struct due *due, int fro
     };
     enum mc_status status = MC_OK;
     for (int tier = 0; status == MC_OK && tier < MC_TIER_COUNT; tier++) {
-        const struct mc_pg_arg target[] = {
-            mc_pg_int(tier), mc_pg_int(due->rule->run), {.type = 0}};
+        const struct mc_pg_arg target[] = {mc_pg_int(tier), mc_pg_int(due->rule->run), {.type = 0}};
         size_t n = 0, statements;
         for (size_t i = 0; i < count; i++)
             if (moving[i].target == tier)
@@ -179,19 +178,19 @@ static enum mc_status migrate_work(struct mc_pg_conn *conn, void *context, struc
 /* ---- Dry run ---- */
 
 #define COUNT_BYTES "SELECT count(*), coalesce(sum(" MC_PG_MESSAGE_BYTES "), 0)::bigint"
-static const char *const count_trivial_sql[] = FOR_ALL_OR_ONE(
-    COUNT_BYTES " FROM messages WHERE trivial" OLDER_THAN("$1"), "$2", "$3", "");
-static const char *const count_archived_sql[] =
-    FOR_ALL_OR_ONE(COUNT_BYTES " FROM messages WHERE tier = 3" OLDER_THAN(
-                       "$1") " AND NOT (trivial" OLDER_THAN("$2") ")",
-                   "$3", "$4", "");
+static const char *const count_trivial_sql[] =
+    FOR_ALL_OR_ONE(COUNT_BYTES " FROM messages WHERE trivial" OLDER_THAN("$1"), "$2", "$3", "");
+static const char *const count_archived_sql[] = FOR_ALL_OR_ONE(
+    COUNT_BYTES
+    " FROM messages WHERE tier = 3" OLDER_THAN("$1") " AND NOT (trivial" OLDER_THAN("$2") ")",
+    "$3", "$4", "");
 static const char *const count_leaving_sql[] = FOR_ALL_OR_ONE(
     "SELECT count(*)" DUE_TO_LEAVE " AND NOT (trivial" OLDER_THAN("$5") ")", "$6", "$7", "");
 /* Those that would be archived and then deleted. */
-static const char *const count_through_sql[] = FOR_ALL_OR_ONE(
-    COUNT_BYTES DUE_TO_LEAVE " AND NOT (trivial" OLDER_THAN("$5") ")" OLDER_THAN(
-        "$6") " AND ((importance < $3 AND created_at < $7) OR created_at < $8)",
-    "$9", "$10", "");
+static const char *const count_through_sql[] =
+    FOR_ALL_OR_ONE(COUNT_BYTES DUE_TO_LEAVE " AND NOT (trivial" OLDER_THAN("$5") ")" OLDER_THAN(
+                       "$6") " AND ((importance < $3 AND created_at < $7) OR created_at < $8)",
+                   "$9", "$10", "");
 
 /* Adds what the nth statement, one of COUNT_BYTES, says. */
 static void count_deletions(const struct mc_pg_conn *conn, size_t nth, struct due *due)

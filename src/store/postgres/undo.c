@@ -106,9 +106,9 @@ enum mc_status mc_pg_run_check(struct mc_pg_conn *conn, int64_t run, struct mc_e
 {
     if (run == 0)
         return MC_OK;
-    enum mc_status status =
-        mc_pg_query(conn, "SELECT number FROM tier_runs WHERE number = $1 AND NOT undoing FOR UPDATE",
-                    MC_PG_ARGS(mc_pg_int(run)), err);
+    enum mc_status status = mc_pg_query(
+        conn, "SELECT number FROM tier_runs WHERE number = $1 AND NOT undoing FOR UPDATE",
+        MC_PG_ARGS(mc_pg_int(run)), err);
     if (status == MC_OK && mc_pg_rows(conn, 0) == 0)
         return mc_fail(err, MC_CONFLICT, "run %" PRId64 " of tier migration is being undone", run);
     return status;
@@ -122,9 +122,8 @@ void mc_pg_add_run_count(struct mc_pg_conn *conn, int64_t run, const struct mc_t
                         "UPDATE tier_runs SET moved = moved + $2, deleted = deleted + $3,"
                         " packed = packed + $4, bytes_deleted = bytes_deleted + $5"
                         " WHERE number = $1",
-                        MC_PG_ARGS(mc_pg_int(run), mc_pg_int(step->moved),
-                                   mc_pg_int(step->deleted), mc_pg_int(packed),
-                                   mc_pg_int(step->bytes_deleted)));
+                        MC_PG_ARGS(mc_pg_int(run), mc_pg_int(step->moved), mc_pg_int(step->deleted),
+                                   mc_pg_int(packed), mc_pg_int(step->bytes_deleted)));
 }
 
 /* ---- The trash ---- */
@@ -316,15 +315,14 @@ static enum mc_status take_ids(struct mc_pg_conn *conn, struct mc_arena *texts,
         ids[i] = items[i].message_id;
         rows[i] = items[i].row;
     }
-    enum mc_status status =
-        mc_pg_query(conn,
-                    "INSERT INTO message_ids(shard, message_id, id) SELECT a.shard, a.message_id,"
-                    " a.id FROM unnest($1, $2, $3) a(shard, message_id, id)"
-                    " ORDER BY a.message_id COLLATE \"C\", a.id DESC"
-                    " ON CONFLICT (shard, message_id) DO NOTHING RETURNING id",
-                    MC_PG_ARGS(mc_pg_ints(shards, count), mc_pg_strs(ids, count),
-                               mc_pg_ints(rows, count)),
-                    err);
+    enum mc_status status = mc_pg_query(
+        conn,
+        "INSERT INTO message_ids(shard, message_id, id) SELECT a.shard, a.message_id,"
+        " a.id FROM unnest($1, $2, $3) a(shard, message_id, id)"
+        " ORDER BY a.message_id COLLATE \"C\", a.id DESC"
+        " ON CONFLICT (shard, message_id) DO NOTHING RETURNING id",
+        MC_PG_ARGS(mc_pg_ints(shards, count), mc_pg_strs(ids, count), mc_pg_ints(rows, count)),
+        err);
     /* Both are in the order of ids. */
     for (size_t i = 0, nth = 0; status == MC_OK && i < count && nth < mc_pg_rows(conn, 0); i++) {
         items[i].back = items[i].row == mc_pg_cell_int(conn->results[0], nth, 0);
@@ -394,12 +392,11 @@ static enum mc_status put_back(struct mc_pg_conn *conn, const struct undoing *u,
         rows[i] = items[i].row;
         mc_pg_touch(conn, mc_pg_row_shard(rows[i]));
     }
-    enum mc_status status = mc_pg_add_by_shard(
-        conn,
-        "INSERT INTO messages(shard, id, metadata, " COLUMNS
-        ") SELECT shard, id, attached::jsonb, " COLUMNS
-        " FROM trash WHERE shard = $1 AND id = ANY($2)",
-        rows, count, NULL, &statements, err);
+    enum mc_status status = mc_pg_add_by_shard(conn,
+                                               "INSERT INTO messages(shard, id, metadata, " COLUMNS
+                                               ") SELECT shard, id, attached::jsonb, " COLUMNS
+                                               " FROM trash WHERE shard = $1 AND id = ANY($2)",
+                                               rows, count, NULL, &statements, err);
     if (status == MC_OK)
         status = mc_pg_add_by_shard(
             conn,
@@ -451,15 +448,22 @@ static enum mc_status restore(struct mc_pg_conn *conn, struct undoing *u, struct
 #define LEFT_A_TIER IN_RUNS("left_short") " OR " IN_RUNS("left_mid") " OR " IN_RUNS("left_long")
 #define CLEARED(column) column " = CASE WHEN " IN_RUNS(column) " THEN NULL ELSE " column " END"
 
-static const char look_sql[] =
-    "SELECT id, user_no, user_id, thread_id, CASE WHEN " IN_RUNS("packed_by") " THEN packed END"
-    " FROM messages WHERE shard = $1 AND id > $2 AND (" IN_RUNS("packed_by") " OR " LEFT_A_TIER
-    ") ORDER BY id LIMIT $5 FOR UPDATE";
-static const char move_back_sql[] =
-    "UPDATE messages SET tier = CASE WHEN " IN_RUNS("left_short") " THEN 0"
-    " WHEN " IN_RUNS("left_mid") " THEN 1 ELSE 2 END, "
-    CLEARED("left_short") ", " CLEARED("left_mid") ", " CLEARED("left_long")
-    " WHERE shard = $1 AND id = ANY($2) AND packed IS NULL AND (" LEFT_A_TIER ")";
+static const char look_sql[] = "SELECT id, user_no, user_id, thread_id, CASE WHEN " IN_RUNS(
+    "packed_by") " THEN packed END"
+                 " FROM messages WHERE shard = $1 AND id > $2 AND (" IN_RUNS(
+                     "packed_by") " OR " LEFT_A_TIER ") ORDER BY id LIMIT $5 FOR UPDATE";
+static const char move_back_sql[] = "UPDATE messages SET tier = CASE WHEN " IN_RUNS(
+    "left_short") " THEN 0"
+                  " WHEN " IN_RUNS("left_mid") " THEN 1 ELSE 2 END, " CLEARED(
+                      "left_short") ", " CLEARED("left_mid") ", " CLEARED("left_long") " WHERE "
+                                                                                       "shard = $1 "
+                                                                                       "AND id = "
+                                                                                       "ANY($2) "
+                                                                                       "AND packed "
+                                                                                       "IS NULL "
+                                                                                       "AND "
+                                                                                       "(" LEFT_A_TIER
+                                                                                       ")";
 
 static enum mc_status look(struct mc_pg_conn *conn, const struct undoing *u, struct mc_arena *texts,
                            struct returning **items, size_t *count, struct mc_error *err)
@@ -617,11 +621,11 @@ static enum mc_status count_work(struct mc_pg_conn *conn, void *context, struct 
                   MC_PG_ARGS(none, none, mc_pg_int(u->undo->first), mc_pg_int(u->undo->last)));
     enum mc_status status = mc_pg_run_last(conn, err);
     if (status == MC_OK)
-        u->step = (struct mc_undo_step){.restored = mc_pg_first_int(conn, 0),
-                                        .skipped = mc_pg_first_int(conn, 1) -
-                                                   mc_pg_first_int(conn, 0),
-                                        .moved = mc_pg_first_int(conn, 2),
-                                        .unpacked = mc_pg_first_int(conn, 3)};
+        u->step =
+            (struct mc_undo_step){.restored = mc_pg_first_int(conn, 0),
+                                  .skipped = mc_pg_first_int(conn, 1) - mc_pg_first_int(conn, 0),
+                                  .moved = mc_pg_first_int(conn, 2),
+                                  .unpacked = mc_pg_first_int(conn, 3)};
     return status;
 }
 

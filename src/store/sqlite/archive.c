@@ -248,10 +248,9 @@ static enum mc_status apply_packing(struct mc_writer *writer, void *context, str
     for (size_t i = 0; status == MC_OK && i < p->count; i++) {
         const struct packed_row *packed = &p->rows[i];
         bool replaced = false;
-        status =
-            replace_row(writer->conn, packed->row,
-                        (mc_str){p->frames.data + packed->start, packed->size}, p->rule->run,
-                        &replaced, err);
+        status = replace_row(writer->conn, packed->row,
+                             (mc_str){p->frames.data + packed->start, packed->size}, p->rule->run,
+                             &replaced, err);
         if (!replaced)
             continue;
         p->step.packed++;
@@ -259,9 +258,9 @@ static enum mc_status apply_packing(struct mc_writer *writer, void *context, str
         p->step.bytes_after += (int64_t)packed->size;
     }
     static const struct mc_tier_step nothing_else = {0};
-    return status == MC_OK ? mc_sqlite_run_count(writer->conn, p->rule->run, &nothing_else,
-                                                 p->step.packed, err)
-                           : status;
+    return status == MC_OK
+               ? mc_sqlite_run_count(writer->conn, p->rule->run, &nothing_else, p->step.packed, err)
+               : status;
 }
 
 /* What a run to the end would pack: what is in the archive, or will come there, and is not deleted. */
@@ -271,7 +270,8 @@ static enum mc_status count_packing(struct mc_conn *conn, struct packing *p, str
     bool row;
     enum mc_status status = mc_conn_start(
         conn,
-        "SELECT count(*), coalesce(sum(" MC_SQL_MESSAGE_BYTES "), 0) FROM messages WHERE packed IS NULL"
+        "SELECT count(*), coalesce(sum(" MC_SQL_MESSAGE_BYTES
+        "), 0) FROM messages WHERE packed IS NULL"
         " AND (tier = 3 OR (created_at < ?2 AND (importance < ?3 OR created_at < ?4)))"
         " AND NOT (trivial AND stored_at < ?5 AND created_at < ?5)"
         " AND NOT (stored_at < ?6 AND created_at < ?6) AND (?1 = 0 OR user_no = ?1)" NO_JOB,

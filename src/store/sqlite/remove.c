@@ -145,10 +145,10 @@ static void removal_fini(struct removal *r)
 static const char stored_sql[] = "SELECT " MC_SQL_RECORD("m.terms") MC_SQL_RECORD_FROM
     " WHERE m.message_id = ?1 AND " MC_SQL_ALLOWED;
 /* What tier migration has deleted can come back, so it can be deleted by request too. */
-static const char trashed_sql[] =
-    "SELECT " MC_SQL_RECORD("m.terms") " FROM trash m JOIN threads t ON t.thread_no = m.thread_no"
-    " JOIN users u ON u.user_no = m.user_no WHERE m.message_id = ?1 AND " MC_SQL_ALLOWED
-    " ORDER BY m.id DESC LIMIT 1";
+static const char trashed_sql[] = "SELECT " MC_SQL_RECORD(
+    "m.terms") " FROM trash m JOIN threads t ON t.thread_no = m.thread_no"
+               " JOIN users u ON u.user_no = m.user_no WHERE m.message_id = ?1 AND " MC_SQL_ALLOWED
+               " ORDER BY m.id DESC LIMIT 1";
 
 static enum mc_status find_removed(struct mc_conn *conn, const char *sql, struct removal *r,
                                    struct mc_error *err)
@@ -297,8 +297,7 @@ static enum mc_status erase_trash(struct mc_conn *conn, struct erasure *e, int64
                                   struct mc_error *err)
 {
     enum mc_status status = mc_conn_exec(
-        conn,
-        "DELETE FROM trash WHERE id IN (SELECT id FROM trash WHERE user_no = ?1 LIMIT ?2)",
+        conn, "DELETE FROM trash WHERE id IN (SELECT id FROM trash WHERE user_no = ?1 LIMIT ?2)",
         MC_BINDS(mc_bind_int(e->user_no), mc_bind_int(limit)), err);
     if (status == MC_OK)
         e->step.trash = mc_conn_changes(conn);

@@ -277,8 +277,8 @@ static const char version_6[] =
 
 /* In order: the nth brings a file of version n to version n + 1. Never change one that was
  * released. */
-static const char *const migrations[] = {version_1, version_2, version_3, version_4, version_5,
-                                         version_6};
+static const char *const migrations[] = {version_1, version_2, version_3,
+                                         version_4, version_5, version_6};
 
 int mc_schema_version(void)
 {

@@ -204,8 +204,8 @@ static enum mc_status move_row(struct mc_conn *conn, int64_t row, int from, int 
         "UPDATE messages SET tier = ?2, left_long = nullif(?3, 0) WHERE id = ?1",
     };
     struct mc_bind id = mc_bind_int(row);
-    enum mc_status status = mc_conn_exec(
-        conn, updates[from], MC_BINDS(id, mc_bind_int(to), mc_bind_int(run)), err);
+    enum mc_status status =
+        mc_conn_exec(conn, updates[from], MC_BINDS(id, mc_bind_int(to), mc_bind_int(run)), err);
     if (status == MC_OK)
         status = mc_conn_exec(conn,
                               "UPDATE threads SET version = version + 1 WHERE thread_no ="
@@ -238,9 +238,8 @@ static enum mc_status move_due(struct mc_conn *conn, struct due *due, int tier,
     }
     mc_stmt_done(&stmt);
     for (size_t i = 0; status == MC_OK && i < count; i++)
-        status =
-            move_row(conn, due->rows[i] / MC_TIER_COUNT, tier, (int)(due->rows[i] % MC_TIER_COUNT),
-                     due->rule->run, err);
+        status = move_row(conn, due->rows[i] / MC_TIER_COUNT, tier,
+                          (int)(due->rows[i] % MC_TIER_COUNT), due->rule->run, err);
     due->step.moved += (int64_t)count;
     return status;
 }
@@ -251,10 +250,11 @@ static enum mc_status move_due(struct mc_conn *conn, struct due *due, int tier,
  */
 #define OLDER_THAN(time) " AND stored_at < " time " AND +created_at < " time
 static const char trivial_sql[] =
-    "SELECT id, " MC_SQL_MESSAGE_BYTES " FROM messages WHERE trivial" OLDER_THAN(
-        "?1") " AND (?2 = 0 OR user_no = ?2) LIMIT ?3";
+    "SELECT id, " MC_SQL_MESSAGE_BYTES
+    " FROM messages WHERE trivial" OLDER_THAN("?1") " AND (?2 = 0 OR user_no = ?2) LIMIT ?3";
 static const char archived_sql[] =
-    "SELECT id, " MC_SQL_MESSAGE_BYTES " FROM messages INDEXED BY messages_archived WHERE tier = 3" OLDER_THAN(
+    "SELECT id, " MC_SQL_MESSAGE_BYTES
+    " FROM messages INDEXED BY messages_archived WHERE tier = 3" OLDER_THAN(
         "?1") " AND (?2 = 0 OR user_no = ?2) LIMIT ?3";
 
 static enum mc_status apply_migrate(struct mc_writer *writer, void *context, struct mc_error *err)
@@ -308,8 +308,7 @@ static enum mc_status count_due(struct mc_conn *conn, struct due *due, struct mc
                    archive = mc_bind_int(due->times.archive_delete);
     enum mc_status status = count_deletions(
         conn,
-        COUNT_BYTES
-        " FROM messages WHERE trivial" OLDER_THAN("?1") " AND (?2 = 0 OR user_no = ?2)",
+        COUNT_BYTES " FROM messages WHERE trivial" OLDER_THAN("?1") " AND (?2 = 0 OR user_no = ?2)",
         MC_BINDS(trivial, user), due, err);
     if (status == MC_OK)
         status = count_deletions(

@@ -102,9 +102,9 @@ enum mc_status mc_sqlite_run_check(struct mc_conn *conn, int64_t run, struct mc_
     int64_t goes_on = 0;
     if (run == 0)
         return MC_OK;
-    enum mc_status status = mc_conn_integer(
-        conn, "SELECT count(*) FROM tier_runs WHERE number = ?1 AND NOT undoing",
-        MC_BINDS(mc_bind_int(run)), NULL, &goes_on, err);
+    enum mc_status status =
+        mc_conn_integer(conn, "SELECT count(*) FROM tier_runs WHERE number = ?1 AND NOT undoing",
+                        MC_BINDS(mc_bind_int(run)), NULL, &goes_on, err);
     if (status == MC_OK && !goes_on)
         return mc_fail(err, MC_CONFLICT, "run %" PRId64 " of tier migration is being undone", run);
     return status;
@@ -185,13 +185,12 @@ static enum mc_status apply_undoing(struct mc_writer *writer, void *context, str
     struct run_change *c = context;
     struct mc_bind first = mc_bind_int(c->number);
     int64_t last = 0;
-    enum mc_status status =
-        mc_conn_exec(writer->conn, "UPDATE tier_runs SET undoing = 1 WHERE number >= ?1",
-                     MC_BINDS(first), err);
+    enum mc_status status = mc_conn_exec(
+        writer->conn, "UPDATE tier_runs SET undoing = 1 WHERE number >= ?1", MC_BINDS(first), err);
     if (status == MC_OK)
-        status = mc_conn_integer(writer->conn,
-                                 "SELECT coalesce(max(number), 0) FROM tier_runs WHERE number >= ?1",
-                                 MC_BINDS(first), NULL, &last, err);
+        status = mc_conn_integer(
+            writer->conn, "SELECT coalesce(max(number), 0) FROM tier_runs WHERE number >= ?1",
+            MC_BINDS(first), NULL, &last, err);
     if (status == MC_OK && last == 0)
         return mc_fail_field(err, MC_NOT_FOUND, "run",
                              "there is no run %" PRId64 " of tier migration", c->number);
@@ -260,8 +259,9 @@ static enum mc_status read_trash(struct mc_conn *conn, int64_t row, struct retur
     mc_str terms = mc_column_str(stmt, 3);
     *r = (struct returning){mc_column_int(stmt, 0), mc_column_int(stmt, 1), mc_column_int(stmt, 2),
                             mc_str_given(terms) || mc_column_int(stmt, 4)};
-    return mc_str_given(terms) ? mc_fts_change(conn, true, row, r->user_no, r->thread_no, terms, err)
-                               : MC_OK;
+    return mc_str_given(terms)
+               ? mc_fts_change(conn, true, row, r->user_no, r->thread_no, terms, err)
+               : MC_OK;
 }
 
 /* The job, the counters and the vector of a message that has come back. */
@@ -378,18 +378,19 @@ static enum mc_status look(struct mc_conn *conn, struct undoing *u, struct mc_er
 {
     const struct mc_undo *undo = u->undo;
     mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
-    enum mc_status status = mc_conn_integer(
-        conn, "SELECT coalesce(max(id), 0) FROM messages", MC_NO_BINDS, NULL, &u->end, err);
+    enum mc_status status = mc_conn_integer(conn, "SELECT coalesce(max(id), 0) FROM messages",
+                                            MC_NO_BINDS, NULL, &u->end, err);
     if (status == MC_OK)
-        status = mc_conn_start(conn,
-                               "SELECT id, CASE WHEN " IN_RUNS("packed_by") " THEN packed END"
-                               " FROM messages WHERE id > ?1 AND id <= ?1 + ?4"
-                               " AND (" IN_RUNS("packed_by") " OR " LEFT_A_TIER
-                               ") ORDER BY id LIMIT ?5",
-                               MC_BINDS(mc_bind_int(undo->after), mc_bind_int(undo->first),
-                                        mc_bind_int(undo->last), mc_bind_int(WINDOW),
-                                        mc_bind_int((int64_t)undo->batch)),
-                               &stmt, err);
+        status = mc_conn_start(
+            conn,
+            "SELECT id, CASE WHEN " IN_RUNS(
+                "packed_by") " THEN packed END"
+                             " FROM messages WHERE id > ?1 AND id <= ?1 + ?4"
+                             " AND (" IN_RUNS("packed_by") " OR " LEFT_A_TIER
+                                                           ") ORDER BY id LIMIT ?5",
+            MC_BINDS(mc_bind_int(undo->after), mc_bind_int(undo->first), mc_bind_int(undo->last),
+                     mc_bind_int(WINDOW), mc_bind_int((int64_t)undo->batch)),
+            &stmt, err);
     while (u->count < undo->batch && mc_conn_next(conn, stmt, &status, err)) {
         struct reverted *r = &u->reverted[u->count++];
         *r = (struct reverted){.row = mc_column_int(stmt, 0)};
@@ -429,11 +430,15 @@ static enum mc_status unpack_row(struct mc_conn *conn, const struct reverted *r,
 }
 
 #define CLEARED(column) column " = CASE WHEN " IN_RUNS(column) " THEN NULL ELSE " column " END"
-static const char move_back_sql[] =
-    "UPDATE messages SET tier = CASE WHEN " IN_RUNS("left_short") " THEN 0"
-    " WHEN " IN_RUNS("left_mid") " THEN 1 ELSE 2 END, "
-    CLEARED("left_short") ", " CLEARED("left_mid") ", " CLEARED("left_long")
-    " WHERE id = ?1 AND packed IS NULL AND (" LEFT_A_TIER ")";
+static const char move_back_sql[] = "UPDATE messages SET tier = CASE WHEN " IN_RUNS(
+    "left_short") " THEN 0"
+                  " WHEN " IN_RUNS("left_mid") " THEN 1 ELSE 2 END, " CLEARED(
+                      "left_short") ", " CLEARED("left_mid") ", " CLEARED("left_long") " WHERE id "
+                                                                                       "= ?1 AND "
+                                                                                       "packed IS "
+                                                                                       "NULL AND "
+                                                                                       "(" LEFT_A_TIER
+                                                                                       ")";
 
 static enum mc_status revert(struct mc_conn *conn, const struct reverted *r, struct undoing *u,
                              struct mc_error *err)
@@ -441,9 +446,9 @@ static enum mc_status revert(struct mc_conn *conn, const struct reverted *r, str
     struct mc_bind id = mc_bind_int(r->row);
     enum mc_status status = r->unpacks ? unpack_row(conn, r, u, err) : MC_OK;
     if (status == MC_OK)
-        status = mc_conn_exec(
-            conn, move_back_sql,
-            MC_BINDS(id, mc_bind_int(u->undo->first), mc_bind_int(u->undo->last)), err);
+        status = mc_conn_exec(conn, move_back_sql,
+                              MC_BINDS(id, mc_bind_int(u->undo->first), mc_bind_int(u->undo->last)),
+                              err);
     if (status != MC_OK)
         return status;
     u->step.moved += mc_conn_changes(conn);
@@ -461,9 +466,9 @@ static enum mc_status apply_revert(struct mc_writer *writer, void *context, stru
     for (size_t i = 0; status == MC_OK && i < u->count; i++)
         status = revert(writer->conn, &u->reverted[i], u, err);
     if (status == MC_OK && !u->step.more)
-        status = mc_conn_exec(
-            writer->conn, "DELETE FROM tier_runs WHERE number BETWEEN ?1 AND ?2",
-            MC_BINDS(mc_bind_int(u->undo->first), mc_bind_int(u->undo->last)), err);
+        status =
+            mc_conn_exec(writer->conn, "DELETE FROM tier_runs WHERE number BETWEEN ?1 AND ?2",
+                         MC_BINDS(mc_bind_int(u->undo->first), mc_bind_int(u->undo->last)), err);
     return status;
 }
 
@@ -478,8 +483,7 @@ static enum mc_status count_undo(struct mc_conn *conn, struct undoing *u, struct
          " AND ?1 IS NULL AND NOT EXISTS(SELECT 1 FROM messages m"
          " WHERE m.message_id = t.message_id)",
          &u->step.restored},
-        {"SELECT count(*) FROM trash WHERE run BETWEEN ?2 AND ?3 AND ?1 IS NULL",
-         &u->step.skipped},
+        {"SELECT count(*) FROM trash WHERE run BETWEEN ?2 AND ?3 AND ?1 IS NULL", &u->step.skipped},
         {"SELECT count(*) FROM messages WHERE ?1 IS NULL AND (" LEFT_A_TIER ")", &u->step.moved},
         {"SELECT count(*) FROM messages WHERE ?1 IS NULL AND " IN_RUNS("packed_by"),
          &u->step.unpacked},
