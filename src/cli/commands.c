@@ -363,7 +363,7 @@ static const struct mc_cli_command commands[] = {
     {"tiers migrate", "Move messages between tiers, summarise, delete what is due", NULL,
      NO_OPERAND, migrate_options, NULL, mc_cli_tiers_migrate, DATABASE, AUDITED},
     {"tiers runs", "List the tier migrations that can be undone", NULL, NO_OPERAND, NULL, NULL,
-     mc_cli_tiers_runs, DATABASE, FALLBACK},
+     mc_cli_tiers_runs, DATABASE, 0},
     {"tiers undo", "Undo the last tier migration, or one and all after it",
      "Deleted messages are as they were, moved ones in the tier that they came from, compressed "
      "ones are found by their words again; summaries stay. retention.undo_days says for how long. "
