@@ -1,12 +1,15 @@
 /*
  * What does tier migration cost those who store messages meanwhile, and what does the archive save?
  *
- *     bench_tiers [--messages N] [FOLDER]
+ *     bench_tiers [N] [--delete] [--undo] [FOLDER]
  *
- * N messages (200,000; of a support desk's conversations, of 100 users, enriched) are two years old. A
+ * N messages (200,000, or --messages N; of a support desk's conversations, of 100 users, enriched) are two years old. A
  * caller stores new ones at a steady rate, first while nothing else happens, then while one migration moves all the
  * old ones to the archive and compresses them. Its waits are compared: the 99th percentile may double. Bytes are
  * those of the pages of the file that are in use; the archive must be a third of the rows at most.
+ *
+ * --delete: the migration deletes them instead, into the trash, since it can be undone. --undo: then it is undone, with
+ * the caller at work as well.
  */
 #include <mindcore/mindcore.h>
 
@@ -40,14 +43,20 @@ static struct mc_error error;
         }                                                                                          \
     } while (0)
 
-static struct mc_engine *open_engine(const char *path)
+struct plan {
+    int64_t count;
+    bool deletes, undoes;
+    const char *folder;
+};
+
+static struct mc_engine *open_engine(const char *path, const struct plan *plan)
 {
-    static const char *const options[][2] = {
+    const char *const options[][2] = {
         {"retention.schedule", "off"},
         {"retention.summarize_after_messages", "1000000"}, /* measured by bench_llm and by itself */
         {"retention.summarize_after_days", "36500"},
         {"retention.delete_trivial_after_days", "0"},
-        {"retention.delete_archived_after_days", "0"},
+        {"retention.delete_archived_after_days", plan->deletes ? "730" : "0"},
         {"cache.persistent", "false"},
     };
     struct mc_config *config = NULL;
@@ -137,6 +146,17 @@ static int64_t used_bytes(const char *path)
     return bytes;
 }
 
+/* As if what is there had been stored when it was said: deletion counts from both. */
+static void make_old(const char *path)
+{
+    sqlite3 *db = NULL;
+    CHECK(sqlite3_open(path, &db) == SQLITE_OK);
+    sqlite3_busy_timeout(db, 60000);
+    CHECK(sqlite3_exec(db, "UPDATE messages SET stored_at = created_at", NULL, NULL, NULL) ==
+          SQLITE_OK);
+    sqlite3_close(db);
+}
+
 /* ---- The caller ---- */
 
 struct caller {
@@ -198,14 +218,64 @@ static void caller_stop(struct caller *caller, pthread_t thread, const char *whe
 
 /* ---- All of it ---- */
 
-static bool measure(const char *path, int64_t count)
+/* The 99th percentile of the waits during the work, against that without. */
+static bool judge(const struct caller *quiet, const struct caller *busy, const char *what)
 {
-    struct mc_engine *engine = open_engine(path);
+    double ratio = (double)quantile(busy, 0.99) / (double)quantile(quiet, 0.99);
+    printf("ingest p99 during %s: %.2f times that without (goal 2): %s\n", what, ratio,
+           ratio <= 2 ? "met" : "MISSED");
+    return ratio <= 2;
+}
+
+static bool judge_bytes(double rows_bytes, double archive_bytes, int64_t count)
+{
+    double ratio = rows_bytes / archive_bytes;
+    printf("archive on disk: %.0f bytes a message as rows, %.0f compressed: %.2f times smaller"
+           " (goal 3): %s\n",
+           rows_bytes / (double)count, archive_bytes / (double)count, ratio,
+           ratio >= 3 ? "met" : "MISSED");
+    return ratio >= 3;
+}
+
+typedef enum mc_status (*work_fn)(struct mc_engine *engine, char **json);
+
+static enum mc_status migrate(struct mc_engine *engine, char **json)
+{
+    return mc_tiers_migrate(engine, MC_STR_NONE, false, NULL, NULL, json, &error);
+}
+
+static enum mc_status undo(struct mc_engine *engine, char **json)
+{
+    return mc_tiers_undo(engine, 0, false, NULL, NULL, json, &error);
+}
+
+/* The work, with the caller at work too. */
+static void time_work(struct mc_engine *engine, work_fn work, const char *what, int64_t count,
+                      struct caller *busy)
+{
+    char *json = NULL, when[64];
+    pthread_t thread;
+    int64_t start_us = mc_time_monotonic_us();
+    caller_start(busy, engine, &thread);
+    CHECK(work(engine, &json) == MC_OK);
+    double seconds = (double)(mc_time_monotonic_us() - start_us) / 1e6;
+    snprintf(when, sizeof(when), "during %s", what);
+    caller_stop(busy, thread, when);
+    wait_for_queue(engine);
+    printf("%s: %.1f s, %.0f messages a second\n%s\n", what, seconds, (double)count / seconds,
+           json);
+    mc_free(json);
+}
+
+static bool measure(const char *path, const struct plan *plan)
+{
+    struct mc_engine *engine = open_engine(path, plan);
     struct caller quiet, busy;
     pthread_t thread;
-    char *json = NULL;
-    int64_t start_us = mc_time_monotonic_us();
+    int64_t start_us = mc_time_monotonic_us(), count = plan->count;
     fill(engine, count);
+    if (plan->deletes)
+        make_old(path);
     printf("%" PRId64 " messages stored and enriched in %.0f s\n", count,
            (double)(mc_time_monotonic_us() - start_us) / 1e6);
     int64_t rows_bytes = used_bytes(path);
@@ -214,49 +284,50 @@ static bool measure(const char *path, int64_t count)
     caller_stop(&quiet, thread, "alone");
     wait_for_queue(engine);
     int64_t before = used_bytes(path);
-    start_us = mc_time_monotonic_us();
-    caller_start(&busy, engine, &thread);
-    CHECK(mc_tiers_migrate(engine, MC_STR_NONE, false, NULL, NULL, &json, &error) == MC_OK);
-    double seconds = (double)(mc_time_monotonic_us() - start_us) / 1e6;
-    caller_stop(&busy, thread, "during migration");
-    wait_for_queue(engine);
+    time_work(engine, migrate, "migration", count, &busy);
+    int64_t after = used_bytes(path);
+    printf("bytes on disk: %" PRId64 " before the migration, %" PRId64 " after it\n", before,
+           after);
     /* What the caller stored meanwhile takes what messages took before. */
-    double per_row = (double)rows_bytes / (double)count;
-    double archive =
-        (double)rows_bytes - (double)(before - used_bytes(path)) - (double)busy.count * per_row;
-    printf("migration: %.1f s, %.0f messages a second\n%s\n", seconds, (double)count / seconds,
-           json);
-    printf("archive on disk: %.0f bytes a message as rows, %.0f compressed: %.2f times smaller"
-           " (goal 3): %s\n",
-           per_row, archive / (double)count, (double)rows_bytes / archive,
-           (double)rows_bytes / archive >= 3 ? "met" : "MISSED");
-    double ratio = (double)quantile(&busy, 0.99) / (double)quantile(&quiet, 0.99);
-    printf("ingest p99 during migration: %.2f times that without (goal 2): %s\n", ratio,
-           ratio <= 2 ? "met" : "MISSED");
-    free(quiet.waits);
+    double stored = (double)busy.count * (double)rows_bytes / (double)count;
+    bool reached = judge(&quiet, &busy, "migration");
+    if (!plan->deletes)
+        reached = judge_bytes((double)rows_bytes,
+                              (double)rows_bytes - (double)(before - after) - stored, count) &&
+                  reached;
     free(busy.waits);
-    mc_free(json);
+    if (plan->undoes) {
+        time_work(engine, undo, "undo", count, &busy);
+        reached = judge(&quiet, &busy, "undo") && reached;
+        free(busy.waits);
+    }
+    free(quiet.waits);
     mc_engine_close(engine);
-    return ratio <= 2 && (double)rows_bytes / archive >= 3;
+    return reached;
 }
 
 int main(int argc, char **argv)
 {
-    int64_t count = 200000;
-    const char *folder = "/tmp";
+    struct plan plan = {.count = 200000, .folder = "/tmp"};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--messages") == 0 && i + 1 < argc)
-            count = strtoll(argv[++i], NULL, 10);
+            plan.count = strtoll(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--delete") == 0)
+            plan.deletes = true;
+        else if (strcmp(argv[i], "--undo") == 0)
+            plan.undoes = true;
+        else if (strspn(argv[i], "0123456789") == strlen(argv[i]))
+            plan.count = strtoll(argv[i], NULL, 10);
         else
-            folder = argv[i];
+            plan.folder = argv[i];
     }
-    if (count < 1000) {
-        fprintf(stderr, "bench_tiers [--messages N] [FOLDER]: N of 1000 at least\n");
+    if (plan.count < 1000) {
+        fprintf(stderr, "bench_tiers [N] [--delete] [--undo] [FOLDER]: N of 1000 at least\n");
         return 2;
     }
     char path[512], name[600];
-    snprintf(path, sizeof(path), "%s/bench_tiers.%d.db", folder, (int)getpid());
-    bool reached = measure(path, count);
+    snprintf(path, sizeof(path), "%s/bench_tiers.%d.db", plan.folder, (int)getpid());
+    bool reached = measure(path, &plan);
     static const char *const ends[] = {"", "-wal", "-shm"};
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
         snprintf(name, sizeof(name), "%s%s", path, ends[i]);

@@ -86,8 +86,9 @@ MC_API MC_MUST_CHECK enum mc_status mc_agent_stats(struct mc_engine *engine, cha
 
 /*
  * Moves messages between tiers by age and importance, summarises long threads, deletes what is due, compresses the
- * archive. user_id absent: all users. {messages_migrated, threads_summarized, messages_deleted, messages_compressed,
- * bytes_before, bytes_after, errors, dry_run}: bytes of what was compressed; in a dry run bytes_after is 0.
+ * archive. user_id absent: all users. {messages_migrated, threads_summarized, messages_deleted, bytes_deleted,
+ * messages_compressed, bytes_before, bytes_after, errors, dry_run, run}: bytes before and after are of what was
+ * compressed; in a dry run bytes_after is 0. run: the number by which it can be undone, null when there is nothing to undo.
  */
 MC_API MC_MUST_CHECK enum mc_status mc_tiers_migrate(struct mc_engine *engine, mc_str user_id,
                                                      bool dry_run, mc_progress_fn progress,
@@ -95,8 +96,27 @@ MC_API MC_MUST_CHECK enum mc_status mc_tiers_migrate(struct mc_engine *engine, m
                                                      struct mc_error *err);
 
 /*
+ * Migrations that can be undone, for retention.undo_days after they began, the last one first. {runs: [{run, began_at,
+ * ended_at (null: it goes on, or was cut off), undo_until, user_id (null: all users), messages_migrated,
+ * messages_deleted, bytes_deleted, messages_compressed, undoing}]}.
+ */
+MC_API MC_MUST_CHECK enum mc_status mc_tiers_runs(struct mc_engine *engine, char **json,
+                                                  struct mc_error *err);
+/*
+ * Takes back a migration and all later ones; run 0: the last one. Deleted messages are as they were, moved ones in the
+ * tier that they came from, compressed ones are searchable again; summaries stay. {first_run, last_run,
+ * messages_restored, messages_skipped, messages_moved_back, messages_decompressed, next_scheduled_migration, dry_run}:
+ * skipped are those whose message_id was stored anew since; next_scheduled_migration, or null, is when the schedule
+ * does it again if the options have not changed. MC_NOT_FOUND: it cannot be undone. Whatever cuts it off, the next
+ * call, or the next migration, goes on with it.
+ */
+MC_API MC_MUST_CHECK enum mc_status mc_tiers_undo(struct mc_engine *engine, int64_t run,
+                                                  bool dry_run, mc_progress_fn progress,
+                                                  void *context, char **json, struct mc_error *err);
+
+/*
  * Erases a user everywhere: messages, search index, cache, queue, summaries, preferences, signals.
- * The receipt: {user_id, erased_at, messages, threads, jobs, summaries, preferences, signals,
+ * The receipt: {user_id, erased_at, messages, messages_in_trash (of undoable migrations), threads, jobs, summaries, preferences, signals,
  * cached_threads, verified, wiped}. verified: a search afterwards found nothing of the user. wiped:
  * the words are overwritten in the files too; false: something was in the way (a reader, too large an
  * index), call it again; always false with PostgreSQL, whose files leave no such access. A user that is unknown gives a receipt of zeros.

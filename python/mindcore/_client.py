@@ -329,8 +329,18 @@ class MindcoreClient:
 
     def run_tier_migration(self, user_id: Optional[str] = None, dry_run: bool = False) -> Dictionary:
         """Moves messages between tiers, summarises long threads, deletes what is due: {messages_migrated,
-        threads_summarized, messages_deleted, errors, ...}. user_id None: every user."""
+        threads_summarized, messages_deleted, errors, run, ...}. user_id None: every user."""
         return self._run(requests.migrate(user_id, dry_run))
+
+    def tier_migrations(self) -> List[Dictionary]:
+        """The migrations that can be undone, for retention.undo_days, the last one first: [{run, began_at, undo_until,
+        messages_migrated, messages_deleted, messages_compressed, ...}]."""
+        return self._run(requests.tier_runs())
+
+    def undo_tier_migration(self, run: Optional[int] = None, dry_run: bool = False) -> Dictionary:
+        """Takes back a migration and all later ones (run None: the last one): {messages_restored, messages_skipped,
+        messages_moved_back, messages_decompressed, ...}. Summaries stay. NotFoundError when it cannot be undone."""
+        return self._run(requests.undo_tiers(run, dry_run))
 
     def backup(self, path: Path) -> None:
         """A consistent copy of the open database into a new file (SQLite). ConflictError when the file exists."""

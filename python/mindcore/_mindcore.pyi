@@ -25,6 +25,8 @@ AGENT_GET: int
 AGENT_LIST: int
 AGENT_STATS: int
 MIGRATE: int
+TIER_RUNS: int
+TIER_UNDO: int
 ERASE: int
 EXPORT: int
 SUMMARIES: int

@@ -252,6 +252,19 @@ def migrate(user_id: Optional[str], dry_run: bool) -> Request[Dictionary]:
     return Request(core.MIGRATE, (user_id, dry_run), _json.decode)
 
 
+def _runs(text: str) -> List[Dictionary]:
+    runs: List[Dictionary] = _json.decode(text)["runs"]
+    return runs
+
+
+def tier_runs() -> Request[List[Dictionary]]:
+    return Request(core.TIER_RUNS, (), _runs)
+
+
+def undo_tiers(run: Optional[int], dry_run: bool) -> Request[Dictionary]:
+    return Request(core.TIER_UNDO, (run, dry_run), _json.decode)
+
+
 def erase(user_id: str) -> Request[Dictionary]:
     return Request(core.ERASE, (user_id,), _json.decode)
 

@@ -335,6 +335,14 @@ class AsyncMindcoreClient:
         return await self._run(requests.migrate(user_id, dry_run))
 
     @_documented
+    async def tier_migrations(self) -> List[Dictionary]:
+        return await self._run(requests.tier_runs())
+
+    @_documented
+    async def undo_tier_migration(self, run: Optional[int] = None, dry_run: bool = False) -> Dictionary:
+        return await self._run(requests.undo_tiers(run, dry_run))
+
+    @_documented
     async def backup(self, path: Path) -> None:
         await self._run(requests.backup(path))
 

@@ -117,6 +117,10 @@ static const struct mc_py_argument migrate_arguments[] = {
     {MC_PY_TEXT, "user_id", PLAIN(first), 0},
     {MC_PY_FLAG, "dry_run", PLAIN(flag), 0},
 };
+static const struct mc_py_argument undo_arguments[] = {
+    {MC_PY_SIZE, "run", PLAIN(size), 0},
+    {MC_PY_FLAG, "dry_run", PLAIN(flag), 0},
+};
 static const struct mc_py_argument days_arguments[] = {
     {MC_PY_TEXT, "first_day", PLAIN(first), 0},
     {MC_PY_TEXT, "last_day", PLAIN(second), 0},
@@ -234,6 +238,18 @@ static enum mc_status run_migrate(struct mc_py_call *call, struct mc_engine *eng
 {
     struct mc_py_plain *plain = &call->input.plain;
     return mc_tiers_migrate(engine, plain->first, plain->flag, NULL, NULL, &call->text, &call->err);
+}
+
+static enum mc_status run_tier_undo(struct mc_py_call *call, struct mc_engine *engine)
+{
+    struct mc_py_plain *plain = &call->input.plain;
+    return mc_tiers_undo(engine, (int64_t)plain->size, plain->flag, NULL, NULL, &call->text,
+                         &call->err);
+}
+
+static enum mc_status run_tier_runs(struct mc_py_call *call, struct mc_engine *engine)
+{
+    return mc_tiers_runs(engine, &call->text, &call->err);
 }
 
 static enum mc_status run_erase(struct mc_py_call *call, struct mc_engine *engine)

@@ -30,6 +30,8 @@
     X(AGENT_LIST, agent_list, json, nothing)                                                       \
     X(AGENT_STATS, agent_stats, json, nothing)                                                     \
     X(MIGRATE, migrate, json, migrate)                                                             \
+    X(TIER_RUNS, tier_runs, json, nothing)                                                         \
+    X(TIER_UNDO, tier_undo, json, undo)                                                            \
     X(ERASE, erase, json, user)                                                                    \
     X(EXPORT, export, text, export)                                                                \
     X(SUMMARIES, summaries, json, summaries)                                                       \

@@ -56,6 +56,27 @@ int mc_cli_tiers_migrate(struct mc_cli *cli)
     return mc_cli_result(cli, status, json, &err);
 }
 
+int mc_cli_tiers_runs(struct mc_cli *cli)
+{
+    struct mc_error err = {0};
+    char *json = NULL;
+    enum mc_status status = mc_tiers_runs(cli->engine, &json, &err);
+    return mc_cli_result(cli, status, json, &err);
+}
+
+int mc_cli_tiers_undo(struct mc_cli *cli)
+{
+    struct mc_error err = {0};
+    struct mc_progress progress;
+    char *json = NULL;
+    mc_progress_start(&progress, "undo", "messages", cli->quiet);
+    enum mc_status status = mc_tiers_undo(cli->engine, mc_args_integer(&cli->args, "run", 0),
+                                          mc_args_given(&cli->args, "dry-run"), mc_progress_update,
+                                          &progress, &json, &err);
+    mc_progress_stop(&progress);
+    return mc_cli_result(cli, status, json, &err);
+}
+
 int mc_cli_cache_stats(struct mc_cli *cli)
 {
     struct mc_error err = {0};

@@ -153,6 +153,11 @@ OPTIONS(migrate_options) = {
     FLAG("dry-run", 'n', "say what would be done, change nothing"),
     END,
 };
+OPTIONS(undo_options) = {
+    INTEGER("run", "1..1000000000000", "this run and all later ones; the last one when not given"),
+    FLAG("dry-run", 'n', "say what would be done, change nothing"),
+    END,
+};
 OPTIONS(invalidate_options) = {
     TEXT("topic", "NAME", "threads about this topic"),
     NUMBER("max-age", "0..1000000000", "threads not used for so many seconds"),
@@ -390,6 +395,14 @@ static const struct mc_cli_command commands[] = {
      NULL, NULL, mc_cli_queue_purge, DATABASE, AUDITED},
     {"tiers migrate", "Move messages between tiers, summarise, delete what is due", NULL,
      NO_OPERAND, migrate_options, NULL, mc_cli_tiers_migrate, DATABASE, AUDITED},
+    {"tiers runs", "List the tier migrations that can be undone", NULL, NO_OPERAND, NULL, NULL,
+     mc_cli_tiers_runs, DATABASE, 0},
+    {"tiers undo", "Undo the last tier migration, or one and all after it",
+     "Deleted messages are as they were, moved ones in the tier that they came from, compressed "
+     "ones are found by their words again; summaries stay. retention.undo_days says for how long. "
+     "The schedule waits for its next time, and then does it again unless the options have "
+     "changed.",
+     NO_OPERAND, undo_options, NULL, mc_cli_tiers_undo, DATABASE, AUDITED},
     {"cache stats", "Show what the cache holds and how often it answers", NULL, NO_OPERAND, NULL,
      NULL, mc_cli_cache_stats, DATABASE, FALLBACK},
     {"cache invalidate", "Drop cached threads; stored messages are not touched", NULL, NO_OPERAND,

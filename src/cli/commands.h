@@ -87,6 +87,8 @@ int mc_cli_queue_list(struct mc_cli *cli);
 int mc_cli_queue_retry(struct mc_cli *cli);
 int mc_cli_queue_purge(struct mc_cli *cli);
 int mc_cli_tiers_migrate(struct mc_cli *cli);
+int mc_cli_tiers_runs(struct mc_cli *cli);
+int mc_cli_tiers_undo(struct mc_cli *cli);
 int mc_cli_cache_stats(struct mc_cli *cli);
 int mc_cli_cache_invalidate(struct mc_cli *cli);
 int mc_cli_keys_list(struct mc_cli *cli);

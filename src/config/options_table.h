@@ -202,6 +202,8 @@
     X("retention.delete_archived_after_days", "MINDCORE_RETENTION_DELETE_ARCHIVED_AFTER_DAYS",     \
       INTEGER, "730", "0..36500", "days",                                                          \
       "Age at which archived messages are deleted; 0 keeps them.")                                 \
+    X("retention.undo_days", "MINDCORE_RETENTION_UNDO_DAYS", INTEGER, "7", "0..3650", "days",      \
+      "How long a tier migration can be undone and what it deleted is kept; 0 deletes at once.")   \
     X("retention.compress_archive", "MINDCORE_RETENTION_COMPRESS_ARCHIVE", BOOLEAN, "true", "",    \
       "", "Compress archived messages; search by words does not find them any more.")              \
     X("retention.summarize_after_messages", "MINDCORE_RETENTION_SUMMARIZE_AFTER_MESSAGES",         \

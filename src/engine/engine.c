@@ -59,7 +59,7 @@ static void on_died(void *context, const struct mc_message *message)
 /* For so long it is the task of the server that has begun, and of another one if that is not heard of any more. */
 #define MIGRATION_LEASE_US (1800 * MC_US_PER_SECOND)
 #define MIGRATION_RENEW_US (300 * MC_US_PER_SECOND)
-#define MIGRATION MC_STR("tiers")
+#define MIGRATION MC_STR(MC_ENGINE_MIGRATION)
 
 struct migration {
     struct mc_engine *engine;

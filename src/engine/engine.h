@@ -21,6 +21,9 @@
 #include "memory/preferences.h"
 #include "scrape/listener.h"
 
+/* The task of scheduled tier migration. */
+#define MC_ENGINE_MIGRATION "tiers"
+
 /* Calls to store messages that failed, since the last one that did not. */
 struct mc_ingest_failures {
     mc_mutex mutex;   /* guards what follows but calls, which may be read without it */

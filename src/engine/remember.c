@@ -160,6 +160,38 @@ enum mc_status mc_tiers_migrate(struct mc_engine *engine, mc_str user_id, bool d
     return finish(status, &buf, json, err);
 }
 
+enum mc_status mc_tiers_runs(struct mc_engine *engine, char **json, struct mc_error *err)
+{
+    mc_auto(mc_buf_fini) struct mc_buf buf;
+    mc_buf_init(&buf, MC_RESULT_MAX);
+    enum mc_status status = mc_tiers_list_runs(engine->store, engine->settings.tiers.undo_us,
+                                               mc_time_now_us(), &buf, err);
+    return finish(status, &buf, json, err);
+}
+
+enum mc_status mc_tiers_undo(struct mc_engine *engine, int64_t run, bool dry_run,
+                             mc_progress_fn progress, void *context, char **json,
+                             struct mc_error *err)
+{
+    if (run < 0)
+        return mc_fail_field(err, MC_INVALID, "run", "run: a number from 1 on, or 0 for the last");
+    mc_auto(mc_buf_fini) struct mc_buf buf;
+    mc_buf_init(&buf, MC_RESULT_MAX);
+    int64_t now_us = mc_time_now_us(), period_us = engine->settings.schedule_us;
+    struct mc_tiers_undo undo = {
+        .undo_us = engine->settings.tiers.undo_us,
+        .run = run,
+        .now_us = now_us,
+        .dry_run = dry_run,
+        .next_us = period_us ? now_us + period_us : 0,
+        .task = MC_STR(MC_ENGINE_MIGRATION),
+    };
+    enum mc_status status = mc_tiers_take_back(engine->store, &undo, progress, context, &buf, err);
+    if (!dry_run) /* tiers changed, messages came: what is cached must be compared again */
+        engine->cache->ops->doubt(engine->cache);
+    return finish(status, &buf, json, err);
+}
+
 /* ---- A user as a whole ---- */
 
 enum mc_status mc_user_erase(struct mc_engine *engine, mc_str user_id, char **json,
@@ -187,6 +219,7 @@ enum mc_status mc_user_erase(struct mc_engine *engine, mc_str user_id, char **js
     mc_json_key(&w, "erased_at");
     mc_json_put_time(&w, mc_time_now_us());
     mc_json_member_integer(&w, "messages", erased.messages);
+    mc_json_member_integer(&w, "messages_in_trash", erased.trash);
     mc_json_member_integer(&w, "threads", erased.threads);
     mc_json_member_integer(&w, "jobs", erased.jobs);
     mc_json_member_integer(&w, "summaries", erased.summaries);

@@ -285,6 +285,7 @@ static void read_memory(struct mc_settings *settings, const struct mc_config *co
         .archive_delete_us = days_us(config, "retention.delete_archived_after_days"),
         .summarize_after_messages = mc_config_integer(config, "retention.summarize_after_messages"),
         .summarize_after_us = days_us(config, "retention.summarize_after_days"),
+        .undo_us = days_us(config, "retention.undo_days"),
         .compress_archive = mc_config_boolean(config, "retention.compress_archive"),
         .keep_importance = KEEP_IMPORTANCE,
     };

@@ -91,6 +91,8 @@ enum mc_status mc_http_queue_purge(struct mc_http_request *req, struct mc_error 
 enum mc_status mc_http_cache_stats(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_cache_invalidate(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_tiers_migrate(struct mc_http_request *req, struct mc_error *err);
+enum mc_status mc_http_tiers_runs(struct mc_http_request *req, struct mc_error *err);
+enum mc_status mc_http_tiers_undo(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_workers_health(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_enrichment_metrics(struct mc_http_request *req, struct mc_error *err);
 enum mc_status mc_http_metrics(struct mc_http_request *req, struct mc_error *err);
@@ -178,6 +180,8 @@ enum {
 MC_HTTP_FIELDS(mc_http_cache_fields, MC_HTTP_CACHE_COUNT)
 enum { MC_HTTP_MIGRATE_USER, MC_HTTP_MIGRATE_DRY_RUN, MC_HTTP_MIGRATE_COUNT };
 MC_HTTP_FIELDS(mc_http_migrate_fields, MC_HTTP_MIGRATE_COUNT)
+enum { MC_HTTP_UNDO_RUN, MC_HTTP_UNDO_DRY_RUN, MC_HTTP_UNDO_COUNT };
+MC_HTTP_FIELDS(mc_http_undo_fields, MC_HTTP_UNDO_COUNT)
 
 /* Name and JSON of the schema of an answer at an index; false beyond the end. */
 bool mc_http_schema_at(size_t index, const char **name, const char **json);

@@ -156,12 +156,13 @@ static const struct {
      OBJECT("\"type\"",
             "\"type\":{\"type\":\"string\",\"enum\":[\"message\",\"preferences\",\"summary\"]}")},
     {"ErasureReceipt",
-     OBJECT("\"user_id\",\"erased_at\",\"messages\",\"threads\",\"jobs\",\"summaries\","
+     OBJECT("\"user_id\",\"erased_at\",\"messages\",\"messages_in_trash\",\"threads\",\"jobs\","
+            "\"summaries\","
             "\"preferences\",\"signals\",\"verified\",\"wiped\"",
             "\"user_id\":" STRING ",\"erased_at\":" TIME ",\"messages\":" INTEGER
-            ",\"threads\":" INTEGER ",\"jobs\":" INTEGER ",\"summaries\":" INTEGER
-            ",\"preferences\":" INTEGER ",\"signals\":" INTEGER ",\"verified\":" BOOLEAN
-            ",\"wiped\":" BOOLEAN)},
+            ",\"messages_in_trash\":" INTEGER ",\"threads\":" INTEGER ",\"jobs\":" INTEGER
+            ",\"summaries\":" INTEGER ",\"preferences\":" INTEGER ",\"signals\":" INTEGER
+            ",\"verified\":" BOOLEAN ",\"wiped\":" BOOLEAN)},
     {"Agent",
      OBJECT("\"agent_id\",\"name\",\"sharing_groups\",\"default_visibility\",\"can_read_public\","
             "\"can_write_public\"",
@@ -194,12 +195,33 @@ static const struct {
                 ",\"cache_hits\":" INTEGER ",\"cache_misses\":" INTEGER ",\"hit_rate\":" NUMBER))},
     {"Invalidated", OBJECT("\"invalidated\"", "\"invalidated\":" INTEGER)},
     {"Migration",
-     OBJECT("\"messages_migrated\",\"threads_summarized\",\"messages_deleted\","
-            "\"messages_compressed\",\"bytes_before\",\"bytes_after\",\"errors\",\"dry_run\"",
+     OBJECT("\"messages_migrated\",\"threads_summarized\",\"messages_deleted\",\"bytes_deleted\","
+            "\"messages_compressed\",\"bytes_before\",\"bytes_after\",\"errors\",\"dry_run\","
+            "\"run\"",
             "\"messages_migrated\":" INTEGER ",\"threads_summarized\":" INTEGER
-            ",\"messages_deleted\":" INTEGER ",\"messages_compressed\":" INTEGER
-            ",\"bytes_before\":" INTEGER ",\"bytes_after\":" INTEGER ",\"errors\":" STRINGS
-            ",\"dry_run\":" BOOLEAN)},
+            ",\"messages_deleted\":" INTEGER ",\"bytes_deleted\":" INTEGER
+            ",\"messages_compressed\":" INTEGER ",\"bytes_before\":" INTEGER
+            ",\"bytes_after\":" INTEGER ",\"errors\":" STRINGS ",\"dry_run\":" BOOLEAN
+            ",\"run\":" OR_NULL("integer"))},
+    {"TierRuns",
+     OBJECT("\"runs\"",
+            "\"runs\":" LIST(OBJECT(
+                "\"run\",\"began_at\",\"ended_at\",\"undo_until\",\"user_id\","
+                "\"messages_migrated\",\"messages_deleted\",\"bytes_deleted\","
+                "\"messages_compressed\",\"undoing\"",
+                "\"run\":" INTEGER ",\"began_at\":" TIME
+                ",\"ended_at\":" OR_NULL("string") ",\"undo_until\":" TIME ",\"user_id\":" OR_NULL(
+                    "string") ",\"messages_migrated\":" INTEGER ",\"messages_deleted\":" INTEGER
+                              ",\"bytes_deleted\":" INTEGER ",\"messages_compressed\":" INTEGER
+                              ",\"undoing\":" BOOLEAN)))},
+    {"TierUndo",
+     OBJECT("\"first_run\",\"last_run\",\"messages_restored\",\"messages_skipped\","
+            "\"messages_moved_back\",\"messages_decompressed\",\"next_scheduled_migration\","
+            "\"dry_run\"",
+            "\"first_run\":" INTEGER ",\"last_run\":" INTEGER ",\"messages_restored\":" INTEGER
+            ",\"messages_skipped\":" INTEGER ",\"messages_moved_back\":" INTEGER
+            ",\"messages_decompressed\":" INTEGER
+            ",\"next_scheduled_migration\":" OR_NULL("string") ",\"dry_run\":" BOOLEAN)},
     {"WorkersHealth",
      OBJECT("\"healthy\",\"issues\",\"timestamp\",\"worker_pool_size\",\"replicas\",\"workers\"",
             "\"healthy\":" BOOLEAN ",\"issues\":" STRINGS ",\"timestamp\":" TIME

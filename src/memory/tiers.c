@@ -1,8 +1,5 @@
 #include "memory/tiers.h"
 
-#include <errno.h>
-#include <time.h>
-
 #include "base/arena.h"
 #include "base/compiler.h"
 #include "base/error.h"
@@ -10,17 +7,11 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "memory/pace.h"
 #include "memory/summary.h"
 #include "message/metadata.h"
 #include "text/summarise.h"
 
-/* A step: about so long, of so many messages. */
-#define STEP_US 1500
-#define STEP_ROWS_FIRST 50
-#define STEP_ROWS_MIN 10
-#define STEP_ROWS_MAX 500
-#define REST 2 /* after a step, so many times as long */
-#define REST_MAX_US 250000
 #define SUMMARY_THREADS 100  /* found at once */
 #define SUMMARY_MESSAGES 400 /* newest messages of a thread that its summary is made from */
 #define SUMMARY_BYTES 1500
@@ -38,7 +29,9 @@ struct run {
     bool dry_run;
     mc_progress_fn progress;
     void *context;
+    int64_t number; /* under which it can be taken back; 0: it cannot */
     int64_t moved, deleted, summarised, packed;
+    int64_t bytes_deleted;
     int64_t bytes_before, bytes_after; /* of what was packed */
     struct mc_buf errors_buf;          /* a JSON array of texts */
     struct mc_json_writer errors;
@@ -75,35 +68,10 @@ static struct mc_tier_rule rule_of(const struct run *run)
         .trivial_delete_us = run->options->trivial_delete_us,
         .archive_delete_us = run->options->archive_delete_us,
         .keep_importance = run->options->keep_importance,
-        .batch = STEP_ROWS_FIRST,
+        .batch = MC_PACE_ROWS_FIRST,
         .dry_run = run->dry_run,
+        .run = run->number,
     };
-}
-
-static void rest(int64_t time_us)
-{
-    struct timespec left = {time_us / MC_US_PER_SECOND, time_us % MC_US_PER_SECOND * 1000};
-    while (nanosleep(&left, &left) != 0 && errno == EINTR)
-        continue;
-}
-
-/*
- * After a step of so many messages: messages that come in meanwhile wait for no more than a short step, and have
- * the database for themselves as long again.
- */
-static void pace(struct mc_tier_rule *rule, int64_t began_us, int64_t messages)
-{
-    int64_t took_us = mc_time_monotonic_us() - began_us;
-    rest(took_us * REST < REST_MAX_US ? took_us * REST : REST_MAX_US);
-    if (messages == 0)
-        return;
-    /* Not more than twice or half as many: one step may have met a slow moment. */
-    double fitting = (double)messages * STEP_US / (double)(took_us > 0 ? took_us : 1);
-    double least = (double)rule->batch / 2, most = (double)rule->batch * 2;
-    fitting = fitting < least ? least : fitting > most ? most : fitting;
-    rule->batch = fitting < STEP_ROWS_MIN   ? STEP_ROWS_MIN
-                  : fitting > STEP_ROWS_MAX ? STEP_ROWS_MAX
-                                            : (size_t)fitting;
 }
 
 static void move(struct run *run)
@@ -120,10 +88,11 @@ static void move(struct run *run)
         }
         run->moved += step.moved;
         run->deleted += step.deleted;
+        run->bytes_deleted += step.bytes_deleted;
         /* What a step archived may be due for deletion by the next. */
         again = !run->dry_run && (step.more || step.moved > 0);
         if (again)
-            pace(&rule, began_us, step.moved + step.deleted);
+            mc_pace(&rule.batch, began_us, step.moved + step.deleted);
     }
 }
 
@@ -155,7 +124,7 @@ static void pack(struct run *run)
         run->bytes_after += step.bytes_after;
         again = !run->dry_run && step.more;
         if (again)
-            pace(&rule, began_us, step.packed);
+            mc_pace(&rule.batch, began_us, step.packed);
     }
 }
 
@@ -470,13 +439,71 @@ static void write_result(struct run *run, struct mc_buf *json)
     mc_json_member_integer(&w, "messages_migrated", run->moved);
     mc_json_member_integer(&w, "threads_summarized", run->summarised);
     mc_json_member_integer(&w, "messages_deleted", run->deleted);
+    mc_json_member_integer(&w, "bytes_deleted", run->bytes_deleted);
     mc_json_member_integer(&w, "messages_compressed", run->packed);
     mc_json_member_integer(&w, "bytes_before", run->bytes_before);
     mc_json_member_integer(&w, "bytes_after", run->bytes_after);
     mc_json_key(&w, "errors");
     mc_json_put_raw(&w, mc_buf_str(&run->errors_buf));
     mc_json_member_boolean(&w, "dry_run", run->dry_run);
+    mc_json_key(&w, "run");
+    if (run->number != 0 && run->moved + run->deleted + run->packed > 0)
+        mc_json_put_integer(&w, run->number);
+    else
+        mc_json_put_null(&w);
     mc_json_end(&w, '}');
+}
+
+/* ---- So that it can be taken back ---- */
+
+/* What was kept of runs that are too old for that is removed. */
+static void empty_trash(struct run *run)
+{
+    size_t batch = MC_PACE_ROWS_FIRST;
+    int64_t removed = 0;
+    do {
+        struct mc_error error;
+        size_t limit = batch;
+        int64_t began_us = mc_time_monotonic_us();
+        if (run->store->ops->empty_trash(run->store, run->now_us - run->options->undo_us, limit,
+                                         &removed, &error)) {
+            note(run, &error);
+            return;
+        }
+        if ((size_t)removed < limit)
+            return;
+        mc_pace(&batch, began_us, removed);
+    } while (go_on(run));
+}
+
+static enum mc_status begin(struct run *run)
+{
+    struct mc_error error;
+    enum mc_status status =
+        mc_tiers_complete_undo(run->store, run->now_us, run->progress, run->context, &error);
+    run->stopped = status == MC_CANCELLED;
+    if (!status)
+        empty_trash(run);
+    if (status && !run->stopped)
+        note(run, &error);
+    return status;
+}
+
+/* Moves, deletes and compresses as one run. */
+static void migrate(struct run *run)
+{
+    struct mc_error error;
+    if (!run->dry_run && run->options->undo_us > 0 &&
+        run->store->ops->begin_run(run->store, run->user_id, run->now_us, &run->number, &error)) {
+        note(run, &error);
+        return;
+    }
+    move(run);
+    if (!run->stopped)
+        pack(run);
+    if (run->number != 0 &&
+        run->store->ops->end_run(run->store, run->number, mc_time_now_us(), &error))
+        note(run, &error);
 }
 
 enum mc_status mc_tiers_run(struct mc_store *store, const struct mc_tiers_options *options,
@@ -496,11 +523,13 @@ enum mc_status mc_tiers_run(struct mc_store *store, const struct mc_tiers_option
     mc_buf_init(&run.errors_buf, SUMMARY_ARENA_MAX);
     run.errors = mc_json_writer(&run.errors_buf);
     mc_json_begin(&run.errors, '[');
-    summarise_all(&run); /* before anything that a summary is made from is deleted */
-    if (!run.stopped)
-        move(&run);
-    if (!run.stopped)
-        pack(&run);
+    /* Nothing is changed while an undo is half done. */
+    if (dry_run || begin(&run) == MC_OK) {
+        if (!run.stopped)
+            summarise_all(&run); /* before anything that a summary is made from is deleted */
+        if (!run.stopped)
+            migrate(&run);
+    }
     mc_json_end(&run.errors, ']');
     if (!run.stopped)
         write_result(&run, json);

@@ -260,7 +260,7 @@ struct mc_store_room {
 };
 
 struct mc_erased {
-    int64_t messages, threads, jobs, summaries, preferences, signals;
+    int64_t messages, trash, threads, jobs, summaries, preferences, signals;
     bool verified; /* a scan after the commit found nothing left */
     /* Deleted words are overwritten in the file too, the index and the log included; a server never says so. */
     bool wiped;
@@ -320,9 +320,11 @@ struct mc_tier_rule {
     double keep_importance; /* at or above, a message stays one tier longer: ages are doubled */
     size_t batch;           /* rows a step */
     bool dry_run;           /* count all that is due, change nothing */
+    int64_t run; /* of begin_run, under which what is done can be taken back; 0: it cannot */
 };
 struct mc_tier_step {
     int64_t moved, deleted;
+    int64_t bytes_deleted; /* of text, metadata and index terms, or of what holds them */
     bool more;
 };
 
@@ -332,6 +334,36 @@ struct mc_pack_step {
     int64_t bytes_before,
         bytes_after; /* of text, metadata and index terms; of what holds them now */
     bool more;       /* also while nothing is left to pack but room is given back */
+};
+
+/*
+ * A run of tier migration that is kept to be taken back. What it deleted lies in the trash, which nothing reads; what
+ * it moved or compressed names the run in its row.
+ */
+struct mc_tier_run {
+    int64_t number;             /* growing, never used again */
+    mc_str user_id;             /* absent: all users */
+    int64_t began_us, ended_us; /* ended_us 0: it goes on, or was cut off */
+    bool undoing;               /* it is being taken back */
+    int64_t moved, deleted, packed, bytes_deleted;
+};
+typedef bool (*mc_tier_run_fn)(void *context, const struct mc_tier_run *run);
+
+/* Taking back all runs from `first` to `last`, in bounded steps. */
+struct mc_undo {
+    int64_t first, last;
+    int64_t now_us;
+    size_t batch; /* rows a step */
+    bool dry_run; /* count all, change nothing */
+    /* Where it is: kept by the caller from step to step, zero at the beginning. A new beginning does no harm. */
+    int64_t shard, after;
+};
+struct mc_undo_step {
+    int64_t restored; /* came back from the trash */
+    int64_t skipped;  /* did not: another message has their id by now */
+    int64_t moved;    /* are in the tier that they left */
+    int64_t unpacked; /* are no longer compressed */
+    bool more;
 };
 
 struct mc_store;
@@ -363,7 +395,7 @@ struct mc_store_ops {
                             struct mc_match_result *out, struct mc_error *err);
     enum mc_status (*thread)(struct mc_store *store, mc_str user_id, mc_str thread_id,
                              struct mc_thread_state *state, struct mc_error *err);
-    /* Removes message, job, index entry, and summaries that may tell of it. MC_NOT_FOUND as for get. *removed: one reference, its thread's new version. */
+    /* Removes message, job, index entry, and summaries that may tell of it; from the trash too. MC_NOT_FOUND as for get, when it is not there either. *removed: one reference, its thread's new version. */
     enum mc_status (*remove)(struct mc_store *store, mc_str message_id,
                              const struct mc_reader *reader, struct mc_record **removed,
                              int64_t *thread_version, struct mc_error *err);
@@ -487,7 +519,7 @@ struct mc_store_ops {
     enum mc_status (*summaries)(struct mc_store *store, mc_str user_id,
                                 const struct mc_reader *reader, size_t limit, mc_summary_fn each,
                                 void *context, struct mc_error *err);
-    /* What it deletes stays in summaries. */
+    /* What it deletes stays in summaries. MC_CONFLICT: the rule's run is being taken back, or was. */
     enum mc_status (*migrate)(struct mc_store *store, const struct mc_tier_rule *rule,
                               struct mc_tier_step *step, struct mc_error *err);
 
@@ -496,10 +528,35 @@ struct mc_store_ops {
     /*
      * Compresses messages of the archive, those without a job, at most rule->batch; none while there is no
      * dictionary. They are read as before; the search index, and twin, find them no more. A dry run counts all
-     * that migration and this would compress.
+     * that migration and this would compress. MC_CONFLICT as for migrate.
      */
     enum mc_status (*pack)(struct mc_store *store, const struct mc_tier_rule *rule,
                            struct mc_pack_step *step, struct mc_error *err);
+
+    /* A new run of tier migration, of one user or (absent) all. */
+    enum mc_status (*begin_run)(struct mc_store *store, mc_str user_id, int64_t now_us,
+                                int64_t *number, struct mc_error *err);
+    /* It has ended; one that has done nothing is forgotten. */
+    enum mc_status (*end_run)(struct mc_store *store, int64_t number, int64_t now_us,
+                              struct mc_error *err);
+    /* Newest first. */
+    enum mc_status (*runs)(struct mc_store *store, mc_tier_run_fn each, void *context,
+                           struct mc_error *err);
+    /*
+     * Removes for good what lies in the trash of runs that began before before_us, at most limit messages, and then
+     * these runs, but for those that are being taken back. *removed less than limit: all of it.
+     */
+    enum mc_status (*empty_trash)(struct mc_store *store, int64_t before_us, size_t limit,
+                                  int64_t *removed, struct mc_error *err);
+    /* From now on the runs from `first` on are being taken back: one that goes on does no more. *last: the newest of them. MC_NOT_FOUND. */
+    enum mc_status (*begin_undo)(struct mc_store *store, int64_t first, int64_t *last,
+                                 struct mc_error *err);
+    /*
+     * One step. Messages come back with all that they had, but for their vectors, which are made anew, and with the
+     * newest content where one id was deleted several times. With the last step the runs are gone.
+     */
+    enum mc_status (*undo)(struct mc_store *store, struct mc_undo *undo, struct mc_undo_step *step,
+                           struct mc_error *err);
 
     /*
      * Takes a task that one process does for all of the database: *taken when it is due at now_us, as it is when

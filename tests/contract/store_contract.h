@@ -194,6 +194,7 @@ static inline const char *match_ids(struct mc_store *store, const struct mc_matc
 #include "store_contract_vectors.h"
 
 #include "store_contract_archive.h" /* uses cases of the others */
+#include "store_contract_undo.h"
 
 static inline void store_contract(const struct store_factory *factory)
 {
@@ -201,7 +202,8 @@ static inline void store_contract(const struct store_factory *factory)
         const char *name;
         void (*run)(struct mc_store *store);
     } cases[] = {STORE_MESSAGE_CASES STORE_QUEUE_CASES STORE_SEARCH_CASES STORE_MEMORY_CASES
-                     STORE_MODEL_CASES STORE_THREAD_CASES STORE_VECTOR_CASES STORE_ARCHIVE_CASES};
+                     STORE_MODEL_CASES STORE_THREAD_CASES STORE_VECTOR_CASES STORE_ARCHIVE_CASES
+                         STORE_UNDO_CASES};
     erased_bytes_stay = factory->keeps_bytes;
     for (size_t i = 0; i < mc_countof(cases); i++) {
         diag("%s: %s", factory->name, cases[i].name);

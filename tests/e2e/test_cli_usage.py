@@ -52,7 +52,7 @@ def test_docs_are_what_the_table_says(cli):
     ([], "no command given"),
     (["serch"], "did you mean 'search'?"),
     (["queue", "lst"], "did you mean 'queue list'?"),
-    (["tiers"], "'tiers' needs one of: migrate"),
+    (["tiers"], "'tiers' needs one of: migrate, runs, undo"),
     (["nonsense"], "unknown command 'nonsense'"),
     (["search", "--usr", "u"], "did you mean '--user'?"),
     (["search", "--zzz", "u"], "unknown option '--zzz'"),

@@ -24,7 +24,8 @@ BODIES = {
 QUERIES = {"search": {"q": "hello"}}
 OPEN = {"health", "live", "ready", "openapi", "page", "dashboardScript", "dashboardStyle", "dashboardIcon"}
 ADMIN = {"eraseUser", "registerAgent", "unregisterAgent", "listKeys", "createKey", "revokeKey", "retryJobs",
-         "purgeJobs", "invalidateCache", "migrateTiers"}
+         "purgeJobs", "invalidateCache", "migrateTiers",
+         "listTierRuns", "undoTiers"}
 WRITE = {"ingestMessages", "patchPreferences", "applySignals", "deleteMessage"}
 
 

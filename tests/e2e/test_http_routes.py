@@ -18,7 +18,8 @@ PATHS = {
     "/v1/keys": {"get", "post"}, "/v1/keys/{key_id}": {"delete"},
     "/v1/agents/{agent_id}": {"get", "delete"}, "/v1/multi-agent/stats": {"get"}, "/v1/queue": {"get"},
     "/v1/queue/retry": {"post"}, "/v1/queue/purge": {"post"}, "/v1/cache/stats": {"get"},
-    "/v1/cache/invalidate": {"post"}, "/v1/tiers/migrate": {"post"}, "/v1/workers/health": {"get"},
+    "/v1/cache/invalidate": {"post"}, "/v1/tiers/migrate": {"post"},
+    "/v1/tiers/runs": {"get"}, "/v1/tiers/undo": {"post"}, "/v1/workers/health": {"get"},
     "/v1/enrichment/metrics": {"get"}, "/v1/metrics": {"get"}, "/v1/models": {"get"}, "/v1/status": {"get"},
     "/v1/usage": {"get"}, "/v1/users": {"get"}, "/v1/users/{user_id}/threads": {"get"},
     "/dashboard.js": {"get"}, "/dashboard.css": {"get"}, "/dashboard.svg": {"get"},
@@ -44,6 +45,7 @@ BODIES = {
     "createKey": {"name": "web", "scopes": ["read"]},
     "invalidateCache": {"user_id": "u1"},
     "migrateTiers": {"dry_run": True},
+    "undoTiers": {"dry_run": True},
     "applySignals": {},
 }
 QUERIES = {"search": {"q": "order"}}
@@ -109,7 +111,9 @@ def test_the_description_is_consistent(document):
 def test_every_route_answers_by_its_schema(server, document):
     server.http.post("/v1/messages", message("Where is my order A-1042?", message_id="m1"))
     server.http.post("/v1/agents", {"agent_id": "a1", "name": "First"})
+    server.http.post("/v1/messages", message("Where was my order?", message_id="m0", created_at="2025-01-01T10:00:00Z"))
     server.drain()
+    assert server.http.post("/v1/tiers/migrate", {}).json["run"], "there is something to undo"
     # What removes comes last, so that the others find something.
     todo = sorted(operations(document), key=lambda item: (item[1] == "delete", item[0] == "/v1/users/{user_id}"))
     for path, method, operation in todo:

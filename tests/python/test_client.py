@@ -1,5 +1,6 @@
 """The package as a program sees it: values, errors, sources, vocabulary, agents, the command line."""
 
+import asyncio
 import gc
 import pickle
 import subprocess
@@ -10,8 +11,9 @@ import pytest
 
 import mindcore
 from clients import client, run_python, say  # pylint: disable=unused-import
-from conftest import environment
-from mindcore import MindcoreClient, Message, MultiAgentConfig, VocabularyManager, _mindcore
+from conftest import SLOWNESS, environment
+from mindcore import (ArgumentTypeError, AsyncMindcoreClient, InvalidArgumentError, MindcoreClient, Message, MultiAgentConfig,
+                      NotFoundError, VocabularyManager, _mindcore)
 
 
 def test_every_status_has_its_exception():
@@ -165,6 +167,37 @@ def test_vocabulary(tmp_path):
         message = say(client, "Does the guarantee cover this?")
         assert client.drain(60)
         assert "warranty" in client.get_message(message.message_id).metadata.topics
+
+
+OLD = {"user_id": "ann", "thread_id": "t1", "session_id": "s1", "role": "user", "text": "Where is my order ORD-48213?",
+       "created_at": "2025-01-01T10:00:00Z"}
+
+
+def test_tier_migration_is_undone(client):
+    client.ingest_message(OLD)
+    assert client.drain(30 * SLOWNESS)
+    with pytest.raises(NotFoundError):
+        client.undo_tier_migration()
+    result = client.run_tier_migration()
+    assert result["messages_migrated"] == 1
+    assert [run["run"] for run in client.tier_migrations()] == [result["run"]]
+    assert client.undo_tier_migration(dry_run=True)["messages_moved_back"] == 1
+    assert client.undo_tier_migration(result["run"])["messages_moved_back"] == 1
+    assert client.tier_migrations() == []
+    for bad, kind in ((0, InvalidArgumentError), ("1", ArgumentTypeError)):
+        with pytest.raises(kind):
+            client.undo_tier_migration(bad)
+
+
+def test_tier_migration_is_undone_with_asyncio(tmp_path):
+    async def use():
+        async with AsyncMindcoreClient(use_sqlite=True, sqlite_path=tmp_path / "b.db", persistent_cache=False) as client:
+            await client.ingest_message(OLD)
+            assert await client.drain(30 * SLOWNESS)
+            await client.run_tier_migration()
+            assert len(await client.tier_migrations()) == 1
+            assert (await client.undo_tier_migration())["messages_moved_back"] == 1
+    asyncio.run(use())
 
 
 def test_agents(tmp_path):

@@ -14,7 +14,7 @@
     X(fail) X(renew) X(twin) X(release) X(queue) X(dead_jobs) X(retry) X(purge) X(preferences) X(set_preferences) \
     X(add_signals) X(signals) X(add_usage) X(usage) X(vector_model) X(vector_models) X(claim_vectors) X(put_vectors) \
     X(fill_vectors) X(vectors) X(put_agent) X(remove_agent) X(agents) X(agent_counts) \
-    X(unsummarised) X(put_summary) X(summaries) X(migrate) X(train) X(pack) X(take_task) X(set_task) X(erase) X(export_user) X(users) \
+    X(unsummarised) X(put_summary) X(summaries) X(migrate) X(train) X(pack) X(begin_run) X(end_run) X(runs) X(empty_trash) X(begin_undo) X(undo) X(take_task) X(set_task) X(erase) X(export_user) X(users) \
     X(list_users) X(list_threads) X(stats) X(room) X(ping) X(check) X(backup)
 /* clang-format on */
 
@@ -146,6 +146,13 @@ FORWARD(summaries,
 FORWARD(migrate, (const struct mc_tier_rule *rule, struct mc_tier_step *step), (rule, step))
 FORWARD(train, (int64_t now_us), (now_us))
 FORWARD(pack, (const struct mc_tier_rule *rule, struct mc_pack_step *step), (rule, step))
+FORWARD(begin_run, (mc_str user_id, int64_t now_us, int64_t *number), (user_id, now_us, number))
+FORWARD(end_run, (int64_t number, int64_t now_us), (number, now_us))
+FORWARD(runs, (mc_tier_run_fn each, void *context), (each, context))
+FORWARD(empty_trash, (int64_t before_us, size_t limit, int64_t *removed),
+        (before_us, limit, removed))
+FORWARD(begin_undo, (int64_t first, int64_t *last), (first, last))
+FORWARD(undo, (struct mc_undo * undo, struct mc_undo_step *step), (undo, step))
 FORWARD(take_task, (mc_str task, int64_t now_us, int64_t until_us, bool *taken),
         (task, now_us, until_us, taken))
 FORWARD(set_task, (mc_str task, int64_t due_us), (task, due_us))

@@ -144,7 +144,7 @@ static void schema(void)
                     " c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN"
                     " pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] WHERE"
                     " i.indisunique AND n.nspname = 'public' AND a.attname <> 'shard'"),
-           "dictionaries mindcore_changes mindcore_schema mindcore_tasks",
+           "dictionaries mindcore_changes mindcore_schema mindcore_tasks tier_runs",
            "every key of the data begins with the shard");
 }
 
@@ -292,7 +292,9 @@ static void older_schema(void)
     store->ops->close(store);
     pg_sql(&server, "older",
            "DROP TABLE vectors, vector_models, vector_users, vector_jobs, keys, dictionaries,"
-           " mindcore_tasks; ALTER TABLE messages DROP COLUMN packed;"
+           " mindcore_tasks, tier_runs, trash; ALTER TABLE messages DROP COLUMN packed,"
+           " DROP COLUMN left_short, DROP COLUMN left_mid, DROP COLUMN left_long,"
+           " DROP COLUMN packed_by; DROP SEQUENCE tier_run_numbers;"
            " CREATE INDEX messages_pending ON messages(shard, user_no, id) WHERE terms IS NULL;"
            " DELETE FROM mindcore_schema WHERE version > 1");
     store = pg_open(&options);
@@ -304,6 +306,10 @@ static void older_schema(void)
     int64_t model = 0;
     is_status(store->ops->vector_model(store, MC_STR("m"), 4, &model, &err), MC_OK, &err,
               "vectors work");
+    int64_t run = 0, last = 0;
+    is_status(store->ops->begin_run(store, MC_STR_NONE, mc_time_now_us(), &run, &err), MC_OK, &err,
+              "a run of tier migration");
+    is_status(store->ops->begin_undo(store, run, &last, &err), MC_OK, &err, "can be undone");
     store->ops->close(store);
 }
 

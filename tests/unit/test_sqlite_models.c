@@ -153,6 +153,9 @@ static void older_file(void)
             "DROP TABLE vectors; DROP TABLE vector_models; DROP TABLE vector_users;"
             "DROP TABLE vector_jobs; DROP TABLE keys; DROP TABLE dictionaries; DROP TABLE tasks;"
             "DROP INDEX messages_unpacked; ALTER TABLE messages DROP COLUMN packed;"
+            "DROP TABLE tier_runs; DROP TABLE trash; ALTER TABLE messages DROP COLUMN left_short;"
+            "ALTER TABLE messages DROP COLUMN left_mid; ALTER TABLE messages DROP COLUMN left_long;"
+            "ALTER TABLE messages DROP COLUMN packed_by;"
             "PRAGMA user_version = 1",
             NULL, NULL, &message) != SQLITE_OK)
         bail_out("no older file: %s", message ? message : "?");
@@ -172,6 +175,10 @@ static void older_file(void)
     is_status(store->ops->vector_model(store, MC_STR("m"), 4, &model, &err), MC_OK, &err,
               "vectors too");
     ok(adder(store) == 0 && calls_of(store) == ADDITIONS, "and so does the ledger");
+    int64_t run = 0, last = 0;
+    is_status(store->ops->begin_run(store, MC_STR_NONE, now, &run, &err), MC_OK, &err,
+              "a run of tier migration");
+    is_status(store->ops->begin_undo(store, run, &last, &err), MC_OK, &err, "can be undone");
     store->ops->close(store);
     store = scratch_store(&scratch, "older.db");
     is_int(calls_of(store), ADDITIONS, "it is migrated once");

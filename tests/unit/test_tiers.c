@@ -504,6 +504,188 @@ static void test_imported(void)
     tear_down(&f);
 }
 
+/* ---- Taking back ---- */
+
+static struct mc_tiers_options undoable(void)
+{
+    struct mc_tiers_options options = DEFAULTS;
+    options.undo_us = 7 * DAY;
+    return options;
+}
+
+struct undone {
+    int64_t first, last, restored, skipped, moved;
+    bool scheduled;
+};
+
+static enum mc_status undo_at(struct fixture *f, struct mc_tiers_undo undo, struct undone *undone,
+                              struct mc_error *err)
+{
+    mc_auto(mc_buf_fini) struct mc_buf json;
+    mc_buf_init(&json, 1 << 20);
+    undo.undo_us = undo.undo_us ? undo.undo_us : 7 * DAY;
+    undo.now_us = undo.now_us ? undo.now_us : NOW + 1;
+    enum mc_status status = mc_tiers_take_back(f->store, &undo, NULL, NULL, &json, err);
+    if (status)
+        return status;
+    mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
+    if (mc_json_parse(mc_buf_str(&json), &root, err))
+        bail_out("%s", err->message);
+    *undone = (struct undone){
+        .first = mc_json_integer(mc_json_get(root, "first_run")),
+        .last = mc_json_integer(mc_json_get(root, "last_run")),
+        .restored = mc_json_integer(mc_json_get(root, "messages_restored")),
+        .skipped = mc_json_integer(mc_json_get(root, "messages_skipped")),
+        .moved = mc_json_integer(mc_json_get(root, "messages_moved_back")),
+        .scheduled = mc_json_type(mc_json_get(root, "next_scheduled_migration")) == MC_JSON_STRING,
+    };
+    return MC_OK;
+}
+
+static size_t run_count(struct fixture *f, int64_t undo_us, int64_t now_us)
+{
+    mc_auto(mc_buf_fini) struct mc_buf json;
+    mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
+    struct mc_error err = {0};
+    mc_buf_init(&json, 1 << 20);
+    if (mc_tiers_list_runs(f->store, undo_us, now_us, &json, &err) ||
+        mc_json_parse(mc_buf_str(&json), &root, &err))
+        bail_out("%s", err.message);
+    return mc_json_count(mc_json_get(root, "runs"));
+}
+
+static void store_some(struct fixture *f)
+{
+    store_one(f, &(struct stored){"hello", "w", "t", "hello", 8, 0.1, true});
+    store_one(f, &(struct stored){"order", "w", "t", NULL, 40, 0.5, false});
+    store_one(f, &(struct stored){"fresh", "w", "t", NULL, 0.5, 0.5, false});
+}
+
+static void test_undo(void)
+{
+    struct fixture f;
+    set_up(&f);
+    struct mc_tiers_options options = undoable();
+    struct mc_error err = {0};
+    struct undone undone = {0};
+    is_status(undo_at(&f, (struct mc_tiers_undo){0}, &undone, &err), MC_NOT_FOUND, &err,
+              "nothing to undo");
+    store_some(&f);
+    counts(run(&f, &options, NULL, true), 1, 0, 1, "dry");
+    is_int(run_count(&f, 7 * DAY, NOW + 1), 0, "a dry run leaves nothing to undo");
+    counts(run(&f, &options, NULL, false), 1, 0, 1, "a run");
+    counts(run(&f, &options, NULL, false), 0, 0, 0, "a run of nothing");
+    is_int(run_count(&f, 7 * DAY, NOW + 1), 1, "which is not listed");
+    is_int(run_count(&f, 7 * DAY, NOW + 8 * DAY), 0, "nor is one that is too old");
+    tier_is(&f, "hello", "gone");
+    is_status(undo_at(&f, (struct mc_tiers_undo){.now_us = NOW + 8 * DAY}, &undone, &err),
+              MC_NOT_FOUND, &err, "a run that is too old");
+    is_status(undo_at(&f, (struct mc_tiers_undo){.run = 77}, &undone, &err), MC_NOT_FOUND, &err,
+              "a run that is not there");
+    is_str(err.field, "run", "it is the run's fault");
+    is_status(undo_at(&f, (struct mc_tiers_undo){.dry_run = true, .next_us = NOW}, &undone, &err),
+              MC_OK, &err, "a dry run");
+    is_int(undone.restored, 1, "counts what comes back");
+    is_int(undone.moved, 1, "and what goes back");
+    ok(undone.scheduled, "and says when it is done again");
+    tier_is(&f, "hello", "gone");
+    bool taken = true;
+    struct mc_tiers_undo undo = {.next_us = NOW + DAY, .task = MC_STR("tiers")};
+    is_status(undo_at(&f, undo, &undone, &err), MC_OK, &err, "undo");
+    ok(undone.restored == 1 && undone.moved == 1 && undone.skipped == 0 && undone.scheduled,
+       "as it said");
+    is_status(f.store->ops->take_task(f.store, undo.task, NOW + DAY - 1, NOW + DAY, &taken, &err),
+              MC_OK, &err, "the schedule");
+    ok(!taken, "waits for that time");
+    tier_is(&f, "hello", "short");
+    tier_is(&f, "order", "short");
+    tier_is(&f, "fresh", "short");
+    is_int(run_count(&f, 7 * DAY, NOW + 1), 0, "once");
+    counts(run(&f, &options, NULL, false), 1, 0, 1, "the next run does it again");
+    counts(run_at(&f, &options, NOW + DAY, NULL, false), 1, 0, 0, "and a later one more");
+    counts(run_at(&f, &options, NOW + 8 * DAY, NULL, false), 0, 0, 0, "much later");
+    is_status(undo_at(&f, (struct mc_tiers_undo){.now_us = NOW + 8 * DAY}, &undone, &err), MC_OK,
+              &err, "the later one is undone");
+    tier_is(&f, "fresh", "short");
+    tier_is(&f, "hello", "gone");
+    is_status(undo_at(&f, (struct mc_tiers_undo){.undo_us = 365 * DAY}, &undone, &err),
+              MC_NOT_FOUND, &err,
+              "what was kept of the first is removed, whatever the option is by now");
+    tear_down(&f);
+}
+
+/* Another process begins to undo a run just before its end, and dies. */
+static void undo_and_die(void *context, const char *op)
+{
+    struct fixture *f = context;
+    int64_t last;
+    struct mc_error err = {0};
+    if (strcmp(op, "end_run") == 0 && f->inner->ops->begin_undo(f->inner, 1, &last, &err))
+        bail_out("%s", err.message);
+}
+
+static void test_undo_cut_off(void)
+{
+    struct fixture f;
+    set_up(&f);
+    struct mc_tiers_options options = undoable();
+    struct mc_error err = {0};
+    struct undone undone = {0};
+    store_some(&f);
+    counts(run(&f, &options, NULL, false), 1, 0, 1, "a run");
+    mc_fault_store_fail(f.store, "undo", 2, 1, MC_IO);
+    is_status(undo_at(&f, (struct mc_tiers_undo){0}, &undone, &err), MC_IO, &err,
+              "an undo that is cut off");
+    tier_is(&f, "hello", "short");
+    tier_is(&f, "order", "long");
+    is_int(run_count(&f, 7 * DAY, NOW + 30 * DAY), 1, "it is listed, however old");
+    is_status(undo_at(&f, (struct mc_tiers_undo){0}, &undone, &err), MC_OK, &err, "another");
+    is_int(undone.moved, 1, "goes on");
+    tier_is(&f, "order", "short");
+
+    mc_fault_store_hook(f.store, undo_and_die, &f);
+    store_one(&f, &(struct stored){"late", "w", "t", NULL, 3, 0.5, false});
+    run(&f, &options, NULL, false);
+    mc_fault_store_hook(f.store, NULL, NULL);
+    tier_is(&f, "late", "mid");
+    struct result r = run(&f, &options, NULL, false);
+    is_int(r.errors, 0, "a migration completes an undo that was cut off");
+    is_int(r.moved, 2, "and does it again");
+    is_int(r.deleted, 1, "all of it");
+    is_int(run_count(&f, 7 * DAY, NOW + 1), 1, "as a run of its own");
+    mc_fault_store_fail(f.store, "runs", 1, 1, MC_IO);
+    r = run(&f, &options, NULL, false);
+    is_int(r.errors, 1, "when it cannot tell whether there is one, it changes nothing");
+    tear_down(&f);
+}
+
+/* The run that goes on is undone in the middle. */
+static void undo_running(void *context, const char *op)
+{
+    struct fixture *f = context;
+    struct undone undone;
+    struct mc_error err = {0};
+    if (strcmp(op, "migrate") == 0 && mc_fault_store_calls(f->store, "migrate") == 1 &&
+        undo_at(f, (struct mc_tiers_undo){0}, &undone, &err))
+        bail_out("%s", err.message);
+}
+
+static void test_undo_of_running(void)
+{
+    struct fixture f;
+    set_up(&f);
+    struct mc_tiers_options options = undoable();
+    store_some(&f);
+    mc_fault_store_hook(f.store, undo_running, &f);
+    struct result r = run(&f, &options, NULL, false);
+    mc_fault_store_hook(f.store, NULL, NULL);
+    ok(r.errors > 0, "a migration that is undone says so");
+    tier_is(&f, "hello", "short");
+    tier_is(&f, "order", "short");
+    is_int(run_count(&f, 7 * DAY, NOW + 1), 0, "and is gone");
+    tear_down(&f);
+}
+
 int main(void)
 {
     struct fixture f;
@@ -519,5 +701,8 @@ int main(void)
     test_failures(&f);
     tear_down(&f);
     test_imported();
+    test_undo();
+    test_undo_cut_off();
+    test_undo_of_running();
     return done_testing();
 }

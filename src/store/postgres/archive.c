@@ -141,13 +141,12 @@ struct packed {
     mc_str frame;
 };
 
-#define MESSAGE_BYTES                                                                              \
-    "octet_length(text) + octet_length(attached) + coalesce(octet_length(terms), 0)"
 /* A message that waits for enrichment, or failed to be enriched, is left until that is settled. */
 #define NO_JOB                                                                                     \
     " AND NOT EXISTS(SELECT 1 FROM jobs j WHERE j.shard = " MC_PG_QUEUE " AND j.id = messages.id)"
 #define UNPACKED(user)                                                                             \
-    "SELECT id, user_no, thread_id, terms, twin, attached, text, (" MESSAGE_BYTES ")::bigint"      \
+    "SELECT id, user_no, thread_id, terms, twin, attached, text, (" MC_PG_MESSAGE_BYTES            \
+    ")::bigint"                                                                                    \
     " FROM messages WHERE tier = 3 AND packed IS NULL" NO_JOB user                                 \
     " ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED"
 #define OF_USER(shard, user) " AND shard = " shard " AND user_id = " user
@@ -177,13 +176,14 @@ static enum mc_status pack_row(struct mc_pg_conn *conn, const PGresult *result, 
 }
 
 static enum mc_status add_replacement(struct mc_pg_conn *conn, const struct packed *packed,
-                                      struct mc_error *err)
+                                      int64_t run, struct mc_error *err)
 {
     struct mc_pg_arg shard = mc_pg_int(mc_pg_row_shard(packed->row)), row = mc_pg_int(packed->row);
     mc_pg_add_quiet(conn,
                     "UPDATE messages SET packed = $3, text = '', attached = '{}', metadata = '{}',"
-                    " terms = NULL, twin = NULL WHERE shard = $1 AND id = $2",
-                    MC_PG_ARGS(shard, row, mc_pg_bytes(packed->frame)));
+                    " terms = NULL, twin = NULL, packed_by = nullif($4, 0)"
+                    " WHERE shard = $1 AND id = $2",
+                    MC_PG_ARGS(shard, row, mc_pg_bytes(packed->frame), mc_pg_int(run)));
     return mc_pg_add_unindex(conn, packed->row, packed->user_no, packed->thread_id, packed->terms,
                              packed->twin, err);
 }
@@ -204,12 +204,14 @@ static enum mc_status pack_result(struct mc_pg_conn *conn, struct packing *p, st
         p->step.bytes_after += (int64_t)frame.len;
     }
     for (size_t i = 0; status == MC_OK && i < count; i++)
-        status = add_replacement(conn, &packed[i], err);
+        status = add_replacement(conn, &packed[i], p->rule->run, err);
     if (status == MC_OK)
         status = mc_pg_run(conn, err);
     mc_arena_fini(&texts);
     p->step.packed = (int64_t)count;
     p->step.more = count == p->rule->batch;
+    static const struct mc_tier_step nothing_else = {0};
+    mc_pg_add_run_count(conn, p->rule->run, &nothing_else, p->step.packed);
     return status;
 }
 
@@ -218,7 +220,9 @@ static enum mc_status pack_work(struct mc_pg_conn *conn, void *context, struct m
     struct packing *p = context;
     struct training newest = {0};
     p->step = (struct mc_pack_step){0};
-    enum mc_status status = read_newest(conn, &newest, err);
+    enum mc_status status = mc_pg_run_check(conn, p->rule->run, err);
+    if (status == MC_OK)
+        status = read_newest(conn, &newest, err);
     if (status != MC_OK || newest.number == 0)
         return status;
     if (newest.number > mc_archive_newest(conn->archive))
@@ -237,7 +241,7 @@ static enum mc_status pack_work(struct mc_pg_conn *conn, void *context, struct m
 
 /* What a run to the end would pack: what is in the archive, or will come there, and is not deleted. */
 #define COUNT_PACKING(user)                                                                        \
-    "SELECT count(*), coalesce(sum(" MESSAGE_BYTES "), 0)::bigint FROM messages"                   \
+    "SELECT count(*), coalesce(sum(" MC_PG_MESSAGE_BYTES "), 0)::bigint FROM messages"             \
     " WHERE packed IS NULL AND (tier = 3 OR (created_at < $1 AND (importance < $2 OR created_at"   \
     " < $3))) AND NOT (trivial AND stored_at < $4 AND created_at < $4)"                            \
     " AND NOT (stored_at < $5 AND created_at < $5)" NO_JOB user

@@ -244,6 +244,14 @@ static const struct rule rules[] = {
     {"SELECT count(*) FROM messages WHERE packed IS NOT NULL AND (tier <> 3 OR text <> ''"
      " OR terms IS NOT NULL OR NOT EXISTS(SELECT 1 FROM dictionaries))",
      "compressed messages that are not in the archive, or without a dictionary"},
+    {"SELECT count(*) FROM trash r WHERE r.run NOT IN (SELECT number FROM tier_runs)",
+     "messages in the trash that no run of tier migration has deleted"},
+    {"SELECT count(*) FROM trash r WHERE NOT EXISTS(SELECT 1 FROM threads t WHERE t.shard ="
+     " r.shard AND t.user_id = r.user_id AND t.thread_id = r.thread_id)",
+     "messages in the trash without a thread of their user"},
+    {"SELECT count(*) FROM trash r WHERE EXISTS(SELECT 1 FROM messages m"
+     " WHERE m.shard = r.shard AND m.id = r.id)",
+     "messages that are stored and in the trash"},
 };
 
 static enum mc_status check_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)

@@ -236,10 +236,30 @@ MC_MUST_CHECK enum mc_status mc_pg_drop(struct mc_pg_conn *conn, struct mc_pg_dr
 MC_MUST_CHECK enum mc_status mc_pg_add_unindex(struct mc_pg_conn *conn, int64_t row,
                                                int64_t user_no, mc_str thread_id, mc_str terms,
                                                mc_str twin, struct mc_error *err);
-/* The same for messages by row, not requested; locks and reads them first. *dropped: how many were there. */
+/*
+ * The same for messages by row, not requested; locks and reads them first. *dropped: how many were there. They lie in
+ * the trash of the run then, if one is given.
+ */
 MC_MUST_CHECK enum mc_status mc_pg_drop_rows(struct mc_pg_conn *conn, const int64_t *rows,
-                                             size_t count, int64_t *dropped, int64_t *jobs,
+                                             size_t count, int64_t run, int64_t *dropped,
+                                             int64_t *jobs, struct mc_error *err);
+
+/* ---- Undoing a tier migration (undo.c) ---- */
+
+/* All inside a transaction. MC_CONFLICT: the run is being taken back, or was; 0 is none. */
+MC_MUST_CHECK enum mc_status mc_pg_run_check(struct mc_pg_conn *conn, int64_t run,
                                              struct mc_error *err);
+/* Adds a statement that adds to what the run has done. */
+void mc_pg_add_run_count(struct mc_pg_conn *conn, int64_t run, const struct mc_tier_step *step,
+                         int64_t packed);
+/* Copies messages, which are locked, and their jobs into the trash. */
+MC_MUST_CHECK enum mc_status mc_pg_trash(struct mc_pg_conn *conn, const int64_t *rows, size_t count,
+                                         int64_t run, struct mc_error *err);
+
+/* Bytes of a message's text, metadata and index terms; of a compressed one, of its frame. */
+#define MC_PG_MESSAGE_BYTES                                                                        \
+    "octet_length(text) + octet_length(attached) + coalesce(octet_length(terms), 0)"               \
+    " + coalesce(octet_length(packed), 0)"
 
 /* ---- The search index (match.c) ---- */
 
@@ -395,6 +415,18 @@ enum mc_status mc_pg_take_task(struct mc_store *store, mc_str task, int64_t now_
 enum mc_status mc_pg_set_task(struct mc_store *store, mc_str task, int64_t due_us,
                               struct mc_error *err);
 enum mc_status mc_pg_train(struct mc_store *store, int64_t now_us, struct mc_error *err);
+enum mc_status mc_pg_begin_run(struct mc_store *store, mc_str user_id, int64_t now_us,
+                               int64_t *number, struct mc_error *err);
+enum mc_status mc_pg_end_run(struct mc_store *store, int64_t number, int64_t now_us,
+                             struct mc_error *err);
+enum mc_status mc_pg_runs(struct mc_store *store, mc_tier_run_fn each, void *context,
+                          struct mc_error *err);
+enum mc_status mc_pg_empty_trash(struct mc_store *store, int64_t before_us, size_t limit,
+                                 int64_t *removed, struct mc_error *err);
+enum mc_status mc_pg_begin_undo(struct mc_store *store, int64_t first, int64_t *last,
+                                struct mc_error *err);
+enum mc_status mc_pg_undo(struct mc_store *store, struct mc_undo *undo, struct mc_undo_step *step,
+                          struct mc_error *err);
 enum mc_status mc_pg_pack(struct mc_store *store, const struct mc_tier_rule *rule,
                           struct mc_pack_step *step, struct mc_error *err);
 enum mc_status mc_pg_export(struct mc_store *store, mc_str user_id, const struct mc_reader *reader,

@@ -219,8 +219,22 @@ static enum mc_status copy_dropped(const PGresult *result, struct mc_arena *text
     return MC_OK;
 }
 
+/* Copies what was found into the trash of a run. */
+static enum mc_status trash(struct mc_pg_conn *conn, const struct mc_pg_dropped *items,
+                            size_t count, int64_t run, struct mc_error *err)
+{
+    int64_t *rows = malloc((count + 1) * sizeof(*rows));
+    if (!rows)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < count; i++)
+        rows[i] = items[i].row;
+    enum mc_status status = mc_pg_trash(conn, rows, count, run, err);
+    free(rows);
+    return status;
+}
+
 enum mc_status mc_pg_drop_rows(struct mc_pg_conn *conn, const int64_t *rows, size_t count,
-                               int64_t *dropped, int64_t *jobs, struct mc_error *err)
+                               int64_t run, int64_t *dropped, int64_t *jobs, struct mc_error *err)
 {
     *dropped = 0;
     if (count == 0)
@@ -243,6 +257,8 @@ enum mc_status mc_pg_drop_rows(struct mc_pg_conn *conn, const int64_t *rows, siz
         status = copy_dropped(conn->results[i], &texts, items + found, err);
         found += mc_pg_rows(conn, i);
     }
+    if (status == MC_OK && run != 0 && found > 0)
+        status = trash(conn, items, found, run, err);
     if (status == MC_OK)
         status = mc_pg_drop(conn, items, found, false, jobs, err);
     *dropped = (int64_t)found;
@@ -263,6 +279,69 @@ static const char remove_sql[] =
     "SELECT " MC_PG_RECORD ", " MC_PG_DROP_COLUMNS
     " FROM messages m WHERE m.shard = $1 AND m.id = $2 AND " MC_PG_ALLOWED " FOR UPDATE";
 
+/* What tier migration has deleted can come back, so it can be deleted by request too. */
+static const char trashed_sql[] =
+    "SELECT " MC_PG_RECORD ", m.user_no FROM trash m WHERE m.shard = $1 AND m.id = $2"
+    " AND " MC_PG_ALLOWED " FOR UPDATE";
+/* Messages of one id in the trash, each ingested after the one before it had gone there. */
+#define TRASHED_MAX 16
+
+/* Whatever the user has under this id in the trash. */
+static void add_trash_drop(struct mc_pg_conn *conn, mc_str message_id, int64_t shard,
+                           int64_t user_no)
+{
+    mc_pg_add_quiet(conn, "DELETE FROM trash WHERE shard = $1 AND user_no = $2 AND message_id = $3",
+                    MC_PG_ARGS(mc_pg_int(shard), mc_pg_int(user_no), mc_pg_str(message_id)));
+}
+
+/* The newest that the reader may see; r->record stays NULL when there is none. */
+static enum mc_status find_trashed(struct mc_pg_conn *conn, struct removal *r, int64_t *user_no,
+                                   struct mc_error *err)
+{
+    int64_t rows[TRASHED_MAX];
+    enum mc_status status =
+        mc_pg_query(conn, "SELECT id FROM trash WHERE message_id = $1 ORDER BY id DESC LIMIT $2",
+                    MC_PG_ARGS(mc_pg_str(r->message_id), mc_pg_int(TRASHED_MAX)), err);
+    size_t count = status == MC_OK ? mc_pg_rows(conn, 0) : 0;
+    for (size_t i = 0; i < count; i++)
+        rows[i] = mc_pg_cell_int(conn->results[0], i, 0);
+    for (size_t i = 0; status == MC_OK && !r->record && i < count; i++) {
+        struct mc_pg_allowed_args args;
+        mc_pg_allowed(&args, MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(rows[i])), mc_pg_int(rows[i])),
+                      r->reader);
+        status = mc_pg_query(conn, trashed_sql, args.items, err);
+        if (status != MC_OK || mc_pg_rows(conn, 0) == 0)
+            continue;
+        *user_no = mc_pg_cell_int(conn->results[0], 0, MC_PG_RECORD_COLUMNS);
+        status = mc_pg_record(conn, conn->results[0], 0, &r->record, err);
+    }
+    return status;
+}
+
+/* Of a message that is in the trash alone only summaries can still tell. */
+static enum mc_status remove_trash(struct mc_pg_conn *conn, struct removal *r, struct mc_error *err)
+{
+    int64_t user_no = 0;
+    enum mc_status status = find_trashed(conn, r, &user_no, err);
+    if (status == MC_OK && !r->record)
+        return mc_fail_field(err, MC_NOT_FOUND, "message_id", "there is no message '%.*s'",
+                             MC_STR_ARG(r->message_id));
+    if (status != MC_OK)
+        return status;
+    const struct mc_message *m = &r->record->m;
+    struct mc_pg_dropped dropped = {.row = r->record->row,
+                                    .created_us = m->created_at_us,
+                                    .user_id = m->user_id,
+                                    .thread_id = m->thread_id};
+    add_trash_drop(conn, r->message_id, mc_pg_row_shard(dropped.row), user_no);
+    mc_pg_add_bump(conn, m->user_id, m->thread_id, 1);
+    mc_pg_touch(conn, mc_pg_row_shard(dropped.row));
+    status = mc_pg_run(conn, err);
+    if (status == MC_OK)
+        r->version = mc_pg_first_int(conn, 0);
+    return status == MC_OK ? drop_summaries(conn, &dropped, err) : status;
+}
+
 static enum mc_status remove_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
     struct removal *r = context;
@@ -278,8 +357,7 @@ static enum mc_status remove_work(struct mc_pg_conn *conn, void *context, struct
         status = mc_pg_query(conn, remove_sql, args.items, err);
     }
     if (status == MC_OK && mc_pg_rows(conn, 0) == 0)
-        return mc_fail_field(err, MC_NOT_FOUND, "message_id", "there is no message '%.*s'",
-                             MC_STR_ARG(r->message_id));
+        return remove_trash(conn, r, err);
     if (status == MC_OK)
         status = mc_pg_record(conn, conn->results[0], 0, &r->record, err);
     if (status != MC_OK)
@@ -298,6 +376,8 @@ static enum mc_status remove_work(struct mc_pg_conn *conn, void *context, struct
     dropped.terms = mc_str_given(dropped.terms) ? r->record->terms : MC_STR_NONE;
     status = mc_pg_drop(conn, &dropped, 1, true, NULL, err);
     r->version = dropped.version;
+    if (status == MC_OK)
+        add_trash_drop(conn, r->message_id, mc_pg_row_shard(row), dropped.user_no);
     return status;
 }
 
@@ -373,6 +453,20 @@ static enum mc_status next_messages(struct mc_pg_conn *conn, struct erasure *e,
     return status;
 }
 
+static enum mc_status erase_trash(struct mc_pg_conn *conn, struct erasure *e, int64_t limit,
+                                  struct mc_error *err)
+{
+    enum mc_status status = mc_pg_query(
+        conn,
+        "DELETE FROM trash WHERE shard = $1 AND id IN (SELECT id FROM trash WHERE shard = $1"
+        " AND user_no = $2 LIMIT $3)",
+        MC_PG_ARGS(mc_pg_int(mc_pg_shard(e->user_id)), mc_pg_int(e->user_no), mc_pg_int(limit)),
+        err);
+    if (status == MC_OK)
+        e->step.trash = mc_pg_changes(conn, 0);
+    return status;
+}
+
 static enum mc_status erase_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
     struct erasure *e = context;
@@ -381,13 +475,16 @@ static enum mc_status erase_work(struct mc_pg_conn *conn, void *context, struct 
     e->step = (struct mc_erased){0};
     enum mc_status status = next_messages(conn, e, rows, &count, err);
     if (status == MC_OK)
-        status = mc_pg_drop_rows(conn, rows, count, &e->step.messages, &e->step.jobs, err);
-    e->done = count < ERASE_STEP;
+        status = mc_pg_drop_rows(conn, rows, count, 0, &e->step.messages, &e->step.jobs, err);
+    if (status == MC_OK && count < ERASE_STEP)
+        status = erase_trash(conn, e, ERASE_STEP - (int64_t)count, err);
+    e->done = (int64_t)count + e->step.trash < ERASE_STEP;
     return status == MC_OK && e->done ? erase_rest(conn, e, err) : status;
 }
 
 static const char *const leftovers[] = {
     "SELECT EXISTS(SELECT 1 FROM messages WHERE shard = $1 AND user_id = $2 AND user_no = $3)",
+    "SELECT EXISTS(SELECT 1 FROM trash WHERE shard = $1 AND user_id = $2 AND user_no = $3)",
     "SELECT EXISTS(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2 AND user_no = $3)",
     "SELECT EXISTS(SELECT 1 FROM index_terms WHERE shard = $1 AND user_no = $3)",
     "SELECT EXISTS(SELECT 1 FROM vectors WHERE shard = $1 AND user_no = $3)",
@@ -432,6 +529,7 @@ enum mc_status mc_pg_erase(struct mc_store *store, mc_str user_id, struct mc_era
         if (e.user_no)
             user_no = e.user_no;
         total.messages += e.step.messages;
+        total.trash += e.step.trash;
         total.threads += e.step.threads;
         total.jobs += e.step.jobs;
         total.summaries += e.step.summaries;

@@ -283,12 +283,67 @@ static const char *const version_4[] = {
     /* What one server does for all, and when it is due again. */
     "CREATE TABLE mindcore_tasks(task " NAME " PRIMARY KEY, due_at timestamptz NOT NULL)", NULL};
 
+/* Tier migration can be taken back (undo.c): in which run a message left each tier, and was compressed. */
+static const char *const version_5[] = {
+    "ALTER TABLE messages ADD COLUMN left_short bigint, ADD COLUMN left_mid bigint,"
+    " ADD COLUMN left_long bigint, ADD COLUMN packed_by bigint",
+
+    "CREATE SEQUENCE tier_run_numbers",
+    "CREATE TABLE tier_runs("
+    " number bigint PRIMARY KEY,"
+    " user_id text COLLATE \"C\"," /* NULL: all users */
+    " began_at timestamptz NOT NULL,"
+    " ended_at timestamptz,"
+    " undoing boolean NOT NULL,"
+    " moved bigint NOT NULL,"
+    " deleted bigint NOT NULL,"
+    " packed bigint NOT NULL,"
+    " bytes_deleted bigint NOT NULL)",
+
+    /* Messages that a run has deleted, with the columns that they had, and their jobs. */
+    "CREATE TABLE trash("
+    " shard smallint NOT NULL,"
+    " id bigint NOT NULL," /* the message's */
+    " run bigint NOT NULL,"
+    " message_id " NAME ","
+    " user_id " NAME ","
+    " thread_id " NAME ","
+    " user_no bigint NOT NULL,"
+    " created_at timestamptz NOT NULL,"
+    " stored_at timestamptz NOT NULL,"
+    " role smallint NOT NULL,"
+    " visibility smallint NOT NULL,"
+    " tier smallint NOT NULL,"
+    " state smallint NOT NULL,"
+    " trivial boolean NOT NULL,"
+    " importance double precision NOT NULL,"
+    " session_id " NAME ","
+    " agent_id " NAME ","
+    " sharing_groups text[] COLLATE \"C\" NOT NULL,"
+    " terms text,"
+    " left_short bigint,"
+    " left_mid bigint,"
+    " left_long bigint,"
+    " packed_by bigint,"
+    " stage smallint," /* NULL: it had no job */
+    " enqueued_at timestamptz,"
+    " attempts integer,"
+    " died_at timestamptz,"
+    " error text,"
+    " attached text NOT NULL,"
+    " text text NOT NULL,"
+    " packed bytea,"
+    " PRIMARY KEY(shard, id))",
+    "CREATE INDEX trash_run ON trash(run, id)", "CREATE INDEX trash_user ON trash(shard, user_no)",
+    "CREATE INDEX trash_message ON trash(message_id)", NULL};
+
 /*
  * In order: the nth brings a database of version n to version n + 1. Never change one that was released. A table
  * whose first column is "shard smallint NOT NULL" is partitioned by it where the database is; every unique index
  * on such a table begins with the shard.
  */
-static const char *const *const migrations[] = {version_1, version_2, version_3, version_4};
+static const char *const *const migrations[] = {version_1, version_2, version_3, version_4,
+                                                version_5};
 
 int mc_pg_schema_version(void)
 {

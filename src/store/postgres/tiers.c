@@ -47,10 +47,11 @@ static void with_user(const struct due *due, const struct mc_pg_arg *own, struct
  * imported from years ago has only come, and stays as long as anything else.
  */
 #define OLDER_THAN(time) " AND stored_at < " time " AND created_at < " time
-static const char *const trivial_sql[] = FOR_ALL_OR_ONE(
-    "SELECT id FROM messages WHERE trivial" OLDER_THAN("$1"), "$3", "$4", " LIMIT $2");
-static const char *const archived_sql[] = FOR_ALL_OR_ONE(
-    "SELECT id FROM messages WHERE tier = 3" OLDER_THAN("$1"), "$3", "$4", " LIMIT $2");
+#define ID_AND_BYTES "SELECT id, (" MC_PG_MESSAGE_BYTES ")::bigint FROM messages"
+static const char *const trivial_sql[] =
+    FOR_ALL_OR_ONE(ID_AND_BYTES " WHERE trivial" OLDER_THAN("$1"), "$3", "$4", " LIMIT $2");
+static const char *const archived_sql[] =
+    FOR_ALL_OR_ONE(ID_AND_BYTES " WHERE tier = 3" OLDER_THAN("$1"), "$3", "$4", " LIMIT $2");
 
 static enum mc_status delete_due(struct mc_pg_conn *conn, struct due *due, const char *const *sql,
                                  int64_t time, struct mc_error *err)
@@ -59,11 +60,13 @@ static enum mc_status delete_due(struct mc_pg_conn *conn, struct due *due, const
     with_user(due, MC_PG_ARGS(mc_pg_time(time), mc_pg_int((int64_t)room(due))), args);
     enum mc_status status = mc_pg_query(conn, sql[mc_str_given(due->rule->user_id)], args, err);
     size_t count = status == MC_OK ? mc_pg_rows(conn, 0) : 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         due->rows[i] = mc_pg_cell_int(conn->results[0], i, 0);
+        due->step.bytes_deleted += mc_pg_cell_int(conn->results[0], i, 1);
+    }
     int64_t deleted = 0;
     if (status == MC_OK)
-        status = mc_pg_drop_rows(conn, due->rows, count, &deleted, NULL, err);
+        status = mc_pg_drop_rows(conn, due->rows, count, due->rule->run, &deleted, NULL, err);
     due->step.deleted += deleted;
     return status;
 }
@@ -89,19 +92,25 @@ static int by_thread(const void *a, const void *b)
     return order != 0 ? order : mc_pg_compare(x->thread_id, y->thread_id);
 }
 
-static enum mc_status move_all(struct mc_pg_conn *conn, struct due *due, struct moving *moving,
-                               size_t count, struct mc_error *err)
+static enum mc_status move_all(struct mc_pg_conn *conn, struct due *due, int from,
+                               struct moving *moving, size_t count, struct mc_error *err)
 {
+    static const char *const updates[MC_TIER_ARCHIVE] = {
+        "UPDATE messages SET tier = $3, left_short = nullif($4, 0)"
+        " WHERE shard = $1 AND id = ANY($2)",
+        "UPDATE messages SET tier = $3, left_mid = nullif($4, 0)"
+        " WHERE shard = $1 AND id = ANY($2)",
+        "UPDATE messages SET tier = $3, left_long = nullif($4, 0)"
+        " WHERE shard = $1 AND id = ANY($2)",
+    };
     enum mc_status status = MC_OK;
     for (int tier = 0; status == MC_OK && tier < MC_TIER_COUNT; tier++) {
-        const struct mc_pg_arg target[] = {mc_pg_int(tier), {.type = 0}};
+        const struct mc_pg_arg target[] = {mc_pg_int(tier), mc_pg_int(due->rule->run), {.type = 0}};
         size_t n = 0, statements;
         for (size_t i = 0; i < count; i++)
             if (moving[i].target == tier)
                 due->rows[n++] = moving[i].row;
-        status = mc_pg_add_by_shard(
-            conn, "UPDATE messages SET tier = $3 WHERE shard = $1 AND id = ANY($2)", due->rows, n,
-            target, &statements, err);
+        status = mc_pg_add_by_shard(conn, updates[from], due->rows, n, target, &statements, err);
     }
     qsort(moving, count, sizeof(*moving), by_thread);
     for (size_t i = 0, end; status == MC_OK && i < count; i = end) {
@@ -143,7 +152,7 @@ static enum mc_status move_due(struct mc_pg_conn *conn, struct due *due, int tie
         };
         failed = !moving[i].user_id.data || !moving[i].thread_id.data;
     }
-    status = failed ? mc_fail_memory(err) : move_all(conn, due, moving, count, err);
+    status = failed ? mc_fail_memory(err) : move_all(conn, due, tier, moving, count, err);
     mc_arena_fini(&texts);
     due->step.moved += (int64_t)count;
     return status;
@@ -153,32 +162,42 @@ static enum mc_status migrate_work(struct mc_pg_conn *conn, void *context, struc
 {
     struct due *due = context;
     due->step = (struct mc_tier_step){0};
-    enum mc_status status = MC_OK;
-    if (due->rule->trivial_delete_us)
+    enum mc_status status = mc_pg_run_check(conn, due->rule->run, err);
+    if (status == MC_OK && due->rule->trivial_delete_us)
         status = delete_due(conn, due, trivial_sql, due->times.trivial_delete, err);
     if (status == MC_OK && due->rule->archive_delete_us && room(due) > 0)
         status = delete_due(conn, due, archived_sql, due->times.archive_delete, err);
     for (int tier = 0; status == MC_OK && tier < MC_TIER_ARCHIVE; tier++)
         status = move_due(conn, due, tier, err);
     due->step.more = room(due) == 0;
+    if (status == MC_OK)
+        mc_pg_add_run_count(conn, due->rule->run, &due->step, 0);
     return status;
 }
 
 /* ---- Dry run ---- */
 
+#define COUNT_BYTES "SELECT count(*), coalesce(sum(" MC_PG_MESSAGE_BYTES "), 0)::bigint"
 static const char *const count_trivial_sql[] =
-    FOR_ALL_OR_ONE("SELECT count(*) FROM messages WHERE trivial" OLDER_THAN("$1"), "$2", "$3", "");
-static const char *const count_archived_sql[] =
-    FOR_ALL_OR_ONE("SELECT count(*) FROM messages WHERE tier = 3" OLDER_THAN(
-                       "$1") " AND NOT (trivial" OLDER_THAN("$2") ")",
-                   "$3", "$4", "");
+    FOR_ALL_OR_ONE(COUNT_BYTES " FROM messages WHERE trivial" OLDER_THAN("$1"), "$2", "$3", "");
+static const char *const count_archived_sql[] = FOR_ALL_OR_ONE(
+    COUNT_BYTES
+    " FROM messages WHERE tier = 3" OLDER_THAN("$1") " AND NOT (trivial" OLDER_THAN("$2") ")",
+    "$3", "$4", "");
 static const char *const count_leaving_sql[] = FOR_ALL_OR_ONE(
     "SELECT count(*)" DUE_TO_LEAVE " AND NOT (trivial" OLDER_THAN("$5") ")", "$6", "$7", "");
 /* Those that would be archived and then deleted. */
-static const char *const count_through_sql[] = FOR_ALL_OR_ONE(
-    "SELECT count(*)" DUE_TO_LEAVE " AND NOT (trivial" OLDER_THAN("$5") ")" OLDER_THAN(
-        "$6") " AND ((importance < $3 AND created_at < $7) OR created_at < $8)",
-    "$9", "$10", "");
+static const char *const count_through_sql[] =
+    FOR_ALL_OR_ONE(COUNT_BYTES DUE_TO_LEAVE " AND NOT (trivial" OLDER_THAN("$5") ")" OLDER_THAN(
+                       "$6") " AND ((importance < $3 AND created_at < $7) OR created_at < $8)",
+                   "$9", "$10", "");
+
+/* Adds what the nth statement, one of COUNT_BYTES, says. */
+static void count_deletions(const struct mc_pg_conn *conn, size_t nth, struct due *due)
+{
+    due->step.deleted += mc_pg_cell_int(conn->results[nth], 0, 0);
+    due->step.bytes_deleted += mc_pg_cell_int(conn->results[nth], 0, 1);
+}
 
 /* All that a run to the end would move or delete. */
 static enum mc_status count_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
@@ -208,11 +227,12 @@ static enum mc_status count_work(struct mc_pg_conn *conn, void *context, struct 
     enum mc_status status = mc_pg_run_last(conn, err);
     if (status != MC_OK)
         return status;
-    due->step =
-        (struct mc_tier_step){.deleted = mc_pg_first_int(conn, 0) + mc_pg_first_int(conn, 1)};
+    due->step = (struct mc_tier_step){0};
+    count_deletions(conn, 0, due);
+    count_deletions(conn, 1, due);
     for (size_t tier = 0; tier < MC_TIER_ARCHIVE; tier++) {
         due->step.moved += mc_pg_first_int(conn, 2 + 2 * tier);
-        due->step.deleted += mc_pg_first_int(conn, 3 + 2 * tier);
+        count_deletions(conn, 3 + 2 * tier, due);
     }
     return MC_OK;
 }

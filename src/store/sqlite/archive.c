@@ -152,13 +152,11 @@ static void packing_fini(struct packing *p)
     mc_buf_fini(&p->frames);
 }
 
-#define MESSAGE_BYTES                                                                              \
-    "length(CAST(text AS BLOB)) + length(CAST(metadata AS BLOB)) + coalesce(length(terms), 0)"
 /* A message that waits for enrichment, or failed to be enriched, is left until that is settled. */
 #define NO_JOB " AND NOT EXISTS(SELECT 1 FROM jobs j WHERE j.id = messages.id)"
 
 static const char unpacked_sql[] =
-    "SELECT id, metadata, text, " MESSAGE_BYTES " FROM messages INDEXED BY messages_unpacked"
+    "SELECT id, metadata, text, " MC_SQL_MESSAGE_BYTES " FROM messages INDEXED BY messages_unpacked"
     " WHERE tier = 3 AND packed IS NULL AND (?1 = 0 OR user_no = ?1)" NO_JOB " ORDER BY id LIMIT "
     "?2";
 
@@ -194,13 +192,13 @@ static enum mc_status pack_batch(struct mc_conn *conn, struct packing *p, struct
 
 #define KEPT                                                                                       \
     "id, message_id, user_no, thread_no, created_at, stored_at, role, visibility, tier, state,"    \
-    " trivial, importance, session_id, agent_id, sharing_groups"
-#define KEPT_COUNT 15
+    " trivial, importance, session_id, agent_id, sharing_groups, left_short, left_mid, left_long"
+#define KEPT_COUNT 18
 enum { KEPT_USER = 2, KEPT_THREAD = 3 };
 
 /* Deletes and inserts the row, unless it has changed meanwhile. */
-static enum mc_status replace_row(struct mc_conn *conn, int64_t row, mc_str frame, bool *replaced,
-                                  struct mc_error *err)
+static enum mc_status replace_row(struct mc_conn *conn, int64_t row, mc_str frame, int64_t run,
+                                  bool *replaced, struct mc_error *err)
 {
     mc_auto(mc_stmt_done) sqlite3_stmt *old = NULL;
     mc_auto(mc_stmt_done) sqlite3_stmt *new = NULL;
@@ -213,9 +211,9 @@ static enum mc_status replace_row(struct mc_conn *conn, int64_t row, mc_str fram
     if (status != MC_OK || !*replaced)
         return status;
     status = mc_conn_start(conn,
-                           "INSERT INTO messages(" KEPT ", metadata, text, packed) VALUES(?1, ?2,"
-                           " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, '{}', '',"
-                           " ?16)",
+                           "INSERT INTO messages(" KEPT ", metadata, text, packed, packed_by)"
+                           " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
+                           " ?15, ?16, ?17, ?18, '{}', '', ?19, nullif(?20, 0))",
                            MC_NO_BINDS, &new, err);
     if (status != MC_OK)
         return status;
@@ -224,6 +222,8 @@ static enum mc_status replace_row(struct mc_conn *conn, int64_t row, mc_str fram
         code = sqlite3_bind_value(new, i + 1, sqlite3_column_value(old, i));
     if (code == SQLITE_OK)
         code = sqlite3_bind_blob64(new, KEPT_COUNT + 1, frame.data, frame.len, SQLITE_STATIC);
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_int64(new, KEPT_COUNT + 2, run);
     if (code != SQLITE_OK)
         return mc_conn_fail(conn, code, err);
     mc_str terms = mc_column_str(old, KEPT_COUNT);
@@ -244,20 +244,23 @@ static enum mc_status apply_packing(struct mc_writer *writer, void *context, str
 {
     struct packing *p = context;
     p->step = (struct mc_pack_step){.more = p->count == p->rule->batch};
-    enum mc_status status = MC_OK;
+    enum mc_status status = mc_sqlite_run_check(writer->conn, p->rule->run, err);
     for (size_t i = 0; status == MC_OK && i < p->count; i++) {
         const struct packed_row *packed = &p->rows[i];
         bool replaced = false;
-        status =
-            replace_row(writer->conn, packed->row,
-                        (mc_str){p->frames.data + packed->start, packed->size}, &replaced, err);
+        status = replace_row(writer->conn, packed->row,
+                             (mc_str){p->frames.data + packed->start, packed->size}, p->rule->run,
+                             &replaced, err);
         if (!replaced)
             continue;
         p->step.packed++;
         p->step.bytes_before += (int64_t)packed->before;
         p->step.bytes_after += (int64_t)packed->size;
     }
-    return status;
+    static const struct mc_tier_step nothing_else = {0};
+    return status == MC_OK
+               ? mc_sqlite_run_count(writer->conn, p->rule->run, &nothing_else, p->step.packed, err)
+               : status;
 }
 
 /* What a run to the end would pack: what is in the archive, or will come there, and is not deleted. */
@@ -267,7 +270,8 @@ static enum mc_status count_packing(struct mc_conn *conn, struct packing *p, str
     bool row;
     enum mc_status status = mc_conn_start(
         conn,
-        "SELECT count(*), coalesce(sum(" MESSAGE_BYTES "), 0) FROM messages WHERE packed IS NULL"
+        "SELECT count(*), coalesce(sum(" MC_SQL_MESSAGE_BYTES
+        "), 0) FROM messages WHERE packed IS NULL"
         " AND (tier = 3 OR (created_at < ?2 AND (importance < ?3 OR created_at < ?4)))"
         " AND NOT (trivial AND stored_at < ?5 AND created_at < ?5)"
         " AND NOT (stored_at < ?6 AND created_at < ?6) AND (?1 = 0 OR user_no = ?1)" NO_JOB,

@@ -276,6 +276,13 @@ static const struct rule rules[] = {
     {"SELECT count(*) FROM messages WHERE packed IS NOT NULL AND (tier <> 3 OR text <> ''"
      " OR terms IS NOT NULL OR NOT EXISTS(SELECT 1 FROM dictionaries))",
      "compressed messages that are not in the archive, or without a dictionary"},
+    {"SELECT count(*) FROM trash WHERE run NOT IN (SELECT number FROM tier_runs)",
+     "messages in the trash that no run of tier migration has deleted"},
+    {"SELECT count(*) FROM trash r LEFT JOIN threads t ON t.thread_no = r.thread_no"
+     " WHERE t.user_no IS NOT r.user_no",
+     "messages in the trash without a thread of their user"},
+    {"SELECT count(*) FROM trash WHERE id IN (SELECT id FROM messages)",
+     "messages that are stored and in the trash"},
 };
 
 struct report {

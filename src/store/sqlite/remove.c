@@ -142,32 +142,83 @@ static void removal_fini(struct removal *r)
     mc_record_unref(r->record);
 }
 
+static const char stored_sql[] = "SELECT " MC_SQL_RECORD("m.terms") MC_SQL_RECORD_FROM
+    " WHERE m.message_id = ?1 AND " MC_SQL_ALLOWED;
+/* What tier migration has deleted can come back, so it can be deleted by request too. */
+static const char trashed_sql[] = "SELECT " MC_SQL_RECORD(
+    "m.terms") " FROM trash m JOIN threads t ON t.thread_no = m.thread_no"
+               " JOIN users u ON u.user_no = m.user_no WHERE m.message_id = ?1 AND " MC_SQL_ALLOWED
+               " ORDER BY m.id DESC LIMIT 1";
+
+static enum mc_status find_removed(struct mc_conn *conn, const char *sql, struct removal *r,
+                                   struct mc_error *err)
+{
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    bool found = false;
+    enum mc_status status =
+        mc_conn_start(conn, sql, MC_BINDS(mc_bind_str(r->message_id)), &stmt, err);
+    if (status == MC_OK) {
+        mc_allowed_bind(&r->allowed, stmt);
+        status = mc_conn_step(conn, stmt, &found, err);
+    }
+    return status == MC_OK && found ? mc_sqlite_record(conn, stmt, &r->record, err) : status;
+}
+
+/* Whatever the user has under this id in the trash. */
+static enum mc_status drop_trash(struct mc_conn *conn, const struct removal *r, int64_t user_no,
+                                 struct mc_error *err)
+{
+    return mc_conn_exec(conn, "DELETE FROM trash WHERE message_id = ?1 AND user_no = ?2",
+                        MC_BINDS(mc_bind_str(r->message_id), mc_bind_int(user_no)), err);
+}
+
+/* Of a message that is in the trash alone only summaries can still tell. */
+static enum mc_status remove_trash(struct mc_conn *conn, struct removal *r, struct mc_error *err)
+{
+    struct dropping d = {.row = r->record->row, .created_at = r->record->m.created_at_us};
+    struct mc_bind row = mc_bind_int(d.row);
+    enum mc_status status = mc_conn_integer(conn, "SELECT user_no FROM trash WHERE id = ?1",
+                                            MC_BINDS(row), NULL, &d.user_no, err);
+    if (status == MC_OK)
+        status = mc_conn_integer(conn, "SELECT thread_no FROM trash WHERE id = ?1", MC_BINDS(row),
+                                 NULL, &d.thread_no, err);
+    if (status == MC_OK)
+        status = mc_conn_exec(conn, "UPDATE threads SET version = version + 1 WHERE thread_no = ?1",
+                              MC_BINDS(mc_bind_int(d.thread_no)), err);
+    if (status == MC_OK)
+        status = drop_summaries(conn, &d, err);
+    if (status == MC_OK)
+        status = mc_conn_integer(conn, "SELECT version FROM threads WHERE thread_no = ?1",
+                                 MC_BINDS(mc_bind_int(d.thread_no)), NULL, &r->version, err);
+    return status == MC_OK ? drop_trash(conn, r, d.user_no, err) : status;
+}
+
+static enum mc_status remove_stored(struct mc_conn *conn, struct removal *r, struct mc_error *err)
+{
+    int64_t user_no = 0;
+    enum mc_status status =
+        mc_conn_integer(conn, "SELECT user_no FROM messages WHERE id = ?1",
+                        MC_BINDS(mc_bind_int(r->record->row)), NULL, &user_no, err);
+    if (status == MC_OK)
+        status = mc_sqlite_keep_row(conn, err);
+    if (status == MC_OK)
+        status = mc_sqlite_drop(conn, r->record->row, true, NULL, &r->version, err);
+    return status == MC_OK ? drop_trash(conn, r, user_no, err) : status;
+}
+
 static enum mc_status apply_remove(struct mc_writer *writer, void *context, struct mc_error *err)
 {
     struct removal *r = context;
     struct mc_conn *conn = writer->conn;
     mc_record_unref(mc_steal(r->record)); /* of a transaction that was rolled back */
-    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
-    bool found = false;
-    enum mc_status status = mc_conn_start(conn,
-                                          "SELECT " MC_SQL_RECORD("m.terms") MC_SQL_RECORD_FROM
-                                          " WHERE m.message_id = ?1 AND " MC_SQL_ALLOWED,
-                                          MC_BINDS(mc_bind_str(r->message_id)), &stmt, err);
-    if (status == MC_OK) {
-        mc_allowed_bind(&r->allowed, stmt);
-        status = mc_conn_step(conn, stmt, &found, err);
-    }
-    if (status == MC_OK && !found)
+    enum mc_status status = find_removed(conn, stored_sql, r, err);
+    if (status != MC_OK || r->record)
+        return status == MC_OK ? remove_stored(conn, r, err) : status;
+    status = find_removed(conn, trashed_sql, r, err);
+    if (status == MC_OK && !r->record)
         return mc_fail_field(err, MC_NOT_FOUND, "message_id", "there is no message '%.*s'",
                              MC_STR_ARG(r->message_id));
-    if (status == MC_OK)
-        status = mc_sqlite_record(conn, stmt, &r->record, err);
-    mc_stmt_done(&stmt);
-    if (status == MC_OK)
-        status = mc_sqlite_keep_row(conn, err);
-    if (status == MC_OK)
-        status = mc_sqlite_drop(conn, r->record->row, true, NULL, &r->version, err);
-    return status;
+    return status == MC_OK ? remove_trash(conn, r, err) : status;
 }
 
 enum mc_status mc_sqlite_remove(struct mc_store *store, mc_str message_id,
@@ -242,6 +293,17 @@ static enum mc_status next_rows(struct mc_conn *conn, int64_t user_no, int64_t r
     return status;
 }
 
+static enum mc_status erase_trash(struct mc_conn *conn, struct erasure *e, int64_t limit,
+                                  struct mc_error *err)
+{
+    enum mc_status status = mc_conn_exec(
+        conn, "DELETE FROM trash WHERE id IN (SELECT id FROM trash WHERE user_no = ?1 LIMIT ?2)",
+        MC_BINDS(mc_bind_int(e->user_no), mc_bind_int(limit)), err);
+    if (status == MC_OK)
+        e->step.trash = mc_conn_changes(conn);
+    return status;
+}
+
 static enum mc_status apply_erase(struct mc_writer *writer, void *context, struct mc_error *err)
 {
     struct erasure *e = context;
@@ -262,7 +324,9 @@ static enum mc_status apply_erase(struct mc_writer *writer, void *context, struc
         e->step.messages++;
         e->step.jobs += had_job;
     }
-    e->done = count < ERASE_STEP;
+    if (status == MC_OK && count < ERASE_STEP)
+        status = erase_trash(conn, e, ERASE_STEP - (int64_t)count, err);
+    e->done = (int64_t)count + e->step.trash < ERASE_STEP;
     if (status == MC_OK && e->done)
         status = erase_rest(conn, e, err);
     return status;
@@ -274,6 +338,7 @@ static const char twins_left_over[] = "SELECT count(*) FROM (SELECT 1 FROM twins
 
 static const char *const leftovers[] = {
     "SELECT count(*) FROM messages WHERE user_no = ?1",
+    "SELECT count(*) FROM trash WHERE user_no = ?1",
     "SELECT count(*) FROM threads WHERE user_no = ?1",
     "SELECT count(*) FROM summaries WHERE user_no = ?1",
     "SELECT count(*) FROM users WHERE user_no = ?1",
@@ -424,6 +489,7 @@ enum mc_status mc_sqlite_erase(struct mc_store *store, mc_str user_id, struct mc
         if (e.user_no)
             user_no = e.user_no;
         total.messages += e.step.messages;
+        total.trash += e.step.trash;
         total.threads += e.step.threads;
         total.jobs += e.step.jobs;
         total.summaries += e.step.summaries;

@@ -216,9 +216,66 @@ static const char version_5[] =
     /* What one process does for all, and when it is due again. */
     "CREATE TABLE tasks(task TEXT PRIMARY KEY, due_at INTEGER NOT NULL) WITHOUT ROWID;";
 
+/*
+ * Tier migration can be taken back (undo.c). A row says in which run the message left each tier, and in which it was
+ * compressed: that is written with what changes anyway, and found by looking at every row, which only an undo does.
+ */
+static const char version_6[] =
+    "ALTER TABLE messages ADD COLUMN left_short INTEGER;"
+    "ALTER TABLE messages ADD COLUMN left_mid INTEGER;"
+    "ALTER TABLE messages ADD COLUMN left_long INTEGER;"
+    "ALTER TABLE messages ADD COLUMN packed_by INTEGER;"
+
+    "CREATE TABLE tier_runs("
+    " number INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " user_id TEXT," /* NULL: all users */
+    " began_at INTEGER NOT NULL,"
+    " ended_at INTEGER,"
+    " undoing INTEGER NOT NULL,"
+    " moved INTEGER NOT NULL,"
+    " deleted INTEGER NOT NULL,"
+    " packed INTEGER NOT NULL,"
+    " bytes_deleted INTEGER NOT NULL);"
+
+    /* Messages that a run has deleted, with the columns that they had, and their jobs. */
+    "CREATE TABLE trash("
+    " id INTEGER PRIMARY KEY," /* the message's */
+    " run INTEGER NOT NULL,"
+    " message_id TEXT NOT NULL,"
+    " user_no INTEGER NOT NULL,"
+    " thread_no INTEGER NOT NULL,"
+    " created_at INTEGER NOT NULL,"
+    " stored_at INTEGER NOT NULL,"
+    " role INTEGER NOT NULL,"
+    " visibility INTEGER NOT NULL,"
+    " tier INTEGER NOT NULL,"
+    " state INTEGER NOT NULL,"
+    " trivial INTEGER NOT NULL,"
+    " importance REAL NOT NULL,"
+    " session_id TEXT NOT NULL,"
+    " agent_id TEXT NOT NULL,"
+    " sharing_groups TEXT,"
+    " terms TEXT,"
+    " left_short INTEGER,"
+    " left_mid INTEGER,"
+    " left_long INTEGER,"
+    " packed_by INTEGER,"
+    " stage INTEGER," /* NULL: it had no job */
+    " enqueued_at INTEGER,"
+    " attempts INTEGER,"
+    " died_at INTEGER,"
+    " error TEXT,"
+    " metadata TEXT NOT NULL,"
+    " text TEXT NOT NULL,"
+    " packed BLOB);"
+    "CREATE INDEX trash_run ON trash(run);"
+    "CREATE INDEX trash_user ON trash(user_no);"
+    "CREATE INDEX trash_message ON trash(message_id);";
+
 /* In order: the nth brings a file of version n to version n + 1. Never change one that was
  * released. */
-static const char *const migrations[] = {version_1, version_2, version_3, version_4, version_5};
+static const char *const migrations[] = {version_1, version_2, version_3,
+                                         version_4, version_5, version_6};
 
 int mc_schema_version(void)
 {

@@ -142,6 +142,24 @@ MC_MUST_CHECK enum mc_status mc_sqlite_merge_index(struct mc_sqlite *s, int page
  */
 void mc_sqlite_relieve_log(struct mc_sqlite *s, size_t rows);
 
+/* ---- Undoing a tier migration (undo.c) ---- */
+
+/* All inside a transaction. MC_CONFLICT: the run is being taken back, or was; 0 is none. */
+MC_MUST_CHECK enum mc_status mc_sqlite_run_check(struct mc_conn *conn, int64_t run,
+                                                 struct mc_error *err);
+/* Adds to what the run has done. */
+MC_MUST_CHECK enum mc_status mc_sqlite_run_count(struct mc_conn *conn, int64_t run,
+                                                 const struct mc_tier_step *step, int64_t packed,
+                                                 struct mc_error *err);
+/* Copies a message and its job into the trash; mc_sqlite_drop follows. */
+MC_MUST_CHECK enum mc_status mc_sqlite_trash(struct mc_conn *conn, int64_t row, int64_t run,
+                                             struct mc_error *err);
+
+/* Bytes of a message's text, metadata and index terms; of a compressed one, of its frame. */
+#define MC_SQL_MESSAGE_BYTES                                                                       \
+    "length(CAST(text AS BLOB)) + length(CAST(metadata AS BLOB)) + coalesce(length(terms), 0)"     \
+    " + coalesce(length(packed), 0)"
+
 /* ---- Twins (twins.c) ---- */
 
 /* From now on the hash finds this message, and no other hash does; absent: none does. In a transaction. */
@@ -281,6 +299,19 @@ enum mc_status mc_sqlite_set_task(struct mc_store *store, mc_str task, int64_t d
 enum mc_status mc_sqlite_train(struct mc_store *store, int64_t now_us, struct mc_error *err);
 enum mc_status mc_sqlite_pack(struct mc_store *store, const struct mc_tier_rule *rule,
                               struct mc_pack_step *step, struct mc_error *err);
+/* undo.c */
+enum mc_status mc_sqlite_begin_run(struct mc_store *store, mc_str user_id, int64_t now_us,
+                                   int64_t *number, struct mc_error *err);
+enum mc_status mc_sqlite_end_run(struct mc_store *store, int64_t number, int64_t now_us,
+                                 struct mc_error *err);
+enum mc_status mc_sqlite_runs(struct mc_store *store, mc_tier_run_fn each, void *context,
+                              struct mc_error *err);
+enum mc_status mc_sqlite_empty_trash(struct mc_store *store, int64_t before_us, size_t limit,
+                                     int64_t *removed, struct mc_error *err);
+enum mc_status mc_sqlite_begin_undo(struct mc_store *store, int64_t first, int64_t *last,
+                                    struct mc_error *err);
+enum mc_status mc_sqlite_undo(struct mc_store *store, struct mc_undo *undo,
+                              struct mc_undo_step *step, struct mc_error *err);
 /* maintenance.c */
 enum mc_status mc_sqlite_export(struct mc_store *store, mc_str user_id,
                                 const struct mc_reader *reader, mc_record_fn each, void *context,

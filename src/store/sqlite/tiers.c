@@ -182,19 +182,30 @@ static enum mc_status delete_due(struct mc_conn *conn, struct due *due, const ch
         err);
     while (count < room && mc_conn_next(conn, stmt, &status, err)) {
         due->rows[count++] = mc_column_int(stmt, 0);
+        due->step.bytes_deleted += mc_column_int(stmt, 1);
     }
     mc_stmt_done(&stmt);
-    for (size_t i = 0; status == MC_OK && i < count; i++)
-        status = mc_sqlite_drop(conn, due->rows[i], false, NULL, NULL, err);
+    for (size_t i = 0; status == MC_OK && i < count; i++) {
+        if (due->rule->run != 0)
+            status = mc_sqlite_trash(conn, due->rows[i], due->rule->run, err);
+        if (status == MC_OK)
+            status = mc_sqlite_drop(conn, due->rows[i], false, NULL, NULL, err);
+    }
     due->step.deleted += (int64_t)count;
     return status;
 }
 
-static enum mc_status move_row(struct mc_conn *conn, int64_t row, int tier, struct mc_error *err)
+static enum mc_status move_row(struct mc_conn *conn, int64_t row, int from, int to, int64_t run,
+                               struct mc_error *err)
 {
+    static const char *const updates[MC_TIER_ARCHIVE] = {
+        "UPDATE messages SET tier = ?2, left_short = nullif(?3, 0) WHERE id = ?1",
+        "UPDATE messages SET tier = ?2, left_mid = nullif(?3, 0) WHERE id = ?1",
+        "UPDATE messages SET tier = ?2, left_long = nullif(?3, 0) WHERE id = ?1",
+    };
     struct mc_bind id = mc_bind_int(row);
-    enum mc_status status = mc_conn_exec(conn, "UPDATE messages SET tier = ?2 WHERE id = ?1",
-                                         MC_BINDS(id, mc_bind_int(tier)), err);
+    enum mc_status status =
+        mc_conn_exec(conn, updates[from], MC_BINDS(id, mc_bind_int(to), mc_bind_int(run)), err);
     if (status == MC_OK)
         status = mc_conn_exec(conn,
                               "UPDATE threads SET version = version + 1 WHERE thread_no ="
@@ -227,8 +238,8 @@ static enum mc_status move_due(struct mc_conn *conn, struct due *due, int tier,
     }
     mc_stmt_done(&stmt);
     for (size_t i = 0; status == MC_OK && i < count; i++)
-        status =
-            move_row(conn, due->rows[i] / MC_TIER_COUNT, (int)(due->rows[i] % MC_TIER_COUNT), err);
+        status = move_row(conn, due->rows[i] / MC_TIER_COUNT, tier,
+                          (int)(due->rows[i] % MC_TIER_COUNT), due->rule->run, err);
     due->step.moved += (int64_t)count;
     return status;
 }
@@ -238,10 +249,12 @@ static enum mc_status move_due(struct mc_conn *conn, struct due *due, int tier,
  * imported from years ago has only come, and stays as long as anything else. "+": by the index of stored_at.
  */
 #define OLDER_THAN(time) " AND stored_at < " time " AND +created_at < " time
-static const char trivial_sql[] = "SELECT id FROM messages WHERE trivial" OLDER_THAN(
-    "?1") " AND (?2 = 0 OR user_no = ?2) LIMIT ?3";
+static const char trivial_sql[] =
+    "SELECT id, " MC_SQL_MESSAGE_BYTES
+    " FROM messages WHERE trivial" OLDER_THAN("?1") " AND (?2 = 0 OR user_no = ?2) LIMIT ?3";
 static const char archived_sql[] =
-    "SELECT id FROM messages INDEXED BY messages_archived WHERE tier = 3" OLDER_THAN(
+    "SELECT id, " MC_SQL_MESSAGE_BYTES
+    " FROM messages INDEXED BY messages_archived WHERE tier = 3" OLDER_THAN(
         "?1") " AND (?2 = 0 OR user_no = ?2) LIMIT ?3";
 
 static enum mc_status apply_migrate(struct mc_writer *writer, void *context, struct mc_error *err)
@@ -249,18 +262,41 @@ static enum mc_status apply_migrate(struct mc_writer *writer, void *context, str
     struct due *due = context;
     struct mc_conn *conn = writer->conn;
     due->step = (struct mc_tier_step){0};
-    enum mc_status status = mc_sqlite_keep_row(conn, err);
+    enum mc_status status = mc_sqlite_run_check(conn, due->rule->run, err);
+    if (status == MC_OK)
+        status = mc_sqlite_keep_row(conn, err);
     if (status == MC_OK && due->rule->trivial_delete_us)
         status = delete_due(conn, due, trivial_sql, due->times.trivial_delete, err);
     if (status == MC_OK && due->rule->archive_delete_us)
         status = delete_due(conn, due, archived_sql, due->times.archive_delete, err);
     for (int tier = 0; status == MC_OK && tier < MC_TIER_ARCHIVE; tier++)
         status = move_due(conn, due, tier, err);
+    if (status == MC_OK)
+        status = mc_sqlite_run_count(conn, due->rule->run, &due->step, 0, err);
     due->step.more = (size_t)(due->step.moved + due->step.deleted) >= due->rule->batch;
     return status;
 }
 
 /* ---- Dry run ---- */
+
+#define COUNT_BYTES "SELECT count(*), coalesce(sum(" MC_SQL_MESSAGE_BYTES "), 0)"
+
+/* Adds what a query of COUNT_BYTES says to what would be deleted. */
+static enum mc_status count_deletions(struct mc_conn *conn, const char *sql,
+                                      const struct mc_bind *binds, struct due *due,
+                                      struct mc_error *err)
+{
+    mc_auto(mc_stmt_done) sqlite3_stmt *stmt = NULL;
+    bool row;
+    enum mc_status status = mc_conn_start(conn, sql, binds, &stmt, err);
+    if (status == MC_OK)
+        status = mc_conn_step(conn, stmt, &row, err);
+    if (status != MC_OK)
+        return status;
+    due->step.deleted += mc_column_int(stmt, 0);
+    due->step.bytes_deleted += mc_column_int(stmt, 1);
+    return MC_OK;
+}
 
 /* All that a run to the end would move or delete, the messages that it would archive and then
  * delete included. */
@@ -270,18 +306,16 @@ static enum mc_status count_due(struct mc_conn *conn, struct due *due, struct mc
     struct mc_bind user = mc_bind_int(due->user_no),
                    trivial = mc_bind_int(due->times.trivial_delete),
                    archive = mc_bind_int(due->times.archive_delete);
-    enum mc_status status =
-        mc_conn_integer(conn,
-                        "SELECT count(*) FROM messages WHERE trivial" OLDER_THAN(
-                            "?1") " AND (?2 = 0 OR user_no = ?2)",
-                        MC_BINDS(trivial, user), NULL, &due->step.deleted, err);
+    enum mc_status status = count_deletions(
+        conn,
+        COUNT_BYTES " FROM messages WHERE trivial" OLDER_THAN("?1") " AND (?2 = 0 OR user_no = ?2)",
+        MC_BINDS(trivial, user), due, err);
     if (status == MC_OK)
-        status = mc_conn_integer(
+        status = count_deletions(
             conn,
-            "SELECT count(*) FROM messages WHERE tier = 3" OLDER_THAN(
+            COUNT_BYTES " FROM messages WHERE tier = 3" OLDER_THAN(
                 "?1") " AND (?2 = 0 OR user_no = ?2) AND NOT (trivial" OLDER_THAN("?3") ")",
-            MC_BINDS(archive, user, trivial), NULL, &n, err);
-    due->step.deleted += n;
+            MC_BINDS(archive, user, trivial), due, err);
     for (int tier = 0; status == MC_OK && tier < MC_TIER_ARCHIVE; tier++) {
         struct mc_bind keep = mc_bind_double(due->rule->keep_importance);
         status = mc_conn_integer(
@@ -291,17 +325,16 @@ static enum mc_status count_due(struct mc_conn *conn, struct due *due, struct mc
             NULL, &n, err);
         due->step.moved += n;
         if (status == MC_OK)
-            status = mc_conn_integer(
+            status = count_deletions(
                 conn,
-                "SELECT count(*)" DUE_TO_LEAVE " AND NOT (trivial" OLDER_THAN("?6") ")" OLDER_THAN(
+                COUNT_BYTES DUE_TO_LEAVE " AND NOT (trivial" OLDER_THAN("?6") ")" OLDER_THAN(
                     "?7") " AND ((importance < ?3 AND created_at < ?8) OR created_at < "
                           "?9)",
                 MC_BINDS(mc_bind_int(tier), mc_bind_int(due->times.leaves[tier]), keep,
                          mc_bind_int(due->times.leaves_kept[tier]), user, trivial, archive,
                          mc_bind_int(due->times.leaves[MC_TIER_LONG]),
                          mc_bind_int(due->times.leaves_kept[MC_TIER_LONG])),
-                NULL, &n, err);
-        due->step.deleted += n;
+                due, err);
     }
     return status;
 }

@@ -1,0 +1,647 @@
+/*
+ * Taking back a tier migration (sqlite/undo.c says how; here it is done by shards). Locks are taken in the order of
+ * puts: ids, users, threads.
+ */
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "message/index_tokens.h"
+#include "store/postgres/entries.h"
+
+#define TEXTS_BYTES ((size_t)1 << 30)
+#define TERMS_MAX ((size_t)1 << 20)
+#define TERMS_ARENA_MAX ((size_t)64 << 20)
+#define SHARDS 256
+
+/* ---- Runs ---- */
+
+struct run_change {
+    mc_str user_id;
+    int64_t number, now_us, last;
+};
+
+static enum mc_status begin_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    struct run_change *c = context;
+    enum mc_status status = mc_pg_query(
+        conn,
+        "INSERT INTO tier_runs(number, user_id, began_at, undoing, moved, deleted, packed,"
+        " bytes_deleted) VALUES(nextval('tier_run_numbers'), $1, $2, false, 0, 0, 0, 0)"
+        " RETURNING number",
+        MC_PG_ARGS(mc_pg_str(c->user_id), mc_pg_time(c->now_us)), err);
+    if (status == MC_OK)
+        c->number = mc_pg_first_int(conn, 0);
+    return status;
+}
+
+enum mc_status mc_pg_begin_run(struct mc_store *store, mc_str user_id, int64_t now_us,
+                               int64_t *number, struct mc_error *err)
+{
+    struct run_change change = {.user_id = user_id, .now_us = now_us};
+    enum mc_status status = mc_pg_write(mc_pg_of(store), MC_PG_SILENT, begin_work, &change, err);
+    if (status == MC_OK)
+        *number = change.number;
+    return status;
+}
+
+static enum mc_status end_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    (void)err;
+    const struct run_change *c = context;
+    mc_pg_add_quiet(conn,
+                    "DELETE FROM tier_runs WHERE number = $1 AND NOT undoing AND moved = 0"
+                    " AND deleted = 0 AND packed = 0",
+                    MC_PG_ARGS(mc_pg_int(c->number)));
+    mc_pg_add_quiet(conn, "UPDATE tier_runs SET ended_at = $2 WHERE number = $1",
+                    MC_PG_ARGS(mc_pg_int(c->number), mc_pg_time(c->now_us)));
+    return MC_OK; /* run by the commit */
+}
+
+enum mc_status mc_pg_end_run(struct mc_store *store, int64_t number, int64_t now_us,
+                             struct mc_error *err)
+{
+    struct run_change change = {.number = number, .now_us = now_us};
+    return mc_pg_write(mc_pg_of(store), MC_PG_SILENT, end_work, &change, err);
+}
+
+struct run_reader {
+    mc_tier_run_fn each;
+    void *context;
+};
+
+static enum mc_status take_runs(const PGresult *result, void *context, struct mc_error *err)
+{
+    (void)err;
+    const struct run_reader *reader = context;
+    bool more = true;
+    for (size_t i = 0; more && i < (size_t)PQntuples(result); i++) {
+        struct mc_tier_run run = {
+            .number = mc_pg_cell_int(result, i, 0),
+            .user_id = mc_pg_cell(result, i, 1),
+            .began_us = mc_pg_cell_time(result, i, 2),
+            .ended_us = mc_pg_cell_time(result, i, 3),
+            .undoing = mc_pg_cell_int(result, i, 4) != 0,
+            .moved = mc_pg_cell_int(result, i, 5),
+            .deleted = mc_pg_cell_int(result, i, 6),
+            .packed = mc_pg_cell_int(result, i, 7),
+            .bytes_deleted = mc_pg_cell_int(result, i, 8),
+        };
+        more = reader->each(reader->context, &run);
+    }
+    return MC_OK;
+}
+
+enum mc_status mc_pg_runs(struct mc_store *store, mc_tier_run_fn each, void *context,
+                          struct mc_error *err)
+{
+    struct run_reader reader = {each, context};
+    return mc_pg_read_one(mc_pg_of(store),
+                          "SELECT number, user_id, began_at, ended_at, undoing, moved, deleted,"
+                          " packed, bytes_deleted FROM tier_runs ORDER BY number DESC",
+                          MC_PG_NO_ARGS, take_runs, &reader, err);
+}
+
+enum mc_status mc_pg_run_check(struct mc_pg_conn *conn, int64_t run, struct mc_error *err)
+{
+    if (run == 0)
+        return MC_OK;
+    enum mc_status status = mc_pg_query(
+        conn, "SELECT number FROM tier_runs WHERE number = $1 AND NOT undoing FOR UPDATE",
+        MC_PG_ARGS(mc_pg_int(run)), err);
+    if (status == MC_OK && mc_pg_rows(conn, 0) == 0)
+        return mc_fail(err, MC_CONFLICT, "run %" PRId64 " of tier migration is being undone", run);
+    return status;
+}
+
+void mc_pg_add_run_count(struct mc_pg_conn *conn, int64_t run, const struct mc_tier_step *step,
+                         int64_t packed)
+{
+    if (run != 0 && step->moved + step->deleted + packed > 0)
+        mc_pg_add_quiet(conn,
+                        "UPDATE tier_runs SET moved = moved + $2, deleted = deleted + $3,"
+                        " packed = packed + $4, bytes_deleted = bytes_deleted + $5"
+                        " WHERE number = $1",
+                        MC_PG_ARGS(mc_pg_int(run), mc_pg_int(step->moved), mc_pg_int(step->deleted),
+                                   mc_pg_int(packed), mc_pg_int(step->bytes_deleted)));
+}
+
+/* ---- The trash ---- */
+
+#define COLUMNS                                                                                    \
+    "message_id, user_id, thread_id, user_no, created_at, stored_at, role, visibility, tier,"      \
+    " state, trivial, importance, session_id, agent_id, sharing_groups, terms, left_short,"        \
+    " left_mid, left_long, packed_by, attached, text, packed"
+
+enum mc_status mc_pg_trash(struct mc_pg_conn *conn, const int64_t *rows, size_t count, int64_t run,
+                           struct mc_error *err)
+{
+    size_t statements;
+    const struct mc_pg_arg more[] = {mc_pg_int(run), {.type = 0}};
+    enum mc_status status = mc_pg_add_by_shard(
+        conn,
+        "INSERT INTO trash(shard, id, run, " COLUMNS
+        ", stage, enqueued_at, attempts, died_at, error) SELECT m.shard, m.id, $3, " COLUMNS
+        ", stage, enqueued_at, attempts, died_at, error FROM messages m"
+        " LEFT JOIN jobs j ON j.shard = " MC_PG_QUEUE " AND j.id = m.id"
+        " WHERE m.shard = $1 AND m.id = ANY($2)",
+        rows, count, more, &statements, err);
+    return status == MC_OK ? mc_pg_run(conn, err) : status;
+}
+
+struct emptying {
+    int64_t before_us, removed;
+    size_t limit;
+};
+
+#define EXPIRED "SELECT number FROM tier_runs WHERE began_at < $1 AND NOT undoing"
+
+static enum mc_status empty_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    struct emptying *e = context;
+    struct mc_pg_arg before = mc_pg_time(e->before_us);
+    size_t statements;
+    enum mc_status status =
+        mc_pg_query(conn, "SELECT id FROM trash WHERE run IN (" EXPIRED ") ORDER BY id LIMIT $2",
+                    MC_PG_ARGS(before, mc_pg_int((int64_t)e->limit)), err);
+    size_t count = status == MC_OK ? mc_pg_rows(conn, 0) : 0;
+    int64_t *rows = calloc(count + 1, sizeof(*rows));
+    if (status == MC_OK && !rows)
+        status = mc_fail_memory(err);
+    for (size_t i = 0; status == MC_OK && i < count; i++)
+        rows[i] = mc_pg_cell_int(conn->results[0], i, 0);
+    if (status == MC_OK)
+        status = mc_pg_add_by_shard(conn, "DELETE FROM trash WHERE shard = $1 AND id = ANY($2)",
+                                    rows, count, NULL, &statements, err);
+    free(rows);
+    if (status == MC_OK && count < e->limit)
+        mc_pg_add_quiet(conn, "DELETE FROM tier_runs WHERE number IN (" EXPIRED ")",
+                        MC_PG_ARGS(before));
+    e->removed = (int64_t)count;
+    return status;
+}
+
+enum mc_status mc_pg_empty_trash(struct mc_store *store, int64_t before_us, size_t limit,
+                                 int64_t *removed, struct mc_error *err)
+{
+    struct emptying emptying = {.before_us = before_us, .limit = limit};
+    enum mc_status status = mc_pg_write(mc_pg_of(store), MC_PG_SILENT, empty_work, &emptying, err);
+    if (status == MC_OK)
+        *removed = emptying.removed;
+    return status;
+}
+
+/* ---- Restoring ---- */
+
+static enum mc_status undoing_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    struct run_change *c = context;
+    struct mc_pg_arg first = mc_pg_int(c->number);
+    /* Waits for the step of a run that goes on. */
+    mc_pg_add_quiet(conn, "UPDATE tier_runs SET undoing = true WHERE number >= $1",
+                    MC_PG_ARGS(first));
+    enum mc_status status = mc_pg_run(conn, err);
+    if (status == MC_OK)
+        status = mc_pg_query(
+            conn, "SELECT coalesce(max(number), 0)::bigint FROM tier_runs WHERE number >= $1",
+            MC_PG_ARGS(first), err);
+    if (status != MC_OK)
+        return status;
+    c->last = mc_pg_first_int(conn, 0);
+    if (c->last == 0)
+        return mc_fail_field(err, MC_NOT_FOUND, "run",
+                             "there is no run %" PRId64 " of tier migration", c->number);
+    return MC_OK;
+}
+
+enum mc_status mc_pg_begin_undo(struct mc_store *store, int64_t first, int64_t *last,
+                                struct mc_error *err)
+{
+    struct run_change change = {.number = first};
+    enum mc_status status = mc_pg_write(mc_pg_of(store), MC_PG_SILENT, undoing_work, &change, err);
+    if (status == MC_OK)
+        *last = change.last;
+    return status;
+}
+
+struct undoing {
+    struct mc_undo *undo;
+    int64_t shard, after;
+    struct mc_undo_step step;
+};
+
+/* A message of the trash, or one that is in a tier and form that the runs gave it; the texts are of an arena. */
+struct returning {
+    int64_t row, user_no, created_us;
+    mc_str message_id, user_id, thread_id, terms, frame;
+    bool settled; /* enriched, or compressed after that */
+    bool back;
+};
+
+static int by_message_id(const void *a, const void *b)
+{
+    const struct returning *x = a, *y = b;
+    int order = mc_pg_compare(x->message_id, y->message_id);
+    /* Of one id the newest comes back. */
+    return order != 0 ? order : (x->row < y->row) - (x->row > y->row);
+}
+
+static int by_thread(const void *a, const void *b)
+{
+    const struct returning *x = a, *y = b;
+    int order = mc_pg_compare(x->user_id, y->user_id);
+    return order != 0 ? order : mc_pg_compare(x->thread_id, y->thread_id);
+}
+
+/* Copies texts of a result's row; absent ones stay so. */
+static bool copy_texts(const PGresult *result, size_t i, int column, struct mc_arena *texts,
+                       mc_str *const *to, size_t count)
+{
+    bool copied = true;
+    for (size_t j = 0; j < count; j++) {
+        mc_str cell = mc_pg_cell(result, i, column + (int)j);
+        if (!mc_str_given(cell))
+            continue;
+        *to[j] = mc_arena_copy(texts, cell);
+        copied = copied && to[j]->data;
+    }
+    return copied;
+}
+
+static enum mc_status read_trash(struct mc_pg_conn *conn, const struct undoing *u,
+                                 struct mc_arena *texts, struct returning **items, size_t *count,
+                                 struct mc_error *err)
+{
+    enum mc_status status = mc_pg_query(
+        conn,
+        "SELECT id, user_no, created_at, packed IS NOT NULL, message_id, user_id, thread_id, terms"
+        " FROM trash WHERE run BETWEEN $1 AND $2 ORDER BY run DESC, id DESC LIMIT $3 FOR UPDATE",
+        MC_PG_ARGS(mc_pg_int(u->undo->first), mc_pg_int(u->undo->last),
+                   mc_pg_int((int64_t)u->undo->batch)),
+        err);
+    if (status != MC_OK)
+        return status;
+    *count = mc_pg_rows(conn, 0);
+    *items = mc_arena_array(texts, *count + 1, sizeof(**items));
+    if (!*items)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < *count; i++) {
+        const PGresult *result = conn->results[0];
+        struct returning *r = &(*items)[i];
+        *r = (struct returning){.row = mc_pg_cell_int(result, i, 0),
+                                .user_no = mc_pg_cell_int(result, i, 1),
+                                .created_us = mc_pg_cell_time(result, i, 2),
+                                .settled = mc_pg_cell_int(result, i, 3) != 0};
+        mc_str *const to[] = {&r->message_id, &r->user_id, &r->thread_id, &r->terms};
+        if (!copy_texts(result, i, 4, texts, to, mc_countof(to)))
+            return mc_fail_memory(err);
+        r->settled = r->settled || mc_str_given(r->terms);
+    }
+    return MC_OK;
+}
+
+/* Takes the ids that are free: their messages come back. */
+static enum mc_status take_ids(struct mc_pg_conn *conn, struct mc_arena *texts,
+                               struct returning *items, size_t count, struct mc_error *err)
+{
+    int64_t *shards = mc_arena_array(texts, count, sizeof(*shards));
+    int64_t *rows = mc_arena_array(texts, count, sizeof(*rows));
+    mc_str *ids = mc_arena_array(texts, count, sizeof(*ids));
+    if (!shards || !rows || !ids)
+        return mc_fail_memory(err);
+    qsort(items, count, sizeof(*items), by_message_id);
+    for (size_t i = 0; i < count; i++) {
+        shards[i] = mc_pg_shard(items[i].message_id);
+        ids[i] = items[i].message_id;
+        rows[i] = items[i].row;
+    }
+    enum mc_status status = mc_pg_query(
+        conn,
+        "INSERT INTO message_ids(shard, message_id, id) SELECT a.shard, a.message_id,"
+        " a.id FROM unnest($1, $2, $3) a(shard, message_id, id)"
+        " ORDER BY a.message_id COLLATE \"C\", a.id DESC"
+        " ON CONFLICT (shard, message_id) DO NOTHING RETURNING id",
+        MC_PG_ARGS(mc_pg_ints(shards, count), mc_pg_strs(ids, count), mc_pg_ints(rows, count)),
+        err);
+    /* Both are in the order of ids. */
+    for (size_t i = 0, nth = 0; status == MC_OK && i < count && nth < mc_pg_rows(conn, 0); i++) {
+        items[i].back = items[i].row == mc_pg_cell_int(conn->results[0], nth, 0);
+        nth += items[i].back;
+    }
+    return status;
+}
+
+/* Counts what comes back in users and threads. */
+static void add_counts(struct mc_pg_conn *conn, const struct returning *items, size_t count,
+                       int64_t *times)
+{
+    for (size_t i = 0, end; i < count; i = end) {
+        for (end = i; end < count && mc_str_equal(items[end].user_id, items[i].user_id);)
+            end++;
+        mc_pg_add_quiet(conn,
+                        "UPDATE users SET messages = messages + $3"
+                        " WHERE shard = $1 AND user_id = $2",
+                        MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(items[i].row)),
+                                   mc_pg_str(items[i].user_id), mc_pg_int((int64_t)(end - i))));
+    }
+    for (size_t i = 0, end; i < count; i = end) {
+        for (end = i; end < count && by_thread(&items[end], &items[i]) == 0; end++)
+            times[end - i] = items[end].created_us;
+        mc_pg_add_quiet(
+            conn,
+            "UPDATE threads SET version = version + $4, messages = messages + $4,"
+            " last_at = greatest(last_at, (SELECT max(c) FROM unnest($5) c)), summarised ="
+            " summarised + (SELECT count(*) FROM unnest($5) c WHERE c <= summarised_until)"
+            " WHERE shard = $1 AND user_id = $2 AND thread_id = $3",
+            MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(items[i].row)), mc_pg_str(items[i].user_id),
+                       mc_pg_str(items[i].thread_id), mc_pg_int((int64_t)(end - i)),
+                       mc_pg_times(times, end - i)));
+    }
+}
+
+static enum mc_status add_index(struct mc_pg_conn *conn, const struct returning *items,
+                                size_t count, struct mc_error *err)
+{
+    mc_auto(mc_pg_entries_free) struct mc_pg_entries *entries = NULL;
+    enum mc_status status = mc_pg_entries_new(conn, &entries, err);
+    for (size_t i = 0; status == MC_OK && i < count; i++) {
+        struct mc_pg_indexed message = {items[i].row, items[i].user_no, items[i].thread_id,
+                                        MC_STR_NONE};
+        if (mc_str_given(items[i].terms))
+            status = mc_pg_entries_add(entries, &message, items[i].terms, err);
+    }
+    if (status == MC_OK)
+        mc_pg_entries_flush(entries);
+    return status;
+}
+
+/* The messages that come back, in the order of their threads. */
+static enum mc_status put_back(struct mc_pg_conn *conn, const struct undoing *u,
+                               struct mc_arena *texts, struct returning *items, size_t count,
+                               struct mc_error *err)
+{
+    int64_t *rows = mc_arena_array(texts, count + 1, sizeof(*rows));
+    int64_t *times = mc_arena_array(texts, count + 1, sizeof(*times));
+    const struct mc_pg_arg now[] = {mc_pg_time(u->undo->now_us), {.type = 0}};
+    size_t statements, settled = 0;
+    if (!rows || !times)
+        return mc_fail_memory(err);
+    qsort(items, count, sizeof(*items), by_thread);
+    add_counts(conn, items, count, times);
+    for (size_t i = 0; i < count; i++) {
+        rows[i] = items[i].row;
+        mc_pg_touch(conn, mc_pg_row_shard(rows[i]));
+    }
+    enum mc_status status = mc_pg_add_by_shard(conn,
+                                               "INSERT INTO messages(shard, id, metadata, " COLUMNS
+                                               ") SELECT shard, id, attached::jsonb, " COLUMNS
+                                               " FROM trash WHERE shard = $1 AND id = ANY($2)",
+                                               rows, count, NULL, &statements, err);
+    if (status == MC_OK)
+        status = mc_pg_add_by_shard(
+            conn,
+            "INSERT INTO jobs(shard, id, stage, due_at, enqueued_at, attempts, died_at, error)"
+            " SELECT " MC_PG_QUEUE ", id, stage, CASE WHEN died_at IS NULL THEN $3 END,"
+            " enqueued_at, attempts, died_at, error FROM trash"
+            " WHERE shard = $1 AND id = ANY($2) AND stage IS NOT NULL",
+            rows, count, now, &statements, err);
+    if (status == MC_OK)
+        status = add_index(conn, items, count, err);
+    for (size_t i = 0; i < count; i++)
+        if (items[i].settled)
+            rows[settled++] = items[i].row;
+    return status == MC_OK ? mc_pg_add_vector_waits(conn, rows, settled, err) : status;
+}
+
+static enum mc_status restore(struct mc_pg_conn *conn, struct undoing *u, struct mc_arena *texts,
+                              bool *any, struct mc_error *err)
+{
+    struct returning *items;
+    size_t count = 0, back = 0, statements;
+    enum mc_status status = read_trash(conn, u, texts, &items, &count, err);
+    *any = count > 0;
+    if (status != MC_OK || count == 0)
+        return status;
+    int64_t *rows = mc_arena_array(texts, count, sizeof(*rows));
+    if (!rows)
+        return mc_fail_memory(err);
+    status = take_ids(conn, texts, items, count, err);
+    for (size_t i = 0; i < count; i++)
+        rows[i] = items[i].row;
+    for (size_t i = 0; status == MC_OK && i < count; i++)
+        if (items[i].back)
+            items[back++] = items[i];
+    if (status == MC_OK)
+        status = put_back(conn, u, texts, items, back, err);
+    if (status == MC_OK)
+        status = mc_pg_add_by_shard(conn, "DELETE FROM trash WHERE shard = $1 AND id = ANY($2)",
+                                    rows, count, NULL, &statements, err);
+    u->step.restored = (int64_t)back;
+    u->step.skipped = (int64_t)(count - back);
+    u->step.more = true;
+    return status == MC_OK ? mc_pg_run(conn, err) : status;
+}
+
+/* ---- Moving back, unpacking ---- */
+
+#define IN_RUNS(column) column " BETWEEN $3 AND $4"
+#define LEFT_A_TIER IN_RUNS("left_short") " OR " IN_RUNS("left_mid") " OR " IN_RUNS("left_long")
+#define CLEARED(column) column " = CASE WHEN " IN_RUNS(column) " THEN NULL ELSE " column " END"
+
+static const char look_sql[] = "SELECT id, user_no, user_id, thread_id, CASE WHEN " IN_RUNS(
+    "packed_by") " THEN packed END"
+                 " FROM messages WHERE shard = $1 AND id > $2 AND (" IN_RUNS(
+                     "packed_by") " OR " LEFT_A_TIER ") ORDER BY id LIMIT $5 FOR UPDATE";
+static const char move_back_sql[] = "UPDATE messages SET tier = CASE WHEN " IN_RUNS(
+    "left_short") " THEN 0"
+                  " WHEN " IN_RUNS("left_mid") " THEN 1 ELSE 2 END, " CLEARED(
+                      "left_short") ", " CLEARED("left_mid") ", " CLEARED("left_long") " WHERE "
+                                                                                       "shard = $1 "
+                                                                                       "AND id = "
+                                                                                       "ANY($2) "
+                                                                                       "AND packed "
+                                                                                       "IS NULL "
+                                                                                       "AND "
+                                                                                       "(" LEFT_A_TIER
+                                                                                       ")";
+
+static enum mc_status look(struct mc_pg_conn *conn, const struct undoing *u, struct mc_arena *texts,
+                           struct returning **items, size_t *count, struct mc_error *err)
+{
+    enum mc_status status =
+        mc_pg_query(conn, look_sql,
+                    MC_PG_ARGS(mc_pg_int(u->shard), mc_pg_int(u->after), mc_pg_int(u->undo->first),
+                               mc_pg_int(u->undo->last), mc_pg_int((int64_t)u->undo->batch)),
+                    err);
+    if (status != MC_OK)
+        return status;
+    *count = mc_pg_rows(conn, 0);
+    *items = mc_arena_array(texts, *count + 1, sizeof(**items));
+    if (!*items)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < *count; i++) {
+        const PGresult *result = conn->results[0];
+        struct returning *r = &(*items)[i];
+        *r = (struct returning){.row = mc_pg_cell_int(result, i, 0),
+                                .user_no = mc_pg_cell_int(result, i, 1)};
+        mc_str *const to[] = {&r->user_id, &r->thread_id, &r->frame};
+        if (!copy_texts(result, i, 2, texts, to, mc_countof(to)))
+            return mc_fail_memory(err);
+    }
+    return MC_OK;
+}
+
+static enum mc_status tokens_of(const struct mc_unpacked *unpacked, struct mc_arena *texts,
+                                mc_str *terms, struct mc_error *err)
+{
+    mc_auto(mc_arena_fini) struct mc_arena arena;
+    mc_auto(mc_buf_fini) struct mc_buf buf;
+    struct mc_metadata metadata;
+    mc_arena_init(&arena, TERMS_ARENA_MAX);
+    mc_buf_init(&buf, TERMS_MAX);
+    enum mc_status status = mc_metadata_parse(unpacked->metadata, &arena, &metadata, err);
+    if (status == MC_OK)
+        status = mc_index_tokens(unpacked->text, &metadata, &arena, &buf, err);
+    if (status != MC_OK)
+        return status;
+    *terms = mc_arena_copy(texts, buf.len > 0 ? mc_buf_str(&buf) : MC_STR(""));
+    return buf.failed || !terms->data ? mc_fail_memory(err) : MC_OK;
+}
+
+static enum mc_status add_unpacking(struct mc_pg_conn *conn, struct returning *r,
+                                    struct mc_arena *texts, struct mc_error *err)
+{
+    struct mc_unpacked unpacked = {.memory = NULL};
+    enum mc_status status = mc_pg_unpack(conn, r->frame, &unpacked, err);
+    if (status == MC_OK)
+        status = tokens_of(&unpacked, texts, &r->terms, err);
+    if (status == MC_OK)
+        mc_pg_add_quiet(conn,
+                        "UPDATE messages SET text = $3, attached = $4, metadata = $4::text::jsonb,"
+                        " terms = $5, packed = NULL, packed_by = NULL"
+                        " WHERE shard = $1 AND id = $2",
+                        MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(r->row)), mc_pg_int(r->row),
+                                   mc_pg_str(unpacked.text), mc_pg_str(unpacked.metadata),
+                                   mc_pg_str(r->terms)));
+    mc_unpacked_fini(&unpacked);
+    return status;
+}
+
+static enum mc_status revert(struct mc_pg_conn *conn, struct undoing *u, struct mc_arena *texts,
+                             struct returning *items, size_t count, struct mc_error *err)
+{
+    int64_t *rows = mc_arena_array(texts, count, sizeof(*rows));
+    enum mc_status status = rows ? MC_OK : mc_fail_memory(err);
+    for (size_t i = 0; status == MC_OK && i < count; i++) {
+        rows[i] = items[i].row;
+        if (mc_str_given(items[i].frame)) {
+            status = add_unpacking(conn, &items[i], texts, err);
+            u->step.unpacked++;
+        }
+    }
+    if (status == MC_OK)
+        status = mc_pg_run(conn, err);
+    if (status != MC_OK)
+        return status;
+    mc_pg_add(conn, move_back_sql,
+              MC_PG_ARGS(mc_pg_int(u->shard), mc_pg_ints(rows, count), mc_pg_int(u->undo->first),
+                         mc_pg_int(u->undo->last)));
+    status = add_index(conn, items, count, err);
+    qsort(items, count, sizeof(*items), by_thread);
+    for (size_t i = 0, end; status == MC_OK && i < count; i = end) {
+        for (end = i; end < count && by_thread(&items[i], &items[end]) == 0;)
+            end++;
+        mc_pg_add_bump(conn, items[i].user_id, items[i].thread_id, (int64_t)(end - i));
+    }
+    mc_pg_touch(conn, u->shard);
+    if (status == MC_OK)
+        status = mc_pg_run(conn, err);
+    if (status == MC_OK)
+        u->step.moved += mc_pg_changes(conn, 0);
+    return status;
+}
+
+/* Shard by shard until there was something to do. */
+static enum mc_status revert_next(struct mc_pg_conn *conn, struct undoing *u,
+                                  struct mc_arena *texts, struct mc_error *err)
+{
+    struct returning *items;
+    size_t count = 0;
+    enum mc_status status = MC_OK;
+    while (status == MC_OK && count == 0 && u->shard < SHARDS) {
+        status = look(conn, u, texts, &items, &count, err);
+        if (status == MC_OK && count > 0) {
+            int64_t last = items[count - 1].row;
+            status = revert(conn, u, texts, items, count, err);
+            u->after = last;
+        }
+        if (count < u->undo->batch) {
+            u->shard++;
+            u->after = 0;
+        }
+    }
+    u->step.more = u->shard < SHARDS;
+    if (status == MC_OK && !u->step.more)
+        mc_pg_add_quiet(conn, "DELETE FROM tier_runs WHERE number BETWEEN $1 AND $2",
+                        MC_PG_ARGS(mc_pg_int(u->undo->first), mc_pg_int(u->undo->last)));
+    return status;
+}
+
+static enum mc_status undo_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    struct undoing *u = context;
+    struct mc_arena texts;
+    bool any = false;
+    u->step = (struct mc_undo_step){0};
+    u->shard = u->undo->shard;
+    u->after = u->undo->after;
+    mc_arena_init(&texts, TEXTS_BYTES);
+    enum mc_status status = restore(conn, u, &texts, &any, err);
+    if (status == MC_OK && !any)
+        status = revert_next(conn, u, &texts, err);
+    mc_arena_fini(&texts);
+    return status;
+}
+
+/* What an undo to the end would do. */
+static enum mc_status count_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    static const char *const questions[] = {
+        "SELECT count(DISTINCT t.message_id) FROM trash t WHERE t.run BETWEEN $3 AND $4"
+        " AND $1 + $2 = 0 AND NOT EXISTS(SELECT 1 FROM message_ids i"
+        " WHERE i.message_id = t.message_id)",
+        "SELECT count(*) FROM trash WHERE run BETWEEN $3 AND $4 AND $1 + $2 = 0",
+        "SELECT count(*) FROM messages WHERE $1 + $2 = 0 AND (" LEFT_A_TIER ")",
+        "SELECT count(*) FROM messages WHERE $1 + $2 = 0 AND " IN_RUNS("packed_by"),
+    };
+    struct undoing *u = context;
+    struct mc_pg_arg none = mc_pg_int(0);
+    for (size_t i = 0; i < mc_countof(questions); i++)
+        mc_pg_add(conn, questions[i],
+                  MC_PG_ARGS(none, none, mc_pg_int(u->undo->first), mc_pg_int(u->undo->last)));
+    enum mc_status status = mc_pg_run_last(conn, err);
+    if (status == MC_OK)
+        u->step =
+            (struct mc_undo_step){.restored = mc_pg_first_int(conn, 0),
+                                  .skipped = mc_pg_first_int(conn, 1) - mc_pg_first_int(conn, 0),
+                                  .moved = mc_pg_first_int(conn, 2),
+                                  .unpacked = mc_pg_first_int(conn, 3)};
+    return status;
+}
+
+enum mc_status mc_pg_undo(struct mc_store *store, struct mc_undo *undo, struct mc_undo_step *step,
+                          struct mc_error *err)
+{
+    struct undoing u = {.undo = undo};
+    enum mc_status status = undo->dry_run
+                                ? mc_pg_read(mc_pg_of(store), MC_PG_SNAPSHOT, count_work, &u, err)
+                                : mc_pg_write(mc_pg_of(store), 0, undo_work, &u, err);
+    if (status != MC_OK)
+        return status;
+    if (!undo->dry_run) {
+        undo->shard = u.shard;
+        undo->after = u.after;
+    }
+    *step = u.step;
+    return MC_OK;
+}
