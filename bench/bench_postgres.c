@@ -68,19 +68,53 @@ void goal(const char *what, double value, double bound, bool at_least)
     missed |= !met;
 }
 
-static void compare(const char *what, double *ours, double *plain, const char *unit, double bound)
-{
-    double a = quantile(ours, BLOCKS, 0.5), b = quantile(plain, BLOCKS, 0.5);
-    char line[96];
-    printf("%-34s %9.0f %s/s   plain %9.0f   ratio %5.2f\n", what, a, unit, b, a / b);
-    snprintf(line, sizeof(line), "%s, of the plain client", what);
-    if (bound > 0)
-        goal(line, a / b, bound, true);
-}
-
 static double since_s(int64_t start_us)
 {
     return (double)(mc_time_monotonic_us() - start_us) / 1e6;
+}
+
+/* One measurement: items a second, and the processor time of each where it is known. */
+struct block {
+    double rate, client_us, server_us;
+};
+
+static struct block block_of(int64_t items, int64_t start_us, const char *database,
+                             const struct processor_time *before)
+{
+    struct processor_time after = processor_time(database);
+    double count = (double)items;
+    return (struct block){count / since_s(start_us),
+                          (after.client_s - before->client_s) * 1e6 / count,
+                          (after.server_s - before->server_s) * 1e6 / count};
+}
+
+static struct block median(const struct block *blocks)
+{
+    double rates[BLOCKS], clients[BLOCKS], servers[BLOCKS];
+    for (int i = 0; i < BLOCKS; i++) {
+        rates[i] = blocks[i].rate;
+        clients[i] = blocks[i].client_us;
+        servers[i] = blocks[i].server_us;
+    }
+    return (struct block){quantile(rates, BLOCKS, 0.5), quantile(clients, BLOCKS, 0.5),
+                          quantile(servers, BLOCKS, 0.5)};
+}
+
+static void compare(const char *what, const struct block *ours, const struct block *plain,
+                    const char *unit, double bound)
+{
+    struct block a = median(ours), b = median(plain);
+    char line[96];
+    printf("%-34s %9.0f %s/s   plain %9.0f   ratio %5.2f\n", what, a.rate, unit, b.rate,
+           a.rate / b.rate);
+    if (b.server_us > 0)
+        printf("    processor, us each: server %5.1f, client %4.1f   plain: server %5.1f,"
+               " client %4.1f   ratio %5.2f\n",
+               a.server_us, a.client_us, b.server_us, b.client_us,
+               (b.server_us + b.client_us) / (a.server_us + a.client_us));
+    snprintf(line, sizeof(line), "%s, of the plain client", what);
+    if (bound > 0)
+        goal(line, a.rate / b.rate, bound, true);
 }
 
 PGconn *plain_connection(const char *database)
@@ -286,11 +320,11 @@ static double run_pgbench(int clients)
 
 static void compare_singles(struct mc_store *store, int callers)
 {
-    double ours[BLOCKS], plain[BLOCKS];
+    struct block ours[BLOCKS], plain[BLOCKS];
     char what[64];
     for (int i = 0; i < BLOCKS; i++) {
-        ours[i] = put_singles(store, callers);
-        plain[i] = run_pgbench(callers);
+        ours[i] = (struct block){.rate = put_singles(store, callers)};
+        plain[i] = (struct block){.rate = run_pgbench(callers)};
     }
     snprintf(what, sizeof(what), "single messages, %d callers", callers);
     compare(what, ours, plain, "messages", 0.8);
@@ -298,14 +332,15 @@ static void compare_singles(struct mc_store *store, int callers)
 
 /* ---- Batches ---- */
 
-static double put_batches(struct mc_store *store, uint64_t run)
+static struct block put_batches(struct mc_store *store, uint64_t run)
 {
+    struct processor_time before = processor_time("store");
     int64_t start_us = mc_time_monotonic_us(), done = 0;
     while (since_s(start_us) < BLOCK_SECONDS) {
         put_some(store, PUT_BATCH, run);
         done += PUT_BATCH;
     }
-    return (double)done / since_s(start_us);
+    return block_of(done, start_us, "store", &before);
 }
 
 /* One COPY of as many rows, and its commit. */
@@ -337,19 +372,20 @@ static void copy_batch(PGconn *conn, uint64_t first, uint64_t run)
     }
 }
 
-static double copy_batches(PGconn *conn, uint64_t run)
+static struct block copy_batches(PGconn *conn, uint64_t run)
 {
     static uint64_t next;
+    struct processor_time before = processor_time("plain");
     int64_t start_us = mc_time_monotonic_us();
     uint64_t first = next;
     for (; since_s(start_us) < BLOCK_SECONDS; next += PUT_BATCH)
         copy_batch(conn, next, run);
-    return (double)(next - first) / since_s(start_us);
+    return block_of((int64_t)(next - first), start_us, "plain", &before);
 }
 
 static void compare_batches(struct mc_store *store, const char *what, uint64_t run)
 {
-    double ours[BLOCKS], plain[BLOCKS];
+    struct block ours[BLOCKS], plain[BLOCKS];
     PGconn *conn = plain_connection("plain");
     for (int i = 0; i < BLOCKS; i++) {
         ours[i] = put_batches(store, run);
@@ -476,11 +512,11 @@ static void *work_plainly(void *context)
 }
 
 /* Jobs a second of the workers of one side. */
-static double drain(struct mc_store *store)
+static struct block drain(struct mc_store *store)
 {
     static int run;
-    _Atomic int64_t left = JOBS_PER_BLOCK / CLAIM_BATCH * CLAIM_BATCH;
-    double count = (double)left;
+    const int64_t count = JOBS_PER_BLOCK / CLAIM_BATCH * CLAIM_BATCH;
+    _Atomic int64_t left = count;
     struct worker workers[WORKERS];
     for (int i = 0; i < WORKERS; i++) {
         workers[i] = (struct worker){.store = store, .left = &left};
@@ -488,27 +524,29 @@ static double drain(struct mc_store *store)
         if (!store)
             workers[i].conn = plain_connection("plain");
     }
+    const char *database = store ? "store" : "plain";
+    struct processor_time before = processor_time(database);
     int64_t start_us = mc_time_monotonic_us();
     for (int i = 0; i < WORKERS; i++)
         CHECK(mc_thread_start(&workers[i].thread, "worker", store ? work : work_plainly,
                               &workers[i], &error) == MC_OK);
     for (int i = 0; i < WORKERS; i++)
         mc_thread_join(workers[i].thread);
-    double rate = count / since_s(start_us);
+    struct block block = block_of(count, start_us, database, &before);
     for (int i = 0; i < WORKERS; i++)
         PQfinish(workers[i].conn);
-    return rate;
+    return block;
 }
 
 static void compare_jobs(struct mc_store *store)
 {
-    double ours[BLOCKS], plain[BLOCKS];
+    struct block ours[BLOCKS], plain[BLOCKS];
     for (int i = 0; i < BLOCKS; i++) {
         ours[i] = drain(store);
         plain[i] = drain(NULL);
     }
     compare("claim and complete", ours, plain, "jobs", 0.5);
-    goal("claim and complete, jobs a second", quantile(ours, BLOCKS, 0.5), 10000, true);
+    goal("claim and complete, jobs a second", median(ours).rate, 10000, true);
 }
 
 /* ---- The run ---- */
@@ -559,7 +597,7 @@ int main(int argc, char **argv)
     int64_t messages = 1000000;
     if (argc == 3 && strcmp(argv[1], "--messages") == 0)
         messages = strtoll(argv[2], NULL, 10);
-    if ((argc != 1 && argc != 3) || messages < 1000) {
+    if ((argc != 1 && argc != 3) || (messages < 1000 && messages != 0)) {
         fprintf(stderr, "usage: bench_postgres [--messages N]\n");
         return 2;
     }
@@ -573,7 +611,8 @@ int main(int argc, char **argv)
     printf(", fsync %s", pg_value(&server, "postgres", "SHOW fsync"));
     printf(", synchronous_commit %s\n", pg_value(&server, "postgres", "SHOW synchronous_commit"));
     compare_writes();
-    measure_context(messages);
+    if (messages > 0)
+        measure_context(messages);
     pg_server_stop(&server);
     return missed;
 }

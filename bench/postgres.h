@@ -24,6 +24,12 @@ double quantile(double *values, size_t count, double q);
 /* Says whether a figure reached its target; one that did not makes the program fail. */
 void goal(const char *what, double value, double bound, bool at_least);
 
+/* What this process, and the server's that work for a database now, have used. */
+struct processor_time {
+    double client_s, server_s;
+};
+struct processor_time processor_time(const char *database);
+
 PGconn *plain_connection(const char *database);
 PGresult *plain_run(PGconn *conn, const char *sql, int count, const char *const *values);
 
