@@ -149,7 +149,7 @@ struct names {
     char id[MC_ID_TEXT_SIZE], user[24], thread[24];
 };
 
-/* As long as the program's own and growing as they do, without their cost of randomness. */
+/* As the program's own: as long, growing, and each new; without their cost of randomness. */
 static void make_id(uint64_t n, char id[MC_ID_TEXT_SIZE])
 {
     snprintf(id, MC_ID_TEXT_SIZE, "msg_01a2b3c4d5e6%020" PRIu64, n);
@@ -164,7 +164,8 @@ make_put(uint64_t n, uint64_t run, struct names *names, struct mc_put *put)
     make_id(n, names->id);
     snprintf(names->user, sizeof(names->user), "user-%d", (int)(of * 617 % USERS));
     snprintf(names->thread, sizeof(names->thread), "thread-%d", (int)(of / USERS % 10));
-    *put = (struct mc_put){.message = {
+    *put = (struct mc_put){.new_id = true,
+                           .message = {
                                .message_id = mc_str_of(names->id),
                                .user_id = mc_str_of(names->user),
                                .thread_id = mc_str_of(names->thread),

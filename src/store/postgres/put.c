@@ -23,16 +23,23 @@
 static void reset(struct mc_pg_placed *placed)
 {
     mc_record_unref(placed->stored);
-    *placed = (struct mc_pg_placed){.m = placed->m, .record = placed->record};
+    *placed = (struct mc_pg_placed){.m = placed->m,
+                                    .record = placed->record,
+                                    .id_shard = placed->id_shard,
+                                    .new_id = placed->new_id};
 }
 
 /* ---- Order ---- */
 
+/* As the table's index has them: neighbours go into the same page. */
 static int by_message_id(const void *a, const void *b, void *context)
 {
     const struct mc_pg_put_batch *batch = context;
     size_t x = *(const size_t *)a, y = *(const size_t *)b;
-    int order = mc_pg_compare(batch->items[x]->m->message_id, batch->items[y]->m->message_id);
+    const struct mc_pg_placed *p = batch->items[x], *q = batch->items[y];
+    if (p->id_shard != q->id_shard)
+        return p->id_shard > q->id_shard ? 1 : -1;
+    int order = mc_pg_compare(p->m->message_id, q->m->message_id);
     return order != 0 ? order : (x > y) - (x < y);
 }
 
@@ -65,13 +72,38 @@ static struct mc_pg_placed *at(const struct mc_pg_put_batch *batch, size_t i)
 /* ---- Ids ---- */
 
 /* Rows are numbered in the order of arrival, ids are locked in theirs. */
+#define INSERT_IDS                                                                                 \
+    "INSERT INTO message_ids(shard, message_id, id)"                                               \
+    " SELECT i.shard, i.message_id, i.number * 256 + i.user_shard FROM"                            \
+    " (SELECT a.shard, a.message_id, a.user_shard, nextval('message_rows') AS number"              \
+    " FROM unnest($1, $2, $3) a(shard, message_id, user_shard) OFFSET 0) i"                        \
+    " ORDER BY i.shard, i.message_id COLLATE \"C\""
+#define RETURNING_IDS " RETURNING message_id, id"
+
 static const char ids_sql[] =
-    "INSERT INTO message_ids(shard, message_id, id)"
-    " SELECT i.shard, i.message_id, i.number * 256 + i.user_shard FROM"
-    " (SELECT a.shard, a.message_id, a.user_shard, nextval('message_rows') AS number"
-    " FROM unnest($1, $2, $3) a(shard, message_id, user_shard) OFFSET 0) i"
-    " ORDER BY i.message_id COLLATE \"C\""
-    " ON CONFLICT (shard, message_id) DO NOTHING RETURNING message_id, id";
+    INSERT_IDS " ON CONFLICT (shard, message_id) DO NOTHING" RETURNING_IDS;
+/* ON CONFLICT costs as much again as the row: it looks first, and marks the row as not certain yet. */
+static const char new_ids_sql[] = INSERT_IDS RETURNING_IDS;
+
+/* With one statement for all, so that rows are numbered in order. */
+static bool all_new(const struct mc_pg_put_batch *batch)
+{
+    if (batch->doubts)
+        return false;
+    for (size_t i = 0; i < batch->count; i++)
+        if (!batch->items[i]->new_id)
+            return false;
+    return true;
+}
+
+/* The ids in order; of those that are the same, the first one is to be inserted. */
+static void sort_ids(struct mc_pg_put_batch *batch)
+{
+    sort(batch, by_message_id);
+    for (size_t i = 0; i < batch->count; i++)
+        at(batch, i)->inserts =
+            i == 0 || !mc_str_equal(at(batch, i)->m->message_id, at(batch, i - 1)->m->message_id);
+}
 
 static enum mc_status claim_ids(struct mc_pg_conn *conn, struct mc_pg_put_batch *batch,
                                 struct mc_error *err)
@@ -82,24 +114,23 @@ static enum mc_status claim_ids(struct mc_pg_conn *conn, struct mc_pg_put_batch 
     size_t count = 0;
     if (!ids || !shards || !user_shards)
         return mc_fail_memory(err);
-    sort(batch, by_message_id);
-    for (size_t i = 0; i < batch->count; i++)
-        at(batch, i)->inserts =
-            i == 0 || !mc_str_equal(at(batch, i)->m->message_id, at(batch, i - 1)->m->message_id);
+    sort_ids(batch);
+    bool trusts = all_new(batch);
     for (size_t i = 0; i < batch->count; i++) {
         const struct mc_message *m = batch->items[i]->m;
         mc_pg_touch(conn, mc_pg_shard(m->user_id));
         if (!batch->items[i]->inserts)
             continue;
         ids[count] = m->message_id;
-        shards[count] = mc_pg_shard(m->message_id);
+        shards[count] = batch->items[i]->id_shard;
         user_shards[count++] = mc_pg_shard(m->user_id);
     }
     enum mc_status status =
-        mc_pg_query(conn, ids_sql,
+        mc_pg_query(conn, trusts ? new_ids_sql : ids_sql,
                     MC_PG_ARGS(mc_pg_ints(shards, count), mc_pg_strs(ids, count),
                                mc_pg_ints(user_shards, count)),
                     err);
+    batch->doubts = batch->doubts || (trusts && mc_pg_not_new(conn, status));
     /* Both are in the order of ids. */
     for (size_t i = 0, nth = 0; status == MC_OK && i < batch->count; i++) {
         struct mc_pg_placed *placed = at(batch, i);
@@ -130,7 +161,7 @@ static enum mc_status read_taken(struct mc_pg_conn *conn, struct mc_pg_put_batch
         if (!placed->inserts || placed->created)
             continue;
         mc_pg_add(conn, "SELECT id FROM message_ids WHERE shard = $1 AND message_id = $2",
-                  MC_PG_ARGS(mc_pg_int(mc_pg_shard(id)), mc_pg_str(id)));
+                  MC_PG_ARGS(mc_pg_int(placed->id_shard), mc_pg_str(id)));
         count++;
     }
     enum mc_status status = mc_pg_run(conn, err);
@@ -491,7 +522,8 @@ enum mc_status mc_pg_put(struct mc_store *store, struct mc_put *items, size_t co
     size_t prepared = 0, bytes = 0;
     while (status == MC_OK && prepared < count) {
         const struct mc_message *m = &items[prepared].message;
-        placed[prepared] = (struct mc_pg_placed){.m = m};
+        placed[prepared] = (struct mc_pg_placed){
+            .m = m, .id_shard = mc_pg_shard(m->message_id), .new_id = items[prepared].new_id};
         bytes += m->text.len + m->metadata.len;
         status = mc_record_new(m, 0, MC_STR_NONE, &placed[prepared].record, err);
         prepared++;

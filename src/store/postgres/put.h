@@ -12,6 +12,8 @@ struct mc_pg_placed {
     struct mc_record *stored; /* for a repeat: the result instead */
     int64_t row, user_no, version, messages;
     const char *differs;
+    int64_t id_shard; /* of the message's id */
+    bool new_id;      /* nothing should be stored under it */
     bool created;
     bool inserts; /* the first of its id in the transaction */
 };
@@ -36,6 +38,7 @@ struct mc_pg_put_batch {
     size_t *order;
     int64_t *rows;
     struct mc_arena columns; /* arguments of statements */
+    bool doubts;             /* an id that was said to be new was not */
 };
 enum mc_status mc_pg_put_work(struct mc_pg_conn *conn, void *context, struct mc_error *err);
 
