@@ -23,8 +23,8 @@ static const char less_sql[] =
     " WHERE x.shard = n.shard AND x.user_no = n.user_no AND x.term = n.term AND x.id = n.id";
 /* In the order of the index: neighbours go into the same page. */
 #define MORE                                                                                       \
-    "INSERT INTO index_terms(shard, user_no, term, id) SELECT n.shard, n.user_no, n.term, n.id"    \
-    " FROM unnest($1, $2, $3, $4) n(shard, user_no, term, id) ORDER BY 1, 2, 3, 4"
+    "INSERT INTO index_terms(shard, user_no, term, id)"                                            \
+    " SELECT unnest($1), unnest($2), unnest($3), unnest($4) ORDER BY 1, 2, 3, 4"
 static const char more_sql[] = MORE;
 /* ON CONFLICT nearly doubles what an entry costs. */
 static const char doubted_sql[] = MORE " ON CONFLICT DO NOTHING";

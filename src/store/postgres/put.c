@@ -75,8 +75,9 @@ static struct mc_pg_placed *at(const struct mc_pg_put_batch *batch, size_t i)
 #define INSERT_IDS                                                                                 \
     "INSERT INTO message_ids(shard, message_id, id)"                                               \
     " SELECT i.shard, i.message_id, i.number * 256 + i.user_shard FROM"                            \
-    " (SELECT a.shard, a.message_id, a.user_shard, nextval('message_rows') AS number"              \
-    " FROM unnest($1, $2, $3) a(shard, message_id, user_shard) OFFSET 0) i"                        \
+    " (SELECT a.shard, a.message_id, a.user_shard, nextval('message_rows') AS number FROM"         \
+    " (SELECT unnest($1) AS shard, unnest($2) AS message_id, unnest($3) AS user_shard) a"          \
+    " OFFSET 0) i"                                                                                 \
     " ORDER BY i.shard, i.message_id COLLATE \"C\""
 #define RETURNING_IDS " RETURNING message_id, id"
 
@@ -369,6 +370,7 @@ static bool add_row(struct columns *c, struct mc_arena *arena, const struct mc_p
     return c->groups[n].data != NULL;
 }
 
+/* Arrays in a SELECT's list become rows one by one; behind FROM all rows are written down first. */
 static const char messages_sql[] =
     "INSERT INTO messages(shard, id, message_id, user_id, thread_id, user_no, created_at,"
     " stored_at, role, visibility, tier, state, trivial, importance, session_id, agent_id,"
@@ -376,9 +378,12 @@ static const char messages_sql[] =
     " SELECT n.shard, n.id, n.message_id, n.user_id, n.thread_id, n.user_no, n.created_at, $18,"
     " n.role, n.visibility, n.tier, n.state, false, n.importance, n.session_id, n.agent_id,"
     " n.sharing_groups::text[], n.metadata::jsonb, n.metadata, n.text"
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
-    " n(shard, id, message_id, user_id, thread_id, user_no, created_at, role, visibility, tier,"
-    " state, importance, session_id, agent_id, sharing_groups, metadata, text)";
+    " FROM (SELECT unnest($1) AS shard, unnest($2) AS id, unnest($3) AS message_id,"
+    " unnest($4) AS user_id, unnest($5) AS thread_id, unnest($6) AS user_no,"
+    " unnest($7) AS created_at, unnest($8) AS role, unnest($9) AS visibility,"
+    " unnest($10) AS tier, unnest($11) AS state, unnest($12) AS importance,"
+    " unnest($13) AS session_id, unnest($14) AS agent_id, unnest($15) AS sharing_groups,"
+    " unnest($16) AS metadata, unnest($17) AS text) n";
 
 static void add_rows(struct mc_pg_conn *conn, struct columns *c, int64_t now_us)
 {
@@ -465,7 +470,7 @@ static enum mc_status insert(struct mc_pg_conn *conn, struct mc_pg_put_batch *ba
     add_threads(conn, batch, now_us, &columns);
     mc_pg_add_quiet(conn,
                     "INSERT INTO jobs(shard, id, stage, due_at, enqueued_at, attempts)"
-                    " SELECT " MC_PG_QUEUE ", id, 1, $2, $2, 0 FROM unnest($1::bigint[]) id",
+                    " SELECT " MC_PG_QUEUE ", unnest($1), 1, $2, $2, 0",
                     MC_PG_ARGS(mc_pg_ints(batch->rows, created), mc_pg_time(now_us)));
     /* What the caller is told is known before the round that commits. */
     enum mc_status status = mc_pg_run(conn, err);
