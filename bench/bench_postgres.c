@@ -1,15 +1,18 @@
 /*
  * What do writes and queries of the store on PostgreSQL cost, against a plain client of the same server?
  *
- *     bench_postgres [--messages N]
+ *     bench_postgres [--messages N]     0: without context
  *
  * Starts a server of its own, as initdb makes it: a commit is on the disk before it is answered. Two
  * databases begin as copies of each other: the store writes into the one, a plain client into the other, in turn,
- * so that a noisy machine hits both; each figure is the median of the blocks.
+ * so that a noisy machine hits both; each figure is the median of the blocks. Where one program after the other does the
+ * same, the processor time of each item is told too, of the server's processes and of this one: it depends less on
+ * what else runs.
  *
  * - Single messages by 8 and 32 callers against pgbench with as many clients: the same rows into the same tables
  *   and indexes, one transaction a message. Goal 0.8.
- * - Batches of 1000 messages against COPY of the same rows into the table of messages alone, with its indexes.
+ * - Batches of 1000 messages against COPY of the same rows into the table of messages alone, with its indexes, as
+ *   durable: what the store writes beside them (ids, users, threads, jobs) is left out there, so 1 cannot be reached.
  *   Goal 0.5 for 50 threads of 20 messages each; with a thread and a user of its own for each message the store
  *   changes two rows more for each, which is told without a goal.
  * - Claiming and completing batches of 256 jobs against a loop over libpq that makes the same changes in one
