@@ -32,93 +32,18 @@
 #include "base/id.h"
 #include "base/thread.h"
 
-#define BLOCKS 3
 #define BLOCK_SECONDS 3
 #define PRELOADED 50000
 #define USERS 2000
 #define PUT_BATCH 1000
-#define CLAIM_BATCH 256
-#define WORKERS 2
 #define CALLERS_MAX 32
-#define JOBS_PER_BLOCK 12000
 
 struct pg_server server;
 struct mc_error error;
-static int missed;
 
 #define TEXT                                                                                       \
     "My order ORD-12345 has not arrived yet and the tracking page shows nothing "                  \
     "since Monday, could you please look into it?"
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double quantile(double *values, size_t count, double q)
-{
-    qsort(values, count, sizeof(*values), ascending);
-    size_t at = (size_t)(q * (double)count);
-    return values[at < count ? at : count - 1];
-}
-
-void goal(const char *what, double value, double bound, bool at_least)
-{
-    bool met = at_least ? value >= bound : value <= bound;
-    printf("target: %-44s %10.2f, at %s %8.2f: %s\n", what, value, at_least ? "least" : "most",
-           bound, met ? "reached" : "MISSED");
-    missed |= !met;
-}
-
-static double since_s(int64_t start_us)
-{
-    return (double)(mc_time_monotonic_us() - start_us) / 1e6;
-}
-
-/* One measurement: items a second, and the processor time of each where it is known. */
-struct block {
-    double rate, client_us, server_us;
-};
-
-static struct block block_of(int64_t items, int64_t start_us, const char *database,
-                             const struct processor_time *before)
-{
-    struct processor_time after = processor_time(database);
-    double count = (double)items;
-    return (struct block){count / since_s(start_us),
-                          (after.client_s - before->client_s) * 1e6 / count,
-                          (after.server_s - before->server_s) * 1e6 / count};
-}
-
-static struct block median(const struct block *blocks)
-{
-    double rates[BLOCKS], clients[BLOCKS], servers[BLOCKS];
-    for (int i = 0; i < BLOCKS; i++) {
-        rates[i] = blocks[i].rate;
-        clients[i] = blocks[i].client_us;
-        servers[i] = blocks[i].server_us;
-    }
-    return (struct block){quantile(rates, BLOCKS, 0.5), quantile(clients, BLOCKS, 0.5),
-                          quantile(servers, BLOCKS, 0.5)};
-}
-
-static void compare(const char *what, const struct block *ours, const struct block *plain,
-                    const char *unit, double bound)
-{
-    struct block a = median(ours), b = median(plain);
-    char line[96];
-    printf("%-34s %9.0f %s/s   plain %9.0f   ratio %5.2f\n", what, a.rate, unit, b.rate,
-           a.rate / b.rate);
-    if (b.server_us > 0)
-        printf("    processor, us each: server %5.1f, client %4.1f   plain: server %5.1f,"
-               " client %4.1f   ratio %5.2f\n",
-               a.server_us, a.client_us, b.server_us, b.client_us,
-               (b.server_us + b.client_us) / (a.server_us + a.client_us));
-    snprintf(line, sizeof(line), "%s, of the plain client", what);
-    if (bound > 0)
-        goal(line, a.rate / b.rate, bound, true);
-}
 
 PGconn *plain_connection(const char *database)
 {
@@ -399,160 +324,6 @@ static void compare_batches(struct mc_store *store, const char *what, uint64_t r
     compare(what, ours, plain, "messages", run > 1 ? 0.5 : 0);
 }
 
-/* ---- Jobs ---- */
-
-struct worker {
-    struct mc_store *store; /* or else, a plain worker: */
-    PGconn *conn;
-    char lease[24];
-    _Atomic int64_t *left;
-    pthread_t thread;
-};
-
-#define METADATA "{\"topics\":[\"thanks\"],\"method\":\"trivial\"}"
-
-static void *work(void *context)
-{
-    struct worker *w = context;
-    while (atomic_fetch_sub(w->left, CLAIM_BATCH) > 0) {
-        struct mc_jobs jobs = {0};
-        struct mc_completion done[CLAIM_BATCH];
-        struct mc_error err;
-        int64_t now = mc_time_now_us() + MC_US_PER_SECOND;
-        CHECK(w->store->ops->claim(w->store, mc_str_of(w->lease), MC_STAGE_FIRST, now,
-                                   60 * MC_US_PER_SECOND, CLAIM_BATCH, &jobs, &err) == MC_OK);
-        CHECK(jobs.count == CLAIM_BATCH);
-        for (size_t i = 0; i < jobs.count; i++)
-            done[i] = (struct mc_completion){.row = jobs.items[i].record->row,
-                                             .metadata = MC_STR(METADATA),
-                                             .terms = MC_STR("t:thanks c:general"),
-                                             .importance = 0.1,
-                                             .state = MC_ENRICHMENT_ENRICHED};
-        CHECK(w->store->ops->complete(w->store, mc_str_of(w->lease), done, jobs.count, &err) ==
-              MC_OK);
-        for (size_t i = 0; i < jobs.count; i++)
-            CHECK(done[i].applied);
-        mc_jobs_fini(&jobs);
-    }
-    return NULL;
-}
-
-/* "{1,2,3}" of the first column. */
-static char *list_of(const PGresult *result)
-{
-    int count = PQntuples(result);
-    size_t size = (size_t)count * 24 + 3, len = 1;
-    char *list = malloc(size);
-    CHECK(list);
-    list[0] = '{';
-    for (int i = 0; i < count; i++)
-        len += (size_t)snprintf(list + len, size - len, "%s%s", i ? "," : "",
-                                PQgetvalue(result, i, 0));
-    snprintf(list + len, size - len, "}");
-    return list;
-}
-
-/* One statement a table; the messages' other columns are read by their rows, as the store must. */
-static const char *const plain_statements[] = {
-    "SELECT m.id, m.user_id, m.thread_id, m.text FROM unnest($1::bigint[]) r(id)"
-    " JOIN messages m ON m.shard = (r.id & 255) AND m.id = r.id",
-    "BEGIN",
-    "DELETE FROM jobs WHERE shard = 0 AND id = ANY($1::bigint[]) AND lease = $2",
-    "UPDATE messages m SET metadata = '" METADATA "', attached = '" METADATA "',"
-    " terms = 't:thanks c:general', importance = 0.1, state = 1, trivial = true"
-    " FROM unnest($1::bigint[]) r(id) WHERE m.shard = (r.id & 255) AND m.id = r.id",
-    "INSERT INTO index_terms(shard, user_no, term, id) SELECT m.shard, m.user_no, t.term, m.id"
-    " FROM unnest($1::bigint[]) r(id) JOIN messages m ON m.shard = (r.id & 255) AND m.id = r.id,"
-    " (VALUES(-7046029254386353131), (1442695040888963407), (hashtextextended('thread', 0)))"
-    " t(term)",
-    "UPDATE threads t SET version = t.version + n.count FROM (SELECT m.shard, m.user_id,"
-    " m.thread_id, count(*) FROM unnest($1::bigint[]) r(id) JOIN messages m ON"
-    " m.shard = (r.id & 255) AND m.id = r.id GROUP BY m.shard, m.user_id, m.thread_id) n"
-    " WHERE t.shard = n.shard AND t.user_id = n.user_id AND t.thread_id = n.thread_id",
-    "COMMIT",
-};
-
-static PGresult *run_prepared(PGconn *conn, size_t nth, int count, const char *const *values)
-{
-    char name[24];
-    snprintf(name, sizeof(name), "plain%zu", nth);
-    PGresult *result = PQexecPrepared(conn, name, count, values, NULL, NULL, 0);
-    ExecStatusType type = PQresultStatus(result);
-    if (type != PGRES_COMMAND_OK && type != PGRES_TUPLES_OK)
-        fprintf(stderr, "%s: %s\n", plain_statements[nth], PQerrorMessage(conn));
-    CHECK(type == PGRES_COMMAND_OK || type == PGRES_TUPLES_OK);
-    return result;
-}
-
-static void *work_plainly(void *context)
-{
-    struct worker *w = context;
-    char name[24];
-    for (size_t i = 0; i < mc_countof(plain_statements); i++) {
-        snprintf(name, sizeof(name), "plain%zu", i);
-        PQclear(PQprepare(w->conn, name, plain_statements[i], 0, NULL));
-    }
-    while (atomic_fetch_sub(w->left, CLAIM_BATCH) > 0) {
-        const char *const lease[] = {w->lease};
-        PGresult *claimed =
-            plain_run(w->conn,
-                      "UPDATE jobs SET lease = $1, due_at = now() + interval '1 minute',"
-                      " attempts = attempts + 1 FROM (SELECT id FROM jobs WHERE shard = 0 AND"
-                      " stage = 1 AND due_at <= now() ORDER BY due_at, id LIMIT 256"
-                      " FOR UPDATE SKIP LOCKED) d WHERE shard = 0 AND jobs.id = d.id"
-                      " RETURNING jobs.id",
-                      1, lease);
-        CHECK(PQntuples(claimed) == CLAIM_BATCH);
-        char *rows = list_of(claimed);
-        const char *const values[] = {rows, w->lease};
-        PQclear(claimed);
-        for (size_t i = 0; i < mc_countof(plain_statements); i++) {
-            bool plain_word = i == 1 || i + 1 == mc_countof(plain_statements);
-            PQclear(run_prepared(w->conn, i, plain_word ? 0 : i == 2 ? 2 : 1, values));
-        }
-        free(rows);
-    }
-    return NULL;
-}
-
-/* Jobs a second of the workers of one side. */
-static struct block drain(struct mc_store *store)
-{
-    static int run;
-    const int64_t count = JOBS_PER_BLOCK / CLAIM_BATCH * CLAIM_BATCH;
-    _Atomic int64_t left = count;
-    struct worker workers[WORKERS];
-    for (int i = 0; i < WORKERS; i++) {
-        workers[i] = (struct worker){.store = store, .left = &left};
-        snprintf(workers[i].lease, sizeof(workers[i].lease), "worker-%d", ++run);
-        if (!store)
-            workers[i].conn = plain_connection("plain");
-    }
-    const char *database = store ? "store" : "plain";
-    struct processor_time before = processor_time(database);
-    int64_t start_us = mc_time_monotonic_us();
-    for (int i = 0; i < WORKERS; i++)
-        CHECK(mc_thread_start(&workers[i].thread, "worker", store ? work : work_plainly,
-                              &workers[i], &error) == MC_OK);
-    for (int i = 0; i < WORKERS; i++)
-        mc_thread_join(workers[i].thread);
-    struct block block = block_of(count, start_us, database, &before);
-    for (int i = 0; i < WORKERS; i++)
-        PQfinish(workers[i].conn);
-    return block;
-}
-
-static void compare_jobs(struct mc_store *store)
-{
-    struct block ours[BLOCKS], plain[BLOCKS];
-    for (int i = 0; i < BLOCKS; i++) {
-        ours[i] = drain(store);
-        plain[i] = drain(NULL);
-    }
-    compare("claim and complete", ours, plain, "jobs", 0.5);
-    goal("claim and complete, jobs a second", median(ours).rate, 10000, true);
-}
-
 /* ---- The run ---- */
 
 static bool count_problem(void *context, mc_str problem)
@@ -618,5 +389,5 @@ int main(int argc, char **argv)
     if (messages > 0)
         measure_context(messages);
     pg_server_stop(&server);
-    return missed;
+    return goals_missed();
 }
