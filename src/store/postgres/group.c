@@ -44,11 +44,10 @@ static enum mc_status write_batch(struct mc_pg *s, struct mc_list *first, struct
     for (struct mc_list *node = first; node != end; node = node->next, members++)
         count += request_of(node)->count;
     struct mc_pg_put_batch batch = {.items = calloc(count, sizeof(void *)),
-                                    .order = calloc(count, sizeof(*batch.order)),
                                     .rows = calloc(count, sizeof(*batch.rows))};
     mc_arena_init(&batch.columns, COLUMNS_BYTES);
     enum mc_status status = MC_OK;
-    if (!batch.items || !batch.order || !batch.rows)
+    if (!batch.items || !batch.rows)
         status = mc_fail_memory(err);
     for (struct mc_list *node = first; status == MC_OK && node != end; node = node->next) {
         struct mc_pg_put_request *request = request_of(node);
@@ -62,7 +61,6 @@ static enum mc_status write_batch(struct mc_pg *s, struct mc_list *first, struct
         mc_metrics_add(s->metrics, MC_COUNT_COMMIT_MEMBERS, members);
     }
     free(batch.items);
-    free(batch.order);
     free(batch.rows);
     mc_arena_fini(&batch.columns);
     return status;

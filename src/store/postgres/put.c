@@ -1,7 +1,7 @@
 /*
- * Storing messages. Three rounds: the messages' ids, which shows repeats and numbers the rows; then users,
- * threads and jobs; then messages and the commit. One statement for each table. Locks are taken in one order by all,
- * ids before users before threads, each sorted, so that puts do not deadlock.
+ * Storing messages. Three rounds: the messages' ids, which shows repeats and numbers the rows; then users and
+ * threads; then jobs, messages and the commit. The first two are one when all ids are new. One statement for each
+ * table. Locks are taken in one order by all, ids before users before threads, each sorted, so that puts do not deadlock.
  */
 #include "store/postgres/put.h"
 
@@ -86,7 +86,7 @@ static const char ids_sql[] =
 /* ON CONFLICT costs as much again as the row: it looks first, and marks the row as not certain yet. */
 static const char new_ids_sql[] = INSERT_IDS RETURNING_IDS;
 
-/* With one statement for all, so that rows are numbered in order. */
+/* Not some of them: one statement numbers all rows in their order. */
 static bool all_new(const struct mc_pg_put_batch *batch)
 {
     if (batch->doubts)
@@ -106,8 +106,8 @@ static void sort_ids(struct mc_pg_put_batch *batch)
             i == 0 || !mc_str_equal(at(batch, i)->m->message_id, at(batch, i - 1)->m->message_id);
 }
 
-static enum mc_status claim_ids(struct mc_pg_conn *conn, struct mc_pg_put_batch *batch,
-                                struct mc_error *err)
+static enum mc_status add_ids(struct mc_pg_conn *conn, struct mc_pg_put_batch *batch,
+                              const char *sql, struct mc_error *err)
 {
     mc_str *ids = mc_arena_array(&batch->columns, batch->count, sizeof(*ids));
     int64_t *shards = mc_arena_array(&batch->columns, batch->count, sizeof(*shards));
@@ -115,8 +115,6 @@ static enum mc_status claim_ids(struct mc_pg_conn *conn, struct mc_pg_put_batch 
     size_t count = 0;
     if (!ids || !shards || !user_shards)
         return mc_fail_memory(err);
-    sort_ids(batch);
-    bool trusts = all_new(batch);
     for (size_t i = 0; i < batch->count; i++) {
         const struct mc_message *m = batch->items[i]->m;
         mc_pg_touch(conn, mc_pg_shard(m->user_id));
@@ -126,22 +124,23 @@ static enum mc_status claim_ids(struct mc_pg_conn *conn, struct mc_pg_put_batch 
         shards[count] = batch->items[i]->id_shard;
         user_shards[count++] = mc_pg_shard(m->user_id);
     }
-    enum mc_status status =
-        mc_pg_query(conn, trusts ? new_ids_sql : ids_sql,
-                    MC_PG_ARGS(mc_pg_ints(shards, count), mc_pg_strs(ids, count),
-                               mc_pg_ints(user_shards, count)),
-                    err);
-    batch->doubts = batch->doubts || (trusts && mc_pg_not_new(conn, status));
-    /* Both are in the order of ids. */
-    for (size_t i = 0, nth = 0; status == MC_OK && i < batch->count; i++) {
+    mc_pg_add(conn, sql,
+              MC_PG_ARGS(mc_pg_ints(shards, count), mc_pg_strs(ids, count),
+                         mc_pg_ints(user_shards, count)));
+    return MC_OK;
+}
+
+/* From the result of add_ids: what was created. Both are in the order of ids. */
+static void take_ids(const PGresult *result, struct mc_pg_put_batch *batch)
+{
+    for (size_t i = 0, nth = 0; i < batch->count; i++) {
         struct mc_pg_placed *placed = at(batch, i);
-        if (!placed->inserts || nth == mc_pg_rows(conn, 0) ||
-            !mc_str_equal(mc_pg_cell(conn->results[0], nth, 0), placed->m->message_id))
+        if (!placed->inserts || nth == (size_t)PQntuples(result) ||
+            !mc_str_equal(mc_pg_cell(result, nth, 0), placed->m->message_id))
             continue;
         placed->created = true;
-        placed->row = mc_pg_cell_int(conn->results[0], nth++, 1);
+        placed->row = mc_pg_cell_int(result, nth++, 1);
     }
-    return status;
 }
 
 /* The id was there and its message is not: it was removed this moment. */
@@ -452,51 +451,107 @@ static void share_users(const PGresult *users, const struct mc_pg_put_batch *bat
     }
 }
 
-static enum mc_status insert(struct mc_pg_conn *conn, struct mc_pg_put_batch *batch,
-                             struct mc_error *err)
+/* ---- The transaction ---- */
+
+/* Adds what counts messages, in the order of threads from now on. Its two results are for finish. */
+static enum mc_status add_counts(struct mc_pg_conn *conn, struct mc_pg_put_batch *batch,
+                                 int64_t now_us, struct columns *columns, struct mc_error *err)
 {
-    int64_t now_us = mc_pg_now_us(conn);
-    struct columns columns;
+    if (!make_columns(&batch->columns, batch->count, columns))
+        return mc_fail_memory(err);
+    batch->order = batch->by_thread;
+    sort(batch, by_thread);
+    add_users(conn, batch, columns);
+    add_threads(conn, batch, now_us, columns);
+    return MC_OK;
+}
+
+/* The last round. What the caller is told is known before it. */
+static enum mc_status finish(struct mc_pg_conn *conn, struct mc_pg_put_batch *batch, size_t counts,
+                             int64_t now_us, struct columns *columns, struct mc_error *err)
+{
     size_t created = 0;
+    share_users(conn->results[counts], batch);
+    share_versions(conn->results[counts + 1], batch);
     for (size_t i = 0; i < batch->count; i++)
         if (batch->items[i]->created)
             batch->rows[created++] = batch->items[i]->row;
-    if (created == 0)
-        return MC_OK;
-    if (!make_columns(&batch->columns, batch->count, &columns))
-        return mc_fail_memory(err);
-    sort(batch, by_thread);
-    add_users(conn, batch, &columns);
-    add_threads(conn, batch, now_us, &columns);
     mc_pg_add_quiet(conn,
                     "INSERT INTO jobs(shard, id, stage, due_at, enqueued_at, attempts)"
                     " SELECT " MC_PG_QUEUE ", unnest($1), 1, $2, $2, 0",
                     MC_PG_ARGS(mc_pg_ints(batch->rows, created), mc_pg_time(now_us)));
-    /* What the caller is told is known before the round that commits. */
-    enum mc_status status = mc_pg_run(conn, err);
+    enum mc_status status = add_messages(conn, batch, now_us, columns, err);
+    return status == MC_OK ? mc_pg_run_last(conn, err) : status;
+}
+
+/* Everything is new, so nothing waits for what became of the ids. */
+static enum mc_status put_new(struct mc_pg_conn *conn, struct mc_pg_put_batch *batch,
+                              struct mc_error *err)
+{
+    int64_t now_us = mc_pg_now_us(conn);
+    struct columns columns;
+    for (size_t i = 0; i < batch->count; i++)
+        batch->items[i]->created = batch->items[i]->inserts;
+    enum mc_status status = add_ids(conn, batch, new_ids_sql, err);
+    if (status == MC_OK)
+        status = add_counts(conn, batch, now_us, &columns, err);
+    if (status == MC_OK)
+        status = mc_pg_run(conn, err);
+    batch->doubts = mc_pg_not_new(conn, status);
     if (status != MC_OK)
         return status;
-    share_users(conn->results[0], batch);
-    share_versions(conn->results[1], batch);
-    status = add_messages(conn, batch, now_us, &columns, err);
+    batch->order = batch->by_id;
+    take_ids(conn->results[0], batch);
+    settle_repeats(batch);
+    batch->order = batch->by_thread;
+    return finish(conn, batch, 1, now_us, &columns, err);
+}
+
+static bool any_created(const struct mc_pg_put_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i]->created)
+            return true;
+    return false;
+}
+
+/* Something may be there already. */
+static enum mc_status put_looking(struct mc_pg_conn *conn, struct mc_pg_put_batch *batch,
+                                  struct mc_error *err)
+{
+    struct columns columns;
+    enum mc_status status = add_ids(conn, batch, ids_sql, err);
     if (status == MC_OK)
-        status = mc_pg_run_last(conn, err);
-    return status;
+        status = mc_pg_run(conn, err);
+    if (status != MC_OK)
+        return status;
+    take_ids(conn->results[0], batch);
+    status = read_taken(conn, batch, err);
+    if (status != MC_OK)
+        return status;
+    settle_repeats(batch);
+    if (!any_created(batch))
+        return MC_OK;
+    int64_t now_us = mc_pg_now_us(conn);
+    status = add_counts(conn, batch, now_us, &columns, err);
+    if (status == MC_OK)
+        status = mc_pg_run(conn, err);
+    return status == MC_OK ? finish(conn, batch, 0, now_us, &columns, err) : status;
 }
 
 enum mc_status mc_pg_put_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
     struct mc_pg_put_batch *batch = context;
     mc_arena_reset(&batch->columns);
+    batch->by_id = mc_arena_array(&batch->columns, batch->count, sizeof(*batch->by_id));
+    batch->by_thread = mc_arena_array(&batch->columns, batch->count, sizeof(*batch->by_thread));
+    if (!batch->by_id || !batch->by_thread)
+        return mc_fail_memory(err);
     for (size_t i = 0; i < batch->count; i++)
         reset(batch->items[i]);
-    enum mc_status status = claim_ids(conn, batch, err);
-    if (status == MC_OK)
-        status = read_taken(conn, batch, err);
-    if (status != MC_OK)
-        return status;
-    settle_repeats(batch);
-    return insert(conn, batch, err);
+    batch->order = batch->by_id;
+    sort_ids(batch);
+    return all_new(batch) ? put_new(conn, batch, err) : put_looking(conn, batch, err);
 }
 
 /* ---- The call ---- */

@@ -34,11 +34,11 @@ struct mc_pg_put_request {
 struct mc_pg_put_batch {
     struct mc_pg_placed **items;
     size_t count;
-    /* Room for count of each: */
-    size_t *order;
-    int64_t *rows;
-    struct mc_arena columns; /* arguments of statements */
-    bool doubts;             /* an id that was said to be new was not */
+    int64_t *rows;           /* room for count */
+    struct mc_arena columns; /* arguments of statements, and two orders of the items: */
+    size_t *by_id, *by_thread;
+    size_t *order; /* one of these: that in use */
+    bool doubts;   /* an id that was said to be new was not */
 };
 enum mc_status mc_pg_put_work(struct mc_pg_conn *conn, void *context, struct mc_error *err);
 
