@@ -202,11 +202,6 @@ static void measure(uint64_t messages)
            quantile(times_ms, ROUNDS, 0.99));
 }
 
-static double since_s(int64_t start_us)
-{
-    return (double)(mc_time_monotonic_us() - start_us) / 1e6;
-}
-
 void measure_context(int64_t messages)
 {
     uint64_t first = (uint64_t)messages / (COPIES + 1);

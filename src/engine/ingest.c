@@ -78,6 +78,7 @@ static void check_all(struct ingest *ingest, const struct mc_message_input *inpu
         if (result->status)
             continue;
         struct mc_put *put = &ingest->puts[ingest->put_count];
+        put->new_id = !mc_str_given(inputs[i].message_id);
         result->status = prepare(ingest, &inputs[i], &put->message, &result->error);
         if (!result->status)
             ingest->places[ingest->put_count++] = i;

@@ -25,6 +25,8 @@
 /* One message to store, validated by the caller, and what became of it. Strings are borrowed. */
 struct mc_put {
     struct mc_message message; /* metadata: initial JSON object; importance, visibility, ... set */
+    bool
+        new_id; /* made by mc_id_new for this call, so most likely nothing is stored under it: may be faster */
     /* outputs */
     enum mc_status status; /* MC_OK: stored or there already; MC_CONFLICT: other content or user */
     bool created;

@@ -162,6 +162,42 @@ static inline void put_batch(struct mc_store *store)
     is_status(store->ops->put(store, NULL, 0, &err), MC_OK, &err, "an empty batch");
 }
 
+/* Ids that are said to be new; and when they are not, it is as if nothing had been said. */
+static inline void put_new_ids(struct mc_store *store)
+{
+    struct mc_put items[5] = {
+        message("u1", "t1", "n9", "one", 1),   message("u2", "t1", "n5", "two", 2),
+        message("u1", "t1", "n7", "three", 3), message("u2", "t1", "n1", "four", 4),
+        message("u1", "t2", "n3", "five", 5),
+    };
+    struct mc_error err = {0};
+    for (size_t i = 0; i < mc_countof(items); i++)
+        items[i].new_id = true;
+    is_status(store->ops->put(store, items, 5, &err), MC_OK, &err, "a batch of new ids");
+    for (size_t i = 0; i < mc_countof(items); i++) {
+        ok(items[i].created, "message %zu is stored", i);
+        ok(i == 0 || items[i].record->row > items[i - 1].record->row, "behind the one before");
+    }
+    put_records_fini(items, 5);
+    is_str(recent_ids(store, "u1", "t1", NULL, 10, &everything), "n7 n9", "each where it belongs");
+
+    struct mc_put others[3] = {
+        message("u1", "t1", "n9", "one", 1),
+        message("u1", "t1", "n8", "six", 6),
+        message("u1", "t1", "n5", "two", 2),
+    };
+    for (size_t i = 0; i < mc_countof(others); i++)
+        others[i].new_id = true;
+    is_status(store->ops->put(store, others, 3, &err), MC_OK, &err, "ids that are not new");
+    ok(others[0].status == MC_OK && !others[0].created, "one is a repeat");
+    ok(others[1].created, "one is new");
+    is_int(others[2].status, MC_CONFLICT, "one is a conflict");
+    is_str(others[2].differs, "user_id", "of another user");
+    put_records_fini(others, 3);
+    is_str(recent_ids(store, "u1", "t1", NULL, 10, &everything), "n8 n7 n9", "one was added");
+    is_int(scratch_queue(store).ready, 6, "and one job");
+}
+
 static inline void order_in_thread(struct mc_store *store)
 {
     store_one(store, message("u", "t", "m10", "x", 10));
@@ -386,6 +422,6 @@ static inline void access_rule(struct mc_store *store)
 #define STORE_MESSAGE_CASES                                                                        \
     {"put and get", put_and_get}, {"odd names of groups", put_odd_groups},                         \
         {"the longest message", put_long}, {"repeats", put_repeat}, {"batches", put_batch},        \
-        {"order in a thread", order_in_thread}, {"turns and rows", turns_and_rows},                \
-        {"versions of a thread", thread_versions}, {"rows are not used again", rows_not_reused},   \
-        {"the access rule", access_rule},
+        {"new ids", put_new_ids}, {"order in a thread", order_in_thread},                          \
+        {"turns and rows", turns_and_rows}, {"versions of a thread", thread_versions},             \
+        {"rows are not used again", rows_not_reused}, {"the access rule", access_rule},

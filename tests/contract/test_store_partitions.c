@@ -167,7 +167,8 @@ static void end_plan(struct plan *plan)
         int count = __builtin_popcountll(plan->tables[i].partitions);
         if (count > plan->statement->most)
             plan->statement->most = count;
-        stray = stray || plan->tables[i].looks > plan->rows;
+        /* One look is at one partition, also where no row came to be read. */
+        stray = stray || (plan->tables[i].looks > 1 && plan->tables[i].looks > plan->rows);
     }
     if (plan->statement)
         plan->statement->strays += stray;

@@ -1,4 +1,5 @@
 /* The PostgreSQL store: what the contract does not ask of every back-end. */
+#include "store/postgres/pg.h"
 #include "store/postgres/schema.h"
 #include "support/postgres.h"
 
@@ -583,6 +584,36 @@ static void claim_together(void)
         stores[i]->ops->close(stores[i]);
 }
 
+/* Entries of the search index that nobody took out do not keep a message from being completed. */
+static void stray_entries(struct mc_store *store)
+{
+    char sql[200];
+    struct mc_error err = {0};
+    struct mc_put put = message("stray", "t", "stray-1", "cat dog");
+    int64_t row = scratch_store_put(store, &put);
+    snprintf(sql, sizeof(sql),
+             "INSERT INTO index_terms(shard, user_no, term, id) SELECT shard, user_no, %" PRId64
+             ", id FROM messages WHERE id = %" PRId64,
+             mc_pg_term(MC_STR("dog")), row);
+    pg_sql(&server, "load", sql);
+    struct mc_jobs jobs = {0};
+    is_status(store->ops->claim(store, MC_STR("stray"), MC_STAGE_FIRST,
+                                mc_time_now_us() + MC_US_PER_SECOND, MC_US_PER_SECOND * 60, 1000,
+                                &jobs, &err),
+              MC_OK, &err, "its job is claimed");
+    mc_jobs_fini(&jobs);
+    struct mc_completion done = {.row = row,
+                                 .metadata = MC_STR("{}"),
+                                 .terms = MC_STR("cat dog"),
+                                 .state = MC_ENRICHMENT_ENRICHED};
+    is_status(store->ops->complete(store, MC_STR("stray"), &done, 1, &err), MC_OK, &err,
+              "an entry that was there already");
+    ok(done.applied, "the message is completed");
+    is_status(store->ops->release(store, MC_STR("stray"), &err), MC_OK, &err, "the others go back");
+    snprintf(sql, sizeof(sql), "SELECT count(*) FROM index_terms WHERE id = %" PRId64, row);
+    is_int(pg_number("load", sql), 3, "it has its two words and its thread in the index");
+}
+
 static void count_change(void *context)
 {
     atomic_fetch_add((atomic_int *)context, 1);
@@ -631,6 +662,7 @@ int main(void)
     values(store);
     deadlock(store);
     lost_commit(store);
+    stray_entries(store);
     store->ops->close(store);
     pool_exhausted();
     older_schema();

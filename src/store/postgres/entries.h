@@ -13,8 +13,11 @@ struct mc_pg_indexed {
     mc_str terms; /* absent: it is not indexed yet */
 };
 
-/* The connection is in a transaction and borrowed. MC_NO_MEMORY. */
-MC_MUST_CHECK enum mc_status mc_pg_entries_new(struct mc_pg_conn *conn,
+/*
+ * The connection is in a transaction and borrowed. Entries that a message is to get, by its old terms, are taken for new
+ * (mc_pg_not_new), unless there are doubts. MC_NO_MEMORY.
+ */
+MC_MUST_CHECK enum mc_status mc_pg_entries_new(struct mc_pg_conn *conn, bool doubts,
                                                struct mc_pg_entries **entries,
                                                struct mc_error *err);
 void mc_pg_entries_free(struct mc_pg_entries **entries); /* accepts NULL in it */

@@ -11,7 +11,7 @@
 /* A transaction takes no more requests once they make it this heavy: one for each message and 4 KiB. */
 #define GROUP_WEIGHT 512
 /* Arguments of its statements: about 200 bytes a message, texts not counted. */
-#define COLUMNS_BYTES ((size_t)256 << 20)
+#define ARENA_BYTES ((size_t)256 << 20)
 
 void mc_pg_group_init(struct mc_pg_group *group, int max_leaders)
 {
@@ -44,11 +44,10 @@ static enum mc_status write_batch(struct mc_pg *s, struct mc_list *first, struct
     for (struct mc_list *node = first; node != end; node = node->next, members++)
         count += request_of(node)->count;
     struct mc_pg_put_batch batch = {.items = calloc(count, sizeof(void *)),
-                                    .order = calloc(count, sizeof(*batch.order)),
                                     .rows = calloc(count, sizeof(*batch.rows))};
-    mc_arena_init(&batch.columns, COLUMNS_BYTES);
+    mc_arena_init(&batch.arena, ARENA_BYTES);
     enum mc_status status = MC_OK;
-    if (!batch.items || !batch.order || !batch.rows)
+    if (!batch.items || !batch.rows)
         status = mc_fail_memory(err);
     for (struct mc_list *node = first; status == MC_OK && node != end; node = node->next) {
         struct mc_pg_put_request *request = request_of(node);
@@ -62,9 +61,8 @@ static enum mc_status write_batch(struct mc_pg *s, struct mc_list *first, struct
         mc_metrics_add(s->metrics, MC_COUNT_COMMIT_MEMBERS, members);
     }
     free(batch.items);
-    free(batch.order);
     free(batch.rows);
-    mc_arena_fini(&batch.columns);
+    mc_arena_fini(&batch.arena);
     return status;
 }
 

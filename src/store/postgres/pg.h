@@ -147,6 +147,12 @@ static inline void mc_pg_touch(struct mc_pg_conn *conn, int64_t shard)
  */
 void mc_pg_add_by_key(struct mc_pg_conn *conn);
 
+/*
+ * Whether the run that returned the status failed because a row's key is there already that was taken for new. The
+ * work, which returns the status, is called again, and must look then.
+ */
+bool mc_pg_not_new(struct mc_pg_conn *conn, enum mc_status status);
+
 /* Now, by the database's clock. */
 int64_t mc_pg_now_us(const struct mc_pg_conn *conn);
 
@@ -273,8 +279,8 @@ MC_MUST_CHECK bool mc_pg_terms(mc_str terms, mc_str thread_id, int64_t **numbers
 /* ---- Vectors (vectors.c) ---- */
 
 /*
- * Adds statements by which messages that were completed for the first time wait for their vectors, where there
- * is a current model. They have results: add them behind those that are read.
+ * Adds a statement by which messages that were completed for the first time wait for their vectors, where there
+ * is a current model. MC_NO_MEMORY.
  */
 MC_MUST_CHECK enum mc_status mc_pg_add_vector_waits(struct mc_pg_conn *conn, const int64_t *rows,
                                                     size_t count, struct mc_error *err);

@@ -37,6 +37,14 @@ void mc_pg_add_by_key(struct mc_pg_conn *conn)
                     MC_PG_NO_ARGS);
 }
 
+bool mc_pg_not_new(struct mc_pg_conn *conn, enum mc_status status)
+{
+    bool not_new = status == MC_INTERNAL && strcmp(conn->sqlstate, "23505") == 0;
+    if (not_new)
+        conn->trouble = MC_PG_CONFLICT;
+    return not_new;
+}
+
 /* ---- Trying again ---- */
 
 struct tries {

@@ -17,13 +17,22 @@
 enum mc_status mc_pg_add_vector_waits(struct mc_pg_conn *conn, const int64_t *rows, size_t count,
                                       struct mc_error *err)
 {
-    size_t statements;
-    return mc_pg_add_by_shard(conn,
-                              "INSERT INTO vector_jobs(shard, id, due_at, attempts)"
-                              " SELECT " MC_PG_QUEUE ", id, now(), 0 FROM messages"
-                              " WHERE shard = $1 AND id = ANY($2) AND NOT trivial"
-                              " AND EXISTS(" CURRENT ") ORDER BY id ON CONFLICT DO NOTHING",
-                              rows, count, NULL, &statements, err);
+    int64_t *shards = count > 0 ? malloc(count * sizeof(*shards)) : NULL;
+    if (count == 0)
+        return MC_OK;
+    if (!shards)
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < count; i++)
+        shards[i] = mc_pg_row_shard(rows[i]);
+    mc_pg_add_quiet(conn,
+                    "INSERT INTO vector_jobs(shard, id, due_at, attempts)"
+                    " SELECT " MC_PG_QUEUE ", m.id, now(), 0 FROM unnest($1, $2) r(shard, id),"
+                    " LATERAL (SELECT x.id FROM messages x WHERE x.shard = r.shard AND x.id = r.id"
+                    " AND NOT x.trivial OFFSET 0) m"
+                    " WHERE EXISTS(" CURRENT ") ORDER BY m.id ON CONFLICT DO NOTHING",
+                    MC_PG_ARGS(mc_pg_ints(shards, count), mc_pg_ints(rows, count)));
+    free(shards);
+    return MC_OK;
 }
 
 void mc_pg_add_vector_drop(struct mc_pg_conn *conn, int64_t user_no, const int64_t *rows,
