@@ -363,7 +363,7 @@ static enum mc_status add_index(struct mc_pg_conn *conn, const struct returning 
                                 size_t count, struct mc_error *err)
 {
     mc_auto(mc_pg_entries_free) struct mc_pg_entries *entries = NULL;
-    enum mc_status status = mc_pg_entries_new(conn, &entries, err);
+    enum mc_status status = mc_pg_entries_new(conn, true, &entries, err);
     for (size_t i = 0; status == MC_OK && i < count; i++) {
         struct mc_pg_indexed message = {items[i].row, items[i].user_no, items[i].thread_id,
                                         MC_STR_NONE};
