@@ -141,6 +141,7 @@ static void print_state(const struct mc_load_outcome *o, struct mc_out *out)
     fprintf(out->file, "enriched  %.0f messages\n", enriched(o));
     fputs("memory    ", out->file);
     print_bytes(out, r->resident_start, " at the start, ");
+    print_bytes(out, r->resident_half, " at half-time, ");
     print_bytes(out, r->resident_end, " at the end, ");
     print_bytes(out, r->resident_most, " at most\n\n");
 }
@@ -246,6 +247,7 @@ static void write_state(struct mc_json_writer *w, const struct mc_load_outcome *
     mc_json_key(w, "resident_bytes");
     mc_json_begin(w, '{');
     mc_json_member_number(w, "start", r->resident_start);
+    mc_json_member_number(w, "half", r->resident_half);
     mc_json_member_number(w, "end", r->resident_end);
     mc_json_member_number(w, "max", r->resident_most);
     mc_json_end(w, '}');

@@ -257,6 +257,8 @@ static int64_t watch(struct mc_load_run *run)
         if (elapsed_us - sampled_us >= SAMPLE_US) {
             sampled_us = elapsed_us;
             (void)look(run);
+            if (isnan(run->result->resident_half) && elapsed_us >= duration_us / 2)
+                run->result->resident_half = run->result->resident_end;
         }
         show(run, &shown);
         mc_mutex_lock(&run->mutex);
@@ -308,6 +310,7 @@ static enum mc_status begin(struct mc_load_run *run, struct mc_error *err)
     result->resident_start =
         mc_load_metric(mc_buf_str(&result->before), "process_resident_memory_bytes", "");
     result->resident_end = result->resident_most = result->resident_start;
+    result->resident_half = NAN;
     result->depth_most = result->oldest_most_s = 0;
     run->start_us = mc_time_monotonic_us();
     return MC_OK;

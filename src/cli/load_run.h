@@ -50,9 +50,9 @@ struct mc_load_result {
         after;       /* the metrics at the start and, as far as they could be read, at the end */
     bool unreadable; /* they could not be read at the end */
     double depth_most, depth_at_end, oldest_most_s;
-    double resident_start, resident_end, resident_most; /* bytes */
-    int64_t drained_us;                                 /* -1: not within the limit */
-    struct mc_json *facts[MC_LOAD_FACTS];               /* NULL: could not be asked */
+    double resident_start, resident_half, resident_end, resident_most; /* bytes */
+    int64_t drained_us;                   /* -1: not within the limit */
+    struct mc_json *facts[MC_LOAD_FACTS]; /* NULL: could not be asked */
 };
 
 struct mc_load_run {
