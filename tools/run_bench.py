@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Runs the benchmarks of bench/ and writes what they print to bench/RESULTS.md.
 
-    tools/run_bench.py [--build build] [--output FILE] [NAME ...]
+    tools/run_bench.py [--build build] [--update] [NAME ...]
 
-Each bench_<name> (and bench/python/bench_python.py) prints what it measured, as ratios to a raw loop in the same
-run where there is one, and exits with 0 when every figure reached its target, 1 when one did not. With names,
-only those are run and no file is written unless --output names one. Everything together takes a few minutes.
+Each bench_<name> (and the programs in Python) prints what it measured, as ratios to a raw loop in the same
+run where there is one, and exits with 0 when every figure reached its target, 1 when one did not. Without names all are
+run but the long ones, which take half an hour. With names only those are run, and the file stays as it is unless
+--update is given. What was not run keeps its section.
 """
 
 import argparse
@@ -22,28 +23,35 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # The sizes at which each is run, where they are not its own.
 ARGUMENTS = {"context": ["100000", "300000"], "engine": ["50000"],
-             "postgres": ["--messages", "300000"], "store": ["50000"],
-             "tiers": ["--messages", "20000"]}
+             "postgres": ["--messages", "1000000"], "store": ["50000"],
+             "tiers": ["--messages", "20000"], "tiers_million": ["--messages", "1000000", "--undo"]}
 
 
-# Not of one program: its half in C, and what is run with that.
-PYTHON_PROGRAM, PYTHON_SOURCE = "python_calls", "python/bench_python.py"
+# Only run when they are named.
+LONG = ["loadtest", "tiers_million"]
+
+# Programs in Python, and what of the build folder they are run with.
+SCRIPTS = {"loadtest": ("loadtest.py", "mindcore"), "python": ("python/bench_python.py", "bench/python_calls")}
 
 
 def program_of(name):
-    return PYTHON_PROGRAM if name == "python" else f"bench_{name}"
+    """The target of the build that is run, or that a script runs."""
+    if name in SCRIPTS:
+        return SCRIPTS[name][1]
+    return "bench/bench_" + name.removesuffix("_million")
 
 
 def source_of(name):
-    return PYTHON_SOURCE if name == "python" else f"bench_{name}.c"
+    return SCRIPTS[name][0] if name in SCRIPTS else os.path.basename(program_of(name)) + ".c"
 
 
 def command_of(name, build):
-    """What is run: a program of the build folder, for Python with the package of that folder."""
-    program = os.path.join(build, "bench", program_of(name))
-    if name != "python":
+    """What is run: a program of the build folder, or a script with one; bench_python with the package of that folder."""
+    program = os.path.join(build, program_of(name))
+    if name not in SCRIPTS:
         return [program]
-    return [os.path.join(build, "python-venv", "bin", "python"), os.path.join(ROOT, "bench", PYTHON_SOURCE), program]
+    python = os.path.join(build, "python-venv", "bin", "python") if name == "python" else "/usr/bin/python3"
+    return [python, os.path.join(ROOT, "bench", source_of(name)), program]
 
 
 def first_match(path, pattern):
@@ -74,9 +82,29 @@ def machine(folder):
         ("memory", memory),
         ("system", f"{system}, Linux {platform.release()}"),
         ("file system", output_of("stat", "-f", "-c", "%T", folder) or "unknown"),
-        ("commit", commit + changed),
-        ("date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
-    ]
+    ], f"{commit}{changed} | {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC"
+
+
+def read_results(path):
+    """({name: row of the table}, {name: section}) of an earlier run."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except OSError:
+        return {}, {}
+    rows = {match[1]: match[0] for match in re.finditer(r"^\| \[(\w+)\]\(#.*\n", text, re.M)}
+    sections = {match[1]: match[0] for match in re.finditer(r"^## (\w+)\n.*?^```\n.*?^```\n", text, re.M | re.S)}
+    return rows, sections
+
+
+def write_results(path, facts, rows, sections):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("# Benchmarks\n\nWritten by `make bench`, the long ones by `make bench ARGS=\"--update NAME\"`; what each"
+                   " measures stands at the top of its source.\n\n")
+        file.write("| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in facts))
+        file.write("\n| benchmark | targets | took | commit | date |\n|---|---|---|---|---|\n")
+        file.write("".join(rows[name] for name in sorted(rows)) + "\n")
+        file.write("\n".join(sections[name] for name in sorted(sections)))
 
 
 def get_llama():
@@ -107,31 +135,31 @@ def run_one(command, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build")
-    parser.add_argument("--output", help="file for the results; bench/RESULTS.md when no names are given")
+    parser.add_argument("--update", action="store_true", help="replaces the sections of the names in bench/RESULTS.md")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
 
     every = sorted([match[1] for match in (re.fullmatch(r"bench_(\w+)\.c", name) for name in
-                                          os.listdir(os.path.join(ROOT, "bench"))) if match] + ["python"])
+                                          os.listdir(os.path.join(ROOT, "bench"))) if match] + LONG + ["python"])
     unknown = set(options.names) - set(every)
     if unknown:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(every)}")
-    names = options.names or every
+    names = options.names or [name for name in every if name not in LONG]
     build = os.path.join(ROOT, options.build)
     if not names:
         parser.error("bench/ holds no benchmark")
     get_llama()
     subprocess.run([os.path.join(ROOT, "tools", "setup-build"), build], check=True)
-    subprocess.run(["ninja", "-C", build, "product", *(f"bench/{program_of(name)}" for name in names)], check=True,
+    subprocess.run(["ninja", "-C", build, "product", *map(program_of, names)], check=True,
                    stdout=subprocess.DEVNULL)
     if "python" in names:
         subprocess.run(["make", "python", f"BUILD={options.build}"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
-    rows = []
-    sections = []
+    path = os.path.join(ROOT, "bench", "RESULTS.md")
+    rows, sections = read_results(path)
     missed = []
     with tempfile.TemporaryDirectory(prefix="bench-", dir=build) as folder:
-        facts = machine(folder)
+        facts, when = machine(folder)
         for name in names:
             print(name, flush=True)
             arguments = ARGUMENTS.get(name, [])
@@ -140,16 +168,12 @@ def main():
             seconds = time.monotonic() - started
             if not reached:
                 missed.append(name)
-            rows.append(f"| [{name}](#{name}) | {'reached' if reached else '**missed**'} | {seconds:.0f} s |\n")
-            command = " ".join([os.path.basename(command_of(name, build)[-1]), *arguments])
-            sections.append(f"## {name}\n\n`{command}` ([source]({source_of(name)}))\n\n```\n{output.rstrip()}\n```\n")
-    path = options.output or (None if options.names else os.path.join(ROOT, "bench", "RESULTS.md"))
-    if path:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write("# Benchmarks\n\nWritten by `make bench`; what each measures stands at the top of its source.\n\n")
-            file.write("| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in facts))
-            file.write("\n| benchmark | targets | took |\n|---|---|---|\n" + "".join(rows) + "\n")
-            file.write("\n".join(sections))
+            verdict = "reached" if reached else "**missed**"
+            rows[name] = f"| [{name}](#{name}) | {verdict} | {seconds:.0f} s | {when} |\n"
+            command = " ".join([os.path.basename(source_of(name)).removesuffix(".c"), *arguments])
+            sections[name] = f"## {name}\n\n`{command}` ([source]({source_of(name)}))\n\n```\n{output.rstrip()}\n```\n"
+            if options.update or not options.names:
+                write_results(path, facts, rows, sections)
     if missed:
         print(f"below a target: {', '.join(missed)}")
     return 1 if missed else 0
