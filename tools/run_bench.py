@@ -159,6 +159,7 @@ def main():
     rows, sections = read_results(path)
     missed = []
     with tempfile.TemporaryDirectory(prefix="bench-", dir=build) as folder:
+        os.chmod(folder, 0o755)  # PostgreSQL's server runs as another user where this one is root
         facts, when = machine(folder)
         for name in names:
             print(name, flush=True)
