@@ -20,8 +20,8 @@
 
 #include "support/engine.h"
 
-static bool no_links;            /* as on file systems without them */
-static const char *not_renamed;  /* the name that nothing can be renamed to */
+static bool no_links;           /* as on file systems without them */
+static const char *not_renamed; /* the name that nothing can be renamed to */
 static bool folders_do_not_sync;
 
 int link(const char *from, const char *to)
@@ -57,9 +57,10 @@ int fsync(int fd)
 /* What happens during it. */
 struct events {
     const struct scratch *scratch;
+    const char *database;
     void (*copied)(struct events *events); /* once every byte is copied, before the check */
-    int stop_at;                           /* false for the call of this number with all bytes; 0: never */
-    int told;                              /* calls with all bytes */
+    int stop_at; /* false for the call of this number with all bytes; 0: never */
+    int told;    /* calls with all bytes */
     sqlite3 *holder;
 };
 
@@ -92,6 +93,7 @@ static struct outcome restore(const struct scratch *scratch, const char *databas
         mc_config_set(config, "cache.persistent", "false", &out.err))
         bail_out("no configuration: %s", out.err.message);
     events->scratch = scratch;
+    events->database = database;
     out.status = mc_database_restore(config, backup, replace, on_progress, events, &json, &out.err);
     mc_config_free(config);
     const char *kept = json ? strstr(json, "\"kept\":\"") : NULL;
@@ -101,9 +103,7 @@ static struct outcome restore(const struct scratch *scratch, const char *databas
     return out;
 }
 
-static struct engine_of {
-    struct mc_engine *engine;
-} opened;
+static struct mc_engine *opened; /* by what happens meanwhile */
 
 static struct mc_engine *open_named(const struct scratch *scratch, const char *name)
 {
@@ -147,56 +147,44 @@ static void make(struct scratch *scratch)
 
 /* ---- While it copies ---- */
 
-static void use_new(struct events *events)
+static void use_it(struct events *events)
 {
-    store(events->scratch, "new.db", "acknowledged");
+    store(events->scratch, events->database, "acknowledged");
 }
 
-static void open_new(struct events *events)
+static void keep_open(struct events *events)
 {
-    opened.engine = open_named(events->scratch, "new.db");
-    say(opened.engine, "acknowledged", "The payment failed");
-}
-
-static void use_old(struct events *events)
-{
-    store(events->scratch, "e.db", "acknowledged");
+    opened = open_named(events->scratch, events->database);
+    say(opened, "acknowledged", "The payment failed");
 }
 
 static void test_used_meanwhile(void)
 {
     struct scratch scratch;
     make(&scratch);
-    struct events events = {.copied = use_new};
-    struct outcome out = restore(&scratch, "new.db", false, &events);
+    struct outcome out = restore(&scratch, "new.db", false, &(struct events){.copied = use_it});
     is_status(out.status, MC_BUSY, &out.err, "a database that was not there before");
     holds(&scratch, "new.db", "acknowledged", "nothing acknowledged is lost");
-    scratch_unlink_all(&scratch, "new.db");
 
-    events = (struct events){.copied = open_new};
-    out = restore(&scratch, "new.db", false, &events);
+    out = restore(&scratch, "open.db", false, &(struct events){.copied = keep_open});
     is_status(out.status, MC_BUSY, &out.err, "one that is in use by now");
-    say(opened.engine, "later", "And again");
-    mc_engine_close(opened.engine);
-    holds(&scratch, "new.db", "later acknowledged", "it goes on");
-    scratch_unlink_all(&scratch, "new.db");
+    say(opened, "later", "And again");
+    mc_engine_close(opened);
+    holds(&scratch, "open.db", "later acknowledged", "it goes on");
 
-    FILE *file = fopen(scratch_path(&scratch, "new.db"), "w");
+    FILE *file = fopen(scratch_path(&scratch, "empty.db"), "w");
     if (!file || fclose(file))
         bail_out("no file");
-    events = (struct events){.copied = use_new};
-    out = restore(&scratch, "new.db", false, &events);
+    out = restore(&scratch, "empty.db", false, &(struct events){.copied = use_it});
     is_status(out.status, MC_BUSY, &out.err, "one that was empty");
-    holds(&scratch, "new.db", "acknowledged", "nothing acknowledged is lost");
+    holds(&scratch, "empty.db", "acknowledged", "nothing acknowledged is lost");
 
-    events = (struct events){.copied = use_old};
-    out = restore(&scratch, "e.db", true, &events);
+    out = restore(&scratch, "e.db", true, &(struct events){.copied = use_it});
     is_status(out.status, MC_BUSY, &out.err, "one that has changed");
     holds(&scratch, "e.db", "acknowledged old", "nothing acknowledged is lost");
     ok(!is_there(&scratch, "e.db.restoring"), "no copy is left");
 
-    events = (struct events){0};
-    out = restore(&scratch, "e.db", true, &events);
+    out = restore(&scratch, "e.db", true, &(struct events){0});
     is_status(out.status, MC_OK, &out.err, "in peace");
     holds(&scratch, "e.db", "saved", "it is restored");
     scratch_remove(&scratch);
@@ -291,7 +279,7 @@ static int count_open(const char *path)
 
 static void *open_old(void *context)
 {
-    opened.engine = engine_open(context, NULL);
+    opened = engine_open(context, NULL);
     return NULL;
 }
 
@@ -318,9 +306,9 @@ static void test_opened_during_the_exchange(void)
     pthread_join(thread, NULL);
     close(fd);
     char ids[256];
-    is_str(recent_ids(opened.engine, NULL, ids, sizeof(ids)), "saved", "it has the new file");
-    say(opened.engine, "later", "And again");
-    mc_engine_close(opened.engine);
+    is_str(recent_ids(opened, NULL, ids, sizeof(ids)), "saved", "it has the new file");
+    say(opened, "later", "And again");
+    mc_engine_close(opened);
     holds(&scratch, "e.db", "later saved", "and stores into it");
     scratch_remove(&scratch);
 }
@@ -344,28 +332,41 @@ static void test_without_links(void)
     scratch_remove(&scratch);
 }
 
-/* A database that cannot be read, and its log: both must be there afterwards. */
+static void write_file(const struct scratch *scratch, const char *name)
+{
+    FILE *file = fopen(scratch_path(scratch, name), "w");
+    if (!file || fputs("no database", file) < 0 || fclose(file))
+        bail_out("no file");
+}
+
+static void leave_journal(struct events *events)
+{
+    write_file(events->scratch, "bad.db-journal");
+}
+
+/* A database that cannot be read, and what SQLite left of it: both must be there afterwards. */
 static void test_last_step(void)
 {
     struct scratch scratch;
     make(&scratch);
-    FILE *file = fopen(scratch_path(&scratch, "bad.db"), "w");
-    FILE *log = fopen(scratch_path(&scratch, "bad.db-wal"), "w");
-    if (!file || !log || fputs("no database", file) < 0 || fputs("its log", log) < 0 ||
-        fclose(file) || fclose(log))
-        bail_out("no file");
+    write_file(&scratch, "bad.db");
     char path[512];
     snprintf(path, sizeof(path), "%s", scratch_path(&scratch, "bad.db"));
     not_renamed = path;
-    struct outcome out = restore(&scratch, "bad.db", true, &(struct events){0});
+    struct outcome out =
+        restore(&scratch, "bad.db", true, &(struct events){.copied = leave_journal});
     not_renamed = NULL;
     is_status(out.status, MC_IO, &out.err, "the last step");
-    ok(is_there(&scratch, "bad.db") && is_there(&scratch, "bad.db-wal"),
-       "the database and its log are as they were");
-    out = restore(&scratch, "bad.db", true, &(struct events){0});
+    ok(is_there(&scratch, "bad.db") && is_there(&scratch, "bad.db-journal"),
+       "the database and its journal are as they were");
+    out = restore(&scratch, "bad.db", true, &(struct events){.copied = leave_journal});
     is_status(out.status, MC_OK, &out.err, "once more");
     ok(strstr(out.kept, "bad.db.before-restore-") && !strstr(out.kept, "Z-2"),
        "no other name was left behind: %s", out.kept);
+    char journal[4200];
+    struct stat info;
+    snprintf(journal, sizeof(journal), "%s-journal", out.kept);
+    ok(stat(journal, &info) == 0, "the journal goes with the old one");
     holds(&scratch, "bad.db", "saved", "it is restored");
     scratch_remove(&scratch);
 }

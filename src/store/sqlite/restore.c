@@ -46,10 +46,10 @@ struct restore {
     char database[PATH_MAX]; /* symbolic links resolved */
     char copy[PATH_MAX];
     int backup_fd, copy_fd, database_fd; /* the last: -1 when there is none */
-    struct stat backup, old, old_log; /* the last two all 0: there is none */
-    bool copied;                      /* the copy is there and ours */
-    bool created;                     /* the database is empty and ours */
-    bool linked;                      /* the old file has both names */
+    struct stat backup, old, old_log;    /* the last two all 0: there is none */
+    bool copied;                         /* the copy is there and ours */
+    bool created;                        /* the database is empty and ours */
+    bool linked;                         /* the old file has both names */
 };
 
 static void close_fd(int *fd)
@@ -553,8 +553,8 @@ static enum mc_status keep_old(struct restore *r, struct mc_error *err)
                            stamp, number);
         if (len < 0 || (size_t)len >= sizeof(r->restored->kept))
             errno = ENAMETOOLONG;
-        else if (link(r->database, kept) == 0)
-            r->linked = true;
+        else
+            r->linked = link(r->database, kept) == 0;
         if (r->linked)
             return MC_OK;
         if (errno != EEXIST)
