@@ -250,9 +250,10 @@ enum mc_status mc_sqlite_store_open(const struct mc_sqlite_options *options,
     mc_readers_init(&s->readers, s->path, s->archive, timeout,
                     readers < READERS_MAX ? readers : READERS_MAX);
     status = open_writer(s, options, timeout, err);
+    /* By the name that SQLite uses: behind symbolic links, where it puts the log. */
     if (status == MC_OK && options->foreign_change)
-        status = mc_watch_start(&s->watch, s->path, &s->writer, options->foreign_change,
-                                options->context, err);
+        status = mc_watch_start(&s->watch, sqlite3_db_filename(s->writer.conn->db, "main"),
+                                &s->writer, options->foreign_change, options->context, err);
     if (status == MC_OK)
         *store = &mc_steal(s)->store;
     return status;
