@@ -43,8 +43,9 @@ MC_API MC_MUST_CHECK enum mc_status mc_database_partition(const struct mc_config
 
 /*
  * Puts a file that mc_engine_backup wrote in the place of the SQLite database of the configuration. It is copied next
- * to it, checked in full and then renamed, so that whatever ends this before leaves the database as it was; the log of
- * one that cannot be opened may then already have the other name. A database that holds something is only replaced with
+ * to it, checked in full and then renamed, so that whatever ends this before leaves the database as it was; when the
+ * process is killed in the last step, the log of one that cannot be opened may already have the other name, and an
+ * empty file may be where there was none. A database that holds something is only replaced with
  * `replace`, and kept under another name. The disk cache is emptied. No engine of this process may open either file
  * meanwhile.
  *
