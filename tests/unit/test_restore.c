@@ -287,8 +287,9 @@ static void test_opened_during_the_exchange(void)
 {
     struct scratch scratch;
     make(&scratch);
-    char path[512];
+    char path[512], backup[512];
     snprintf(path, sizeof(path), "%s", scratch_path(&scratch, "e.db"));
+    snprintf(backup, sizeof(backup), "%s", scratch_path(&scratch, "backup.db"));
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000000, .l_len = 512};
     int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -298,7 +299,7 @@ static void test_opened_during_the_exchange(void)
     if (pthread_create(&thread, NULL, open_old, &scratch))
         bail_out("no thread");
     ok(scratch_wait(count_open(path) == 2, 20000), "it waits for the lock of the old file");
-    if (rename(scratch_path(&scratch, "backup.db"), path))
+    if (rename(backup, path))
         bail_out("no renaming");
     lock.l_type = F_UNLCK;
     if (fcntl(fd, F_OFD_SETLK, &lock) != 0)
