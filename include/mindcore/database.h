@@ -43,14 +43,20 @@ MC_API MC_MUST_CHECK enum mc_status mc_database_partition(const struct mc_config
 
 /*
  * Puts a file that mc_engine_backup wrote in the place of the SQLite database of the configuration. It is copied next
- * to it, checked in full and then renamed, so that whatever ends this leaves the database as it was. A database that
- * holds something is only replaced with `replace`, and kept under another name. The disk cache is emptied.
+ * to it, checked in full and then renamed, so that whatever ends this before leaves the database as it was; when the
+ * process is killed in the last step, the log of one that cannot be opened may already have the other name, and an
+ * empty file may be where there was none. A database that holds something is only replaced with
+ * `replace`, and kept under another name. The disk cache is emptied. No engine of this process may open either file
+ * meanwhile.
  *
- * progress (may be NULL) gets bytes; false stops. *json: {restored, database, messages, users, kept}, freed with mc_free;
- * kept: the other name, null when nothing was there.
+ * progress (may be NULL) gets bytes, all of them once more after the check; false stops. *json: {restored, database,
+ * messages, users, kept}, freed with mc_free; kept: the other name, null when nothing was there.
  *
- * MC_BUSY: a process has the database open. MC_CONFLICT: it holds something. MC_CORRUPT: the backup is damaged, cut off
- * or none; MC_VERSION: a newer version wrote it. MC_UNSUPPORTED: the database is PostgreSQL; the message names the way.
+ * MC_BUSY: a process, this one too, has the database or the backup open, or has used the database since this call began.
+ * MC_CONFLICT: it holds something. MC_CORRUPT: the backup is damaged, cut off or none; MC_VERSION: a newer version wrote
+ * it. MC_NOT_FOUND: there is no backup, or the database is a link that leads nowhere. MC_UNSUPPORTED: the database is
+ * PostgreSQL, or its file system cannot keep the old file; the message names the way. MC_IO: also when it is restored
+ * but its folder cannot be synced, which the message says.
  */
 MC_API MC_MUST_CHECK enum mc_status mc_database_restore(const struct mc_config *config,
                                                         const char *path, bool replace,

@@ -114,6 +114,17 @@ def test_a_link_is_followed(cli, stored, backup, tmp_path):
     assert everything(cli, f"sqlite:{tmp_path / 'disk' / 'real.db'}") == everything(cli, stored)
 
 
+def test_a_link_that_leads_nowhere(cli, backup, tmp_path):
+    """As of a disk that is not mounted, or whose file is lost: the link must stay one."""
+    (tmp_path / "link.db").symlink_to("disk/real.db")
+    refused = cli("restore", backup, "--db", f"sqlite:{tmp_path / 'link.db'}", "--force", status=1)
+    assert "a link to 'disk/real.db'" in refused.err
+    assert (tmp_path / "link.db").is_symlink()
+    (tmp_path / "disk").mkdir()
+    cli("restore", backup, "--db", f"sqlite:{tmp_path / 'disk' / 'real.db'}", status=0)
+    assert messages(cli, f"sqlite:{tmp_path / 'link.db'}")
+
+
 # ---- Servers ----
 
 def test_not_while_a_server_runs(cli, stored, backup, make_server, tmp_path):
@@ -159,6 +170,38 @@ def test_the_log_of_a_crash_goes_with_the_old_database(cli, stored, backup, make
     assert everything(cli, stored) == at_backup
     assert all(f'"c{number}"' in everything(cli, f"sqlite:{kept}") for number in range(20)), "nothing of it is lost"
     assert cli("doctor", "--db", stored, "--json", status=0).json["ok"] is True
+
+
+def test_a_server_that_starts_during_the_restore(cli, large, tmp_path, make_server):
+    """There was no database when the restore began; what is acknowledged since must stay."""
+    folder = tmp_path / "new"
+    folder.mkdir()
+    target = f"sqlite:{folder / 'mindcore.db'}"
+    copy = folder / "mindcore.db.restoring"
+    restoring = subprocess.Popen([PROGRAM, "restore", large, "--db", target], env=environment(), stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: restoring.poll() is not None or (copy.exists() and copy.stat().st_size > 0), 30, "the copy")
+        restoring.send_signal(signal.SIGSTOP)
+        assert restoring.poll() is None, "it was not over yet"
+        server = make_server(folder=folder)
+        assert server.http.post("/v1/messages", message("It counts", message_id="acknowledged")).status == 201
+    finally:
+        restoring.send_signal(signal.SIGCONT)
+    _, said = restoring.communicate(timeout=60 * SLOWNESS)
+    assert_clean(said)
+    assert restoring.returncode == 1 and "was used meanwhile" in said and not leftovers(folder)
+    assert server.http.get("/v1/messages/acknowledged").status == 200
+    server.stop()
+    assert [line["message_id"] for line in messages(cli, target)] == ["acknowledged"]
+
+
+def test_a_server_whose_file_was_replaced_stores_nothing(cli, stored, backup, make_server, tmp_path):
+    server = make_server(db=stored)
+    os.replace(backup, tmp_path / "mindcore.db")
+    refused = server.http.post("/v1/messages", message("It would be lost", message_id="lost"))
+    assert refused.status == 500 and "restart this program" in refused.json["detail"]
+    assert server.http.get("/health").status == 503
 
 
 # ---- Interrupted ----

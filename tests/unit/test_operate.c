@@ -492,6 +492,11 @@ static void test_removed_file(void)
     h = health(engine, false, "the file is gone");
     ok(strstr(h.text, "removed or replaced") != NULL, "and it is said: %s", h.text);
     answer_free(&h);
+    struct mc_message_input input = said("m2", "It would be lost");
+    struct mc_error err = {0};
+    is_status(mc_message_ingest(engine, &input, NULL, NULL, &err), MC_IO, &err,
+              "nothing is acknowledged that would be lost");
+    ok(strstr(err.message, "restart this program") != NULL, "and it is said: %s", err.message);
     if (rename(scratch_path(&scratch, "moved.db"), scratch_path(&scratch, "e.db")))
         bail_out("no renaming");
     h = health(engine, true, "and back");

@@ -22,7 +22,7 @@ static int wait_for_lock(void *context, int count)
     int64_t now = mc_time_monotonic_us();
     if (count == 0)
         conn->busy_since_us = now;
-    if (now - conn->busy_since_us >= conn->busy_timeout_us)
+    if (now - conn->busy_since_us >= conn->busy_timeout_us || mc_conn_moved(conn))
         return 0;
     long wait_us = count < 20 ? 200L * (count + 1) : 10000L;
     struct timespec pause = {0, wait_us * 1000L};
@@ -79,6 +79,24 @@ void mc_conn_close(struct mc_conn *conn)
     sqlite3_close(conn->db);
     mc_buf_fini(&conn->scratch);
     free(conn);
+}
+
+bool mc_conn_moved(struct mc_conn *conn)
+{
+    int moved = 0;
+    return sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+           moved;
+}
+
+enum mc_status mc_conn_check_place(struct mc_conn *conn, struct mc_error *err)
+{
+    if (!mc_conn_moved(conn))
+        return MC_OK;
+    return mc_fail(err, MC_IO,
+                   "'%s' was removed or replaced while it is in use: what would be stored now goes "
+                   "into a file that has no name and is lost at the end; restart this program, "
+                   "after restoring a backup if the file is gone",
+                   conn->path);
 }
 
 /* ---- Errors ---- */

@@ -40,6 +40,11 @@ static inline void mc_conn_close_ptr(struct mc_conn **conn)
     mc_conn_close(*conn);
 }
 
+/* Whether the name leads to another file by now, or to none. It costs one stat. */
+bool mc_conn_moved(struct mc_conn *conn);
+/* MC_IO when it has moved: what is written then is lost, and its log has the name of the new file's. */
+MC_MUST_CHECK enum mc_status mc_conn_check_place(struct mc_conn *conn, struct mc_error *err);
+
 /* The status of SQLite's result code; err says what the connection could not do, why, and what
  * helps. Sets broken. */
 enum mc_status mc_conn_fail(struct mc_conn *conn, int code, struct mc_error *err);

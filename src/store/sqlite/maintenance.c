@@ -189,21 +189,9 @@ enum mc_status mc_sqlite_room(struct mc_store *store, struct mc_store_room *room
 /* Less than this is a full disk for a transaction of a few messages. */
 #define FREE_BYTES_MIN (1U << 20)
 
-/*
- * What SQLite does not notice by itself: that nothing leads to the open file any more, and that only the
- * smallest of changes still fits.
- */
-static enum mc_status check_place(struct mc_conn *conn, struct mc_error *err)
+/* What SQLite does not notice by itself: that only the smallest of changes still fits. */
+static enum mc_status check_space(struct mc_conn *conn, struct mc_error *err)
 {
-    int moved = 0;
-    if (sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
-        moved)
-        return mc_fail(
-            err, MC_IO,
-            "'%s' was removed or replaced while it is in use: what is stored now goes into "
-            "a file that has no name and is lost at the end; restart this program, after "
-            "restoring a backup if the file is gone",
-            conn->path);
     struct statvfs disk;
     if (statvfs(conn->path, &disk) != 0 || disk.f_blocks == 0)
         return MC_OK;
@@ -218,7 +206,7 @@ static enum mc_status check_place(struct mc_conn *conn, struct mc_error *err)
 static enum mc_status apply_ping(struct mc_writer *writer, void *context, struct mc_error *err)
 {
     (void)context;
-    enum mc_status status = check_place(writer->conn, err);
+    enum mc_status status = check_space(writer->conn, err);
     if (status != MC_OK)
         return status;
     /* A change that changes nothing still needs the lock and a page of the log. */

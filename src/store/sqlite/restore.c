@@ -4,10 +4,13 @@
  * back before, since SQLite would apply it to whatever file has the database's name.
  *
  * Whether a process has a database open is asked of the locks on its bytes: a connection in WAL mode holds a shared
- * one until it is closed. Asked like this it needs no sound database, and names the process.
+ * one until it is closed. Asked like this it needs no sound database, and names the process. The locks that are
+ * taken belong to the open file, so that they count against connections of this process too; that one of those is
+ * there is seen from its open files, since to close another descriptor of the file would end its locks.
  */
 #include "store/sqlite/restore.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -43,8 +46,10 @@ struct restore {
     char database[PATH_MAX]; /* symbolic links resolved */
     char copy[PATH_MAX];
     int backup_fd, copy_fd, database_fd; /* the last: -1 when there is none */
-    struct stat backup, old;
-    bool copied; /* the copy is there and ours */
+    struct stat backup, old, old_log;    /* the last two all 0: there is none */
+    bool copied;                         /* the copy is there and ours */
+    bool created;                        /* the database is empty and ours */
+    bool linked;                         /* the old file has both names */
 };
 
 static void close_fd(int *fd)
@@ -66,25 +71,45 @@ static enum mc_status fail_file(struct mc_error *err, const char *doing, const c
                    full ? "; free some space, the database is as it was" : "");
 }
 
-/* The process that has the database open; 0: none of the others. */
-static int holder_of(int fd)
+/* What a connection locks, as the system wants it for locks of an open file. */
+static struct flock connection_lock(void)
 {
-    struct flock lock = {
+    return (struct flock){
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_START, .l_len = LOCK_BYTES};
-    if (fcntl(fd, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
-        return 0;
-    return lock.l_pid > 0 ? lock.l_pid : -1;
+}
+
+static bool open_here(const struct stat *file)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    if (!folder)
+        return false;
+    bool found = false;
+    struct stat info;
+    for (struct dirent *entry; !found && (entry = readdir(folder));)
+        found = fstatat(dirfd(folder), entry->d_name, &info, 0) == 0 &&
+                info.st_dev == file->st_dev && info.st_ino == file->st_ino;
+    closedir(folder);
+    return found;
+}
+
+/* Before the file is opened here. */
+static enum mc_status check_unused_here(const struct stat *file, const char *path,
+                                        const char *advice, struct mc_error *err)
+{
+    if (!open_here(file))
+        return MC_OK;
+    return mc_fail(err, MC_BUSY, "this process has '%s' open; %s", path, advice);
 }
 
 static enum mc_status check_unused(int fd, const char *path, const char *advice,
                                    struct mc_error *err)
 {
-    int pid = holder_of(fd);
-    if (pid == 0)
+    struct flock lock = connection_lock();
+    if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
         return MC_OK;
-    if (pid < 0)
+    if (lock.l_pid <= 0)
         return mc_fail(err, MC_BUSY, "another process has '%s' open; %s", path, advice);
-    return mc_fail(err, MC_BUSY, "process %d has '%s' open; %s", pid, path, advice);
+    return mc_fail(err, MC_BUSY, "process %d has '%s' open; %s", lock.l_pid, path, advice);
 }
 
 /* ---- The backup ---- */
@@ -129,21 +154,27 @@ static enum mc_status check_header(struct restore *r, struct mc_error *err)
     return MC_OK;
 }
 
+static const char no_backup[] = "what is in use is no backup: make one with 'mindcore backup'";
+
 static enum mc_status open_backup(struct restore *r, struct mc_error *err)
 {
     const char *path = r->options->backup;
     char log[PATH_MAX];
     struct stat info;
+    enum mc_status status = MC_OK;
+    if (stat(path, &info) == 0)
+        status = check_unused_here(&info, path, no_backup, err);
+    if (status != MC_OK)
+        return status;
     r->backup_fd = open(path, O_RDONLY | O_CLOEXEC);
     if (r->backup_fd < 0 || fstat(r->backup_fd, &r->backup) != 0)
         return fail_file(err, "open the backup", path);
     if (!S_ISREG(r->backup.st_mode))
         return mc_fail(err, MC_INVALID, "'%s' is not a file; name one that 'mindcore backup' wrote",
                        path);
-    enum mc_status status = check_header(r, err);
+    status = check_header(r, err);
     if (status == MC_OK)
-        status = check_unused(r->backup_fd, path,
-                              "what is in use is no backup: make one with 'mindcore backup'", err);
+        status = check_unused(r->backup_fd, path, no_backup, err);
     if (status != MC_OK)
         return status;
     int len = snprintf(log, sizeof(log), "%s-wal", path);
@@ -191,19 +222,38 @@ static bool has_data(const char *path)
     return has != 0;
 }
 
-static enum mc_status find_database(struct restore *r, struct mc_error *err)
+static const char stop_it[] = "stop the server, and whatever else uses it, and restore again";
+
+/* The name behind symbolic links. One that leads nowhere may be of a disk that is not mounted. */
+static enum mc_status find_name(struct restore *r, struct mc_error *err)
 {
     const char *path = r->options->database;
-    struct stat info;
+    char target[PATH_MAX];
     if (!path || !*path || strcmp(path, ":memory:") == 0)
         return mc_fail_field(err, MC_INVALID, "database.path",
                              "a backup is restored into a file; name it with --db sqlite:PATH");
-    if (!realpath(path, r->database))
+    if (!realpath(path, r->database)) {
+        ssize_t len = readlink(path, target, sizeof(target));
+        if (len >= 0)
+            return mc_fail_field(err, MC_NOT_FOUND, "database.path",
+                                 "'%s' is a link to '%.*s', which is not there; mount its disk, or "
+                                 "restore to the name that it leads to",
+                                 path, (int)len, target);
         snprintf(r->database, sizeof(r->database), "%s", path);
+    }
     int len = snprintf(r->copy, sizeof(r->copy), "%s.restoring", r->database);
-    if (len < 0 || (size_t)len >= sizeof(r->copy))
-        return mc_fail_field(err, MC_INVALID, "database.path",
-                             "the name of the database is too long");
+    return len > 0 && (size_t)len < sizeof(r->copy)
+               ? MC_OK
+               : mc_fail_field(err, MC_INVALID, "database.path",
+                               "the name of the database is too long");
+}
+
+static enum mc_status find_database(struct restore *r, struct mc_error *err)
+{
+    struct stat info;
+    enum mc_status status = find_name(r, err);
+    if (status != MC_OK)
+        return status;
     if (stat(r->database, &info) != 0)
         return errno == ENOENT ? MC_OK : fail_file(err, "use", r->database);
     if (!S_ISREG(info.st_mode))
@@ -211,12 +261,21 @@ static enum mc_status find_database(struct restore *r, struct mc_error *err)
     if (info.st_dev == r->backup.st_dev && info.st_ino == r->backup.st_ino)
         return mc_fail_field(err, MC_INVALID, "database.path",
                              "'%s' is the database itself; name the backup", r->options->backup);
+    status = check_unused_here(&info, r->database, stop_it, err);
+    if (status != MC_OK)
+        return status;
     r->old = info;
     r->database_fd = open(r->database, O_RDWR | O_CLOEXEC);
     return r->database_fd < 0 ? fail_file(err, "write", r->database) : MC_OK;
 }
 
-static const char stop_it[] = "stop the server, and whatever else uses it, and restore again";
+static void look_at_log(const struct restore *r, struct stat *log)
+{
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof(path), "%s-wal", r->database);
+    if (stat(path, log) != 0)
+        memset(log, 0, sizeof(*log));
+}
 
 static enum mc_status check_database(struct restore *r, struct mc_error *err)
 {
@@ -233,7 +292,8 @@ static enum mc_status check_database(struct restore *r, struct mc_error *err)
             "'%s' holds data; give --force to put the backup in its place, what is there "
             "now is kept under another name",
             r->database);
-    return MC_OK;
+    look_at_log(r, &r->old_log);
+    return stat(r->database, &r->old) == 0 ? MC_OK : fail_file(err, "use", r->database);
 }
 
 /* ---- The copy ---- */
@@ -280,6 +340,14 @@ static enum mc_status write_all(int fd, const char *data, size_t len, const char
     return MC_OK;
 }
 
+static enum mc_status tell_progress(const struct restore *r, uint64_t done, struct mc_error *err)
+{
+    if (!r->options->progress ||
+        r->options->progress(r->options->context, done, (uint64_t)r->backup.st_size))
+        return MC_OK;
+    return mc_fail(err, MC_CANCELLED, "the restore was stopped; the database is as it was");
+}
+
 static enum mc_status copy_bytes(struct restore *r, char *buffer, struct mc_error *err)
 {
     uint64_t done = 0;
@@ -292,12 +360,11 @@ static enum mc_status copy_bytes(struct restore *r, char *buffer, struct mc_erro
         if (len == 0)
             return fsync(r->copy_fd) == 0 ? MC_OK : fail_file(err, "write", r->copy);
         enum mc_status status = write_all(r->copy_fd, buffer, (size_t)len, r->copy, err);
+        done += (uint64_t)len;
+        if (status == MC_OK)
+            status = tell_progress(r, done, err);
         if (status != MC_OK)
             return status;
-        done += (uint64_t)len;
-        if (r->options->progress &&
-            !r->options->progress(r->options->context, done, (uint64_t)r->backup.st_size))
-            return mc_fail(err, MC_CANCELLED, "the restore was stopped; the database is as it was");
     }
 }
 
@@ -333,7 +400,7 @@ static void close_store(struct mc_store **store)
         (*store)->ops->close(*store);
 }
 
-static enum mc_status check_copy(struct restore *r, struct mc_error *err)
+static enum mc_status examine_copy(struct restore *r, struct mc_error *err)
 {
     mc_auto(close_store) struct mc_store *store = NULL;
     struct mc_sqlite_options options = {.path = r->copy, .readers = 1};
@@ -353,6 +420,23 @@ static enum mc_status check_copy(struct restore *r, struct mc_error *err)
     r->restored->messages = stats.messages;
     r->restored->users = stats.users;
     return status == MC_OK ? MC_OK : mc_fail_prefix(err, status, "the copy could not be checked");
+}
+
+/* Also what the copy's own log holds must be in the file that is renamed. */
+static enum mc_status check_copy(struct restore *r, struct mc_error *err)
+{
+    char log[PATH_MAX + 16];
+    struct stat info;
+    enum mc_status status = examine_copy(r, err);
+    if (status != MC_OK)
+        return status;
+    snprintf(log, sizeof(log), "%s-wal", r->copy);
+    if (stat(log, &info) == 0 && info.st_size > 0)
+        return mc_fail(err, MC_IO,
+                       "'%s' could not be written back into the copy; see that the disk has room "
+                       "and nothing else opens it, and restore again",
+                       log);
+    return tell_progress(r, (uint64_t)r->backup.st_size, err);
 }
 
 /* As the old file, or as the folder when there is none, so that root can restore what a service opens. */
@@ -377,35 +461,82 @@ static void give_to_owner(const struct restore *r)
 static enum mc_status sync_folder(const struct restore *r, struct mc_error *err)
 {
     char folder[PATH_MAX];
+    const char *kept = r->restored->kept;
     snprintf(folder, sizeof(folder), "%s", r->database);
     char *slash = strrchr(folder, '/');
     if (slash)
         slash[slash == folder] = '\0';
     int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool synced = fd >= 0 && fsync(fd) == 0;
-    enum mc_status status = synced ? MC_OK : fail_file(err, "write", slash ? folder : ".");
+    int number = errno;
     close_fd(&fd);
-    return status;
+    if (synced)
+        return MC_OK;
+    return mc_fail(err, MC_IO,
+                   "'%s' is restored, but its folder cannot be synced: %s; after a power failure "
+                   "the old one may be back%s%s%s",
+                   r->database, strerror(number), *kept ? "; it is kept as '" : "", kept,
+                   *kept ? "'" : "");
+}
+
+static enum mc_status fail_used(const struct restore *r, struct mc_error *err)
+{
+    return mc_fail(err, MC_BUSY, "'%s' was used meanwhile; %s", r->database, stop_it);
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Where there is none an empty one takes the name, so that there is something to lock. */
+static enum mc_status open_database(struct restore *r, struct mc_error *err)
+{
+    bool missing = r->old.st_ino == 0;
+    struct stat now;
+    enum mc_status status = MC_OK;
+    if (!missing && stat(r->database, &now) == 0)
+        status = check_unused_here(&now, r->database, stop_it, err);
+    if (status != MC_OK)
+        return status;
+    r->database_fd = open(r->database, O_RDWR | O_CLOEXEC | (missing ? O_CREAT | O_EXCL : 0), 0600);
+    if (r->database_fd >= 0)
+        return MC_OK;
+    return missing && errno == EEXIST ? fail_used(r, err) : fail_file(err, "write", r->database);
+}
+
+/* The copying took long: what is there, and locked, must still be what was looked at. */
+static bool unchanged(const struct restore *r)
+{
+    struct stat held, named, log;
+    if (fstat(r->database_fd, &held) != 0 || stat(r->database, &named) != 0 ||
+        !same_file(&held, &named))
+        return false;
+    if (r->old.st_ino == 0)
+        return held.st_size == 0;
+    look_at_log(r, &log);
+    return same_file(&held, &r->old) && same_file(&log, &r->old_log);
 }
 
 /* Holds every lock that a connection would need, so that none is made meanwhile. */
 static enum mc_status lock_database(struct restore *r, struct mc_error *err)
 {
-    if (r->old.st_ino == 0)
-        return MC_OK;
-    struct flock lock = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_START, .l_len = LOCK_BYTES};
-    r->database_fd = open(r->database, O_RDWR | O_CLOEXEC);
-    if (r->database_fd < 0)
-        return fail_file(err, "write", r->database);
-    if (fcntl(r->database_fd, F_SETLK, &lock) == 0)
-        return MC_OK;
-    enum mc_status status = check_unused(r->database_fd, r->database, stop_it, err);
-    return status != MC_OK ? status
-                           : mc_fail(err, MC_BUSY, "'%s' is in use; %s", r->database, stop_it);
+    struct flock lock = connection_lock();
+    enum mc_status status = open_database(r, err);
+    if (status != MC_OK)
+        return status;
+    if (fcntl(r->database_fd, F_OFD_SETLK, &lock) != 0) {
+        status = check_unused(r->database_fd, r->database, stop_it, err);
+        return status != MC_OK ? status : fail_used(r, err);
+    }
+    if (!unchanged(r))
+        return fail_used(r, err);
+    r->created = r->old.st_ino == 0;
+    return MC_OK;
 }
 
-/* A second name for the old file; where there are no hard links its only one. */
+/* A second name for the old file; where there are no hard links only the name is chosen. */
 static enum mc_status keep_old(struct restore *r, struct mc_error *err)
 {
     char *kept = r->restored->kept;
@@ -422,56 +553,95 @@ static enum mc_status keep_old(struct restore *r, struct mc_error *err)
                            stamp, number);
         if (len < 0 || (size_t)len >= sizeof(r->restored->kept))
             errno = ENAMETOOLONG;
-        else if (link(r->database, kept) == 0)
+        else
+            r->linked = link(r->database, kept) == 0;
+        if (r->linked)
             return MC_OK;
         if (errno != EEXIST)
             break;
     }
-    if ((errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK) &&
-        rename(r->database, kept) == 0)
+    if (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK)
         return MC_OK;
     enum mc_status status = fail_file(err, "keep the old database as", kept);
     kept[0] = '\0';
     return status;
 }
 
-/* What SQLite would apply to the file of that name. What a damaged database left goes with it. */
-static enum mc_status move_leftovers(struct restore *r, struct mc_error *err)
+/* What SQLite would apply to the file of that name. What a damaged database left goes with it, and comes back with it. */
+static enum mc_status move_leftovers(struct restore *r, bool back, struct mc_error *err)
 {
     static const char *const ends[] = {"-wal", "-journal", "-shm"};
     for (size_t i = 0; i < mc_countof(ends); i++) {
-        char from[PATH_MAX + 16];
-        char to[sizeof(r->restored->kept) + 16];
-        snprintf(from, sizeof(from), "%s%s", r->database, ends[i]);
-        snprintf(to, sizeof(to), "%s%s", r->restored->kept, ends[i]);
+        char here[PATH_MAX + 16];
+        char kept[sizeof(r->restored->kept) + 16];
+        snprintf(here, sizeof(here), "%s%s", r->database, ends[i]);
+        snprintf(kept, sizeof(kept), "%s%s", r->restored->kept, ends[i]);
         bool keep = r->restored->kept[0] && strcmp(ends[i], "-shm") != 0;
-        if ((keep ? rename(from, to) : unlink(from)) != 0 && errno != ENOENT)
-            return fail_file(err, "move", from);
+        int failed = 0;
+        if (keep)
+            failed = back ? rename(kept, here) : rename(here, kept);
+        else if (!back)
+            failed = unlink(here);
+        if (failed && errno != ENOENT)
+            return fail_file(err, "move", back ? kept : here);
     }
     return MC_OK;
+}
+
+/* Without a hard link the copy waits under the name that the old file is to have, and they change places. */
+static enum mc_status exchange_names(struct restore *r, struct mc_error *err)
+{
+    const char *kept = r->restored->kept;
+    if (rename(r->copy, kept) != 0)
+        return fail_file(err, "rename the copy to", kept);
+    if (renameat2(AT_FDCWD, kept, AT_FDCWD, r->database, RENAME_EXCHANGE) == 0)
+        return MC_OK;
+    int number = errno;
+    (void)rename(kept, r->copy);
+    return mc_fail(err, MC_UNSUPPORTED,
+                   "'%s' is on a file system that cannot keep the old one in the same step (%s); "
+                   "rename it yourself, and restore again",
+                   r->database, strerror(number));
+}
+
+static enum mc_status place_copy(struct restore *r, struct mc_error *err)
+{
+    enum mc_status status = move_leftovers(r, false, err);
+    if (status == MC_OK && r->restored->kept[0] && !r->linked)
+        status = exchange_names(r, err);
+    else if (status == MC_OK && rename(r->copy, r->database) != 0)
+        status = fail_file(err, "rename the copy to", r->database);
+    if (status == MC_OK) {
+        r->copied = r->created = false;
+        return MC_OK;
+    }
+    struct mc_error ignored;
+    if (move_leftovers(r, true, &ignored) != MC_OK)
+        return mc_fail_prefix(err, status, "what was there is kept as '%s'", r->restored->kept);
+    if (r->linked)
+        (void)unlink(r->restored->kept);
+    return status;
 }
 
 static enum mc_status exchange(struct restore *r, struct mc_error *err)
 {
     enum mc_status status = lock_database(r, err);
+    /* Under the lock: what runs before it may fill the cache again. */
     if (status == MC_OK && r->options->before)
         status = r->options->before(r->options->before_context, err);
     if (status == MC_OK && r->old.st_size > 0)
         status = keep_old(r, err);
     if (status == MC_OK)
-        status = move_leftovers(r, err);
-    if (status != MC_OK)
-        return status;
-    if (rename(r->copy, r->database) != 0)
-        return fail_file(err, "rename the copy to", r->database);
-    r->copied = false;
-    return sync_folder(r, err);
+        status = place_copy(r, err);
+    return status == MC_OK ? sync_folder(r, err) : status;
 }
 
 static void end(struct restore *r)
 {
     if (r->copied)
         remove_copy(r, true);
+    if (r->created)
+        (void)unlink(r->database);
     close_fd(&r->backup_fd);
     close_fd(&r->copy_fd);
     close_fd(&r->database_fd);

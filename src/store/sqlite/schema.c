@@ -374,6 +374,9 @@ enum mc_status mc_schema_prepare(struct mc_conn *conn, struct mc_error *err)
         status = judge(conn, &is, err);
     if (status == MC_OK)
         status = use_wal(conn, err);
+    /* From here on the lock is held: the file that has the name now keeps it. */
+    if (status == MC_OK)
+        status = mc_conn_check_place(conn, err);
     if (status != MC_OK || is.version == mc_schema_version())
         return status;
     status = mc_conn_script(conn, "BEGIN IMMEDIATE", err);

@@ -15,6 +15,7 @@
 #include "store/sqlite/sqlite.h"
 
 #define BUSY_TIMEOUT_US (5 * MC_US_PER_SECOND)
+#define REOPEN_MAX 3
 #define READERS_MIN 4
 #define READERS_MAX 64
 
@@ -186,18 +187,32 @@ static enum mc_status check_path(const char *path, struct mc_error *err)
         path, strerror(errno));
 }
 
+static enum mc_status open_prepared(struct mc_sqlite *s, int64_t busy_timeout_us,
+                                    struct mc_conn **conn, struct mc_error *err)
+{
+    enum mc_status status = mc_conn_open(s->path, busy_timeout_us, true, conn, err);
+    if (status != MC_OK)
+        return status;
+    (*conn)->archive = s->archive;
+    if (sqlite3_db_readonly((*conn)->db, "main") == 1)
+        return mc_fail_field(err, MC_IO, "database.path",
+                             "'%s' is read-only; make the file and its folder writable", s->path);
+    return mc_schema_prepare(*conn, err);
+}
+
 static enum mc_status open_writer(struct mc_sqlite *s, const struct mc_sqlite_options *options,
                                   int64_t busy_timeout_us, struct mc_error *err)
 {
     mc_auto(mc_conn_close_ptr) struct mc_conn *conn = NULL;
-    enum mc_status status = mc_conn_open(s->path, busy_timeout_us, true, &conn, err);
-    if (status == MC_OK)
-        conn->archive = s->archive;
-    if (status == MC_OK && sqlite3_db_readonly(conn->db, "main") == 1)
-        status = mc_fail_field(err, MC_IO, "database.path",
-                               "'%s' is read-only; make the file and its folder writable", s->path);
-    if (status == MC_OK)
-        status = mc_schema_prepare(conn, err);
+    enum mc_status status = open_prepared(s, busy_timeout_us, &conn, err);
+    /* A restore may have held the lock and put another file in its place. */
+    for (int i = 0; i < REOPEN_MAX && status != MC_OK && conn && mc_conn_moved(conn); i++) {
+        mc_conn_close(conn);
+        conn = NULL;
+        status = check_path(s->path, err);
+        if (status == MC_OK)
+            status = open_prepared(s, busy_timeout_us, &conn, err);
+    }
     if (status == MC_OK)
         status = mc_conn_script(conn, pragmas, err);
     if (status == MC_OK)
@@ -235,9 +250,10 @@ enum mc_status mc_sqlite_store_open(const struct mc_sqlite_options *options,
     mc_readers_init(&s->readers, s->path, s->archive, timeout,
                     readers < READERS_MAX ? readers : READERS_MAX);
     status = open_writer(s, options, timeout, err);
+    /* By the name that SQLite uses: behind symbolic links, where it puts the log. */
     if (status == MC_OK && options->foreign_change)
-        status = mc_watch_start(&s->watch, s->path, &s->writer, options->foreign_change,
-                                options->context, err);
+        status = mc_watch_start(&s->watch, sqlite3_db_filename(s->writer.conn->db, "main"),
+                                &s->writer, options->foreign_change, options->context, err);
     if (status == MC_OK)
         *store = &mc_steal(s)->store;
     return status;

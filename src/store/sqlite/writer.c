@@ -55,6 +55,8 @@ static enum mc_status begin(struct mc_writer *writer, struct mc_error *err)
 {
     writer->conn->broken = false;
     enum mc_status status = mc_conn_exec(writer->conn, "BEGIN IMMEDIATE", MC_NO_BINDS, err);
+    if (status == MC_OK)
+        status = mc_conn_check_place(writer->conn, err);
     return status == MC_OK ? notice_others(writer, err) : status;
 }
 
