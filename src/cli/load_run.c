@@ -325,7 +325,7 @@ static enum mc_status begin(struct mc_load_run *run, struct mc_error *err)
     result->resident_start =
         mc_load_metric(mc_buf_str(&result->before), "process_resident_memory_bytes", "");
     result->resident_end = result->resident_most = result->resident_start;
-    result->resident_half = NAN;
+    result->resident_half = (double)NAN;
     result->depth_most = result->oldest_most_s = 0;
     run->end_us = run->plan->duration_us;
     run->start_us = mc_time_monotonic_us();
