@@ -19,6 +19,8 @@
 #define SQLITE_MOST 10000 /* messages a day: "OK up to ~10k" */
 /* Ours. */
 #define DONE_LEAST 0.95
+#define BACKLOG_LIMIT_US MC_US_PER_SECOND
+#define REQUEST_LIMIT_US MC_US_PER_SECOND
 #define DURATION_LEAST_US (60 * MC_US_PER_SECOND)
 #define MEMORY_SLACK ((double)(64 << 20)) /* beside the cache, which fills */
 #define FEW 50                            /* too few to take a rate of */
@@ -191,6 +193,42 @@ static void check_load(struct checker *c)
                ? "run it with --times 1 or more and --duration 60s or longer"
                : "see the errors and the latencies above: long ones mean that machine, database or "
                  "server carry no more");
+}
+
+static void check_backlog(struct checker *c)
+{
+    const struct mc_load_result *r = c->result;
+    enum mc_load_verdict verdict = r->late_at_end_us > BACKLOG_LIMIT_US ? MC_LOAD_FAIL
+                                   : r->late_most_us > BACKLOG_LIMIT_US ? MC_LOAD_WARN
+                                                                        : MC_LOAD_PASS;
+    struct mc_load_check *check =
+        add(c, "backlog", verdict,
+            "operations were begun at most %.2f s late; at the end of the load %.2f s, limit 1 s",
+            (double)r->late_most_us / 1e6, (double)r->late_at_end_us / 1e6);
+    if (verdict == MC_LOAD_FAIL)
+        advise(check, "it could not keep up with this load: lower --times until it does, or raise "
+                      "--clients where the latencies above are short");
+    else
+        advise(check, "it came to a halt and caught up: see the log, and the disk and the "
+                      "processors at that time");
+}
+
+static void check_request_latency(struct checker *c)
+{
+    char text[MC_HUMAN_SIZE];
+    int slowest = 0;
+    int64_t p99_us = -1;
+    for (int i = 0; i < MC_LOAD_KINDS; i++) {
+        int64_t us = mc_load_histogram_quantile_us(&c->result->counts[i].latency, 0.99);
+        if (us > p99_us) {
+            p99_us = us;
+            slowest = i;
+        }
+    }
+    mc_human_seconds((double)p99_us / 1e6, text);
+    advise(add(c, "request P99", p99_us > REQUEST_LIMIT_US ? MC_LOAD_WARN : MC_LOAD_PASS,
+               "%s at most, of %s, limit 1 s", text, mc_load_kind_name((enum mc_load_kind)slowest)),
+           "compare with a lower --times: what stays slow there is not slow because of the load");
 }
 
 static void check_beyond_reach(struct checker *c)
@@ -389,10 +427,10 @@ void mc_load_check_all(const struct mc_load_plan *plan, const struct mc_load_res
                        const struct mc_load_target *target, struct mc_load_checks *checks)
 {
     static void (*const list[])(struct checker *) = {
-        check_load,    check_requests,     check_health,  check_queue,  check_latency,
-        check_errors,  check_hits,         check_trivial, check_memory, check_connections,
-        check_workers, check_database,     check_indexes, check_cache,  check_metrics,
-        check_tiers,   check_beyond_reach, check_high,
+        check_load,   check_backlog,     check_request_latency, check_requests,     check_health,
+        check_queue,  check_latency,     check_errors,          check_hits,         check_trivial,
+        check_memory, check_connections, check_workers,         check_database,     check_indexes,
+        check_cache,  check_metrics,     check_tiers,           check_beyond_reach, check_high,
     };
     struct checker c = {.plan = plan,
                         .result = result,

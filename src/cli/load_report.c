@@ -24,7 +24,7 @@ static double wanted_rate(const struct mc_load_outcome *o, int kind)
 
 static double achieved_rate(const struct mc_load_outcome *o, int kind)
 {
-    return (double)o->result->counts[kind].done * 1e6 / (double)o->result->elapsed_us;
+    return (double)o->result->counts[kind].in_time * 1e6 / (double)o->result->elapsed_us;
 }
 
 static double quantile_ms(const struct mc_load_count *count, double q)
@@ -234,6 +234,11 @@ static void write_errors(struct mc_json_writer *w, const struct mc_load_result *
 static void write_state(struct mc_json_writer *w, const struct mc_load_outcome *o)
 {
     const struct mc_load_result *r = o->result;
+    mc_json_key(w, "backlog");
+    mc_json_begin(w, '{');
+    mc_json_member_fixed(w, "seconds_max", (double)r->late_most_us / 1e6, 3);
+    mc_json_member_fixed(w, "seconds_at_end_of_load", (double)r->late_at_end_us / 1e6, 3);
+    mc_json_end(w, '}');
     mc_json_key(w, "queue");
     mc_json_begin(w, '{');
     mc_json_member_number(w, "depth", depth_now(o));

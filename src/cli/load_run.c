@@ -169,6 +169,18 @@ static bool take(struct mc_load_run *run, struct mc_load_op *op)
     return mc_time_monotonic_us() >= due_us;
 }
 
+/* With the mutex: an operation was not begun before that time since the start. */
+static void note_wait(struct mc_load_run *run, const struct mc_load_op *op, int64_t begun_us)
+{
+    struct mc_load_result *result = run->result;
+    int64_t late_us = begun_us - op->at_us;
+    int64_t late_at_end_us = begun_us > run->end_us ? run->end_us - op->at_us : 0;
+    if (late_us > result->late_most_us)
+        result->late_most_us = late_us;
+    if (late_at_end_us > result->late_at_end_us)
+        result->late_at_end_us = late_at_end_us;
+}
+
 static void *drive_thread(void *context)
 {
     struct mc_load_run *run = context;
@@ -178,12 +190,14 @@ static void *drive_thread(void *context)
         struct mc_error err = {.field = ""};
         struct mc_load_count *count = &run->result->counts[op.kind];
         count->scheduled++;
+        note_wait(run, &op, mc_time_monotonic_us() - run->start_us);
         mc_mutex_unlock(&run->mutex);
         enum mc_status status = perform(run, &op, &err);
-        int64_t took_us = mc_time_monotonic_us() - run->start_us - op.at_us;
+        int64_t ended_us = mc_time_monotonic_us() - run->start_us;
         mc_mutex_lock(&run->mutex);
-        mc_load_histogram_add(&count->latency, took_us);
+        mc_load_histogram_add(&count->latency, ended_us - op.at_us);
         count->done += status == MC_OK;
+        count->in_time += status == MC_OK && ended_us <= run->end_us;
         count->failed += status != MC_OK;
         if (status != MC_OK)
             note_failure(run->result, op.kind, &err);
@@ -194,14 +208,16 @@ static void *drive_thread(void *context)
 }
 
 /* What was due and not begun when the threads ended. */
-static void count_not_sent(struct mc_load_run *run, int64_t elapsed_us)
+static void count_not_sent(struct mc_load_run *run)
 {
     struct mc_load_op op;
-    while (mc_load_schedule_next(&run->schedule, &op) && op.at_us < elapsed_us) {
+    int64_t now_us = mc_time_monotonic_us() - run->start_us;
+    while (mc_load_schedule_next(&run->schedule, &op) && op.at_us < run->end_us) {
         struct mc_load_count *count = &run->result->counts[op.kind];
         count->scheduled++;
         count->not_sent++;
-        mc_load_histogram_add(&count->latency, elapsed_us - op.at_us);
+        note_wait(run, &op, now_us);
+        mc_load_histogram_add(&count->latency, run->end_us - op.at_us);
     }
 }
 
@@ -243,17 +259,15 @@ static uint64_t expected_operations(const struct mc_load_plan *plan)
     return (uint64_t)(a_second * (double)plan->duration_us / 1e6);
 }
 
-/* Until the load has ended, by itself or by a signal: the time that it lasted. */
-static int64_t watch(struct mc_load_run *run)
+/* Until the load has ended, by itself or by a signal, which moves its end. */
+static void watch(struct mc_load_run *run)
 {
     struct shown shown = {.expected = expected_operations(run->plan)};
-    int64_t duration_us = run->plan->duration_us, sampled_us = 0, ended_us = duration_us;
+    int64_t duration_us = run->plan->duration_us, sampled_us = 0;
     mc_progress_start(&shown.progress, shown.what, "operations", run->cli->quiet);
     for (unsigned running = 1; running > 0;) {
         bool interrupted = mc_load_interrupted(run, LOOK_US);
         int64_t elapsed_us = mc_time_monotonic_us() - run->start_us;
-        if (interrupted && elapsed_us < ended_us)
-            ended_us = elapsed_us;
         if (elapsed_us - sampled_us >= SAMPLE_US) {
             sampled_us = elapsed_us;
             (void)look(run);
@@ -262,6 +276,8 @@ static int64_t watch(struct mc_load_run *run)
         }
         show(run, &shown);
         mc_mutex_lock(&run->mutex);
+        if (interrupted && elapsed_us < run->end_us)
+            run->end_us = elapsed_us;
         run->stopped = interrupted || elapsed_us > duration_us + GRACE_US;
         if (run->stopped)
             mc_cond_broadcast(&run->wake);
@@ -269,7 +285,6 @@ static int64_t watch(struct mc_load_run *run)
         mc_mutex_unlock(&run->mutex);
     }
     mc_progress_stop(&shown.progress);
-    return ended_us;
 }
 
 static enum mc_status start_threads(struct mc_load_run *run, pthread_t *threads, unsigned *started,
@@ -310,8 +325,9 @@ static enum mc_status begin(struct mc_load_run *run, struct mc_error *err)
     result->resident_start =
         mc_load_metric(mc_buf_str(&result->before), "process_resident_memory_bytes", "");
     result->resident_end = result->resident_most = result->resident_start;
-    result->resident_half = NAN;
+    result->resident_half = (double)NAN;
     result->depth_most = result->oldest_most_s = 0;
+    run->end_us = run->plan->duration_us;
     run->start_us = mc_time_monotonic_us();
     return MC_OK;
 }
@@ -325,14 +341,15 @@ enum mc_status mc_load_drive(struct mc_load_run *run, struct mc_error *err)
     if (status == MC_OK)
         status = start_threads(run, threads, &started, err);
     if (status == MC_OK)
-        result->elapsed_us = watch(run);
+        watch(run);
     for (unsigned i = 0; i < started; i++)
         mc_thread_join(threads[i]);
     free(threads);
     if (status == MC_OK) {
         (void)look(run);
         result->depth_at_end = depth_now(run);
-        count_not_sent(run, result->elapsed_us);
+        result->elapsed_us = run->end_us;
+        count_not_sent(run);
         result->interrupted = run->interrupted;
         if (run->schedule.failed)
             status = mc_fail_memory(err);

@@ -28,6 +28,7 @@ struct mc_load_plan {
 
 struct mc_load_count {
     uint64_t scheduled, done, failed, not_sent; /* scheduled: due before the end */
+    uint64_t in_time;                           /* of those done: before the end */
     struct mc_load_histogram latency;           /* of all of them */
 };
 
@@ -41,6 +42,9 @@ struct mc_load_failure {
 
 struct mc_load_result {
     int64_t elapsed_us;
+    int64_t late_most_us; /* how long after its time an operation was begun, or not even then */
+    int64_t
+        late_at_end_us; /* how long those had waited that were not begun at the end of the load */
     bool interrupted;
     unsigned users;
     struct mc_load_count counts[MC_LOAD_KINDS];
@@ -61,10 +65,11 @@ struct mc_load_run {
     struct mc_cli *cli;
     const sigset_t *signals; /* that end it early; blocked */
     bool interrupted;
-    mc_mutex mutex; /* guards the rest, and of the result counts and failures */
+    mc_mutex mutex; /* guards the rest, and of the result counts, lateness and failures */
     mc_cond wake;
     struct mc_load_schedule schedule;
     int64_t start_us;
+    int64_t end_us; /* of the load, since the start */
     bool stopped;
     unsigned running; /* threads */
     struct mc_load_result *result;

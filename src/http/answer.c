@@ -2,9 +2,11 @@
 #include "http/connection.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/time.h"
 #include "http/export.h"
+#include "http/grant.h"
 
 #define STREAM_BLOCK ((size_t)32 * 1024)
 #define SMALL_BYTES ((size_t)64 * 1024)
@@ -68,16 +70,32 @@ static void check_complete(struct mc_http_request *req)
                     "the answer does not fit %zu bytes, or memory is short: ask for less", max);
 }
 
+/* Who is told to ask again does so: not what has changed something, nor what never fits. */
+static bool may_refuse(const struct mc_http_request *req)
+{
+    return req->route && (strcmp(req->route->method, "GET") == 0 ||
+                          mc_http_route_scope(req->route) == MC_SCOPE_READ);
+}
+
 /* Whoever asks for much and takes nothing holds what was answered: large answers must fit, small ones always do. */
 static void carry_answer(struct mc_http_connection *c)
 {
     struct mc_http_request *req = &c->req;
-    mc_http_carry(c, req->body.len + req->out.len);
-    if (req->out.len <= SMALL_BYTES || !mc_http_is_full(c->server, 0))
+    size_t max = c->server->max_memory, len = req->body.len + req->out.len;
+    mc_http_carry(c, len);
+    if (req->out.len <= SMALL_BYTES || !may_refuse(req) || !mc_http_is_full(c->server, 0))
         return;
-    mc_metrics_add(c->server->metrics, MC_COUNT_HTTP_REJECTED_MEMORY, 1);
     mc_buf_fini(&req->out);
-    mc_http_problem(req, 503, NULL, "%s", mc_http_full);
+    if (len > max) {
+        mc_metrics_add(c->server->metrics, MC_COUNT_HTTP_REJECTED_SIZE, 1);
+        mc_http_problem(req, 413, NULL,
+                        "the answer does not fit server.max_memory, %zu bytes: ask for less, or "
+                        "raise it",
+                        max);
+    } else {
+        mc_metrics_add(c->server->metrics, MC_COUNT_HTTP_REJECTED_MEMORY, 1);
+        mc_http_problem(req, 503, NULL, "%s", mc_http_full);
+    }
     mc_http_carry(c, req->body.len + req->out.len);
 }
 

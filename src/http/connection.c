@@ -174,11 +174,11 @@ bool mc_http_is_full(const struct mc_http_server *server, size_t more)
     return carried > server->max_memory || more > server->max_memory - carried;
 }
 
-void mc_http_refuse(struct mc_http_connection *c, const struct mc_error *err)
+enum mc_status mc_http_count_grant(struct mc_http_connection *c, enum mc_status status)
 {
-    if (err->status == MC_FORBIDDEN)
+    if (status == MC_FORBIDDEN)
         mc_metrics_add(c->server->metrics, MC_COUNT_HTTP_REJECTED_AUTH, 1);
-    mc_http_problem_error(&c->req, err);
+    return status;
 }
 
 /* Throws the body of a refused request away, a while; then the answer is sent at once. */
@@ -249,14 +249,14 @@ static bool call_handler(struct mc_http_connection *c)
     struct mc_error err = {.status = MC_OK};
     enum mc_status status = mc_http_parse_body(&c->req, &err);
     if (status == MC_OK)
-        status = mc_http_grant_fields(&c->req, &err);
+        status = mc_http_count_grant(c, mc_http_grant_body(&c->req, &err));
     if (status == MC_OK)
         status = c->req.route->handler(&c->req, &err);
     if (handed_over)
         return false;
     if (status != MC_OK) {
         err.status = status;
-        mc_http_refuse(c, &err);
+        mc_http_problem_error(&c->req, &err);
     }
     return true;
 }

@@ -117,8 +117,9 @@ extern const char mc_http_full[]; /* what to say then */
 void mc_http_carry(struct mc_http_connection *c, size_t bytes);
 bool mc_http_is_full(const struct mc_http_server *server, size_t more);
 
-/* connection.c: answers with the problem of a failed call, and counts a key that may not do it. */
-void mc_http_refuse(struct mc_http_connection *c, const struct mc_error *err);
+/* connection.c: counts a key that may not do it; gives the status of the check as it is. */
+MC_MUST_CHECK enum mc_status mc_http_count_grant(struct mc_http_connection *c,
+                                                 enum mc_status status);
 
 /*
  * headers.c: reads the headers and decides. True: go on to the body, with *bulk set for NDJSON;

@@ -72,14 +72,6 @@ enum mc_status mc_http_grant_route(const struct mc_http_request *req, struct mc_
                            : status;
 }
 
-enum mc_status mc_http_grant_fields(const struct mc_http_request *req, struct mc_error *err)
-{
-    const struct mc_http_route *route = req->route;
-    if (!req->grant || !req->fields)
-        return MC_OK;
-    return check_inputs(req->grant, route->fields, req->fields, route->field_count, err);
-}
-
 enum mc_status mc_http_grant_message(const struct mc_grant *grant, mc_str object,
                                      struct mc_error *err)
 {
@@ -91,6 +83,16 @@ enum mc_status mc_http_grant_message(const struct mc_grant *grant, mc_str object
     enum mc_status status = check_user(grant, mc_json_string(mc_json_get(root, "user_id")), err);
     return status == MC_OK ? check_agent(grant, mc_json_string(mc_json_get(root, "agent_id")), err)
                            : status;
+}
+
+enum mc_status mc_http_grant_body(const struct mc_http_request *req, struct mc_error *err)
+{
+    const struct mc_http_route *route = req->route;
+    if (route->body == MC_HTTP_BODY_LINES)
+        return mc_http_grant_message(req->grant, mc_buf_str(&req->body), err);
+    if (!req->grant || !req->fields)
+        return MC_OK;
+    return check_inputs(req->grant, route->fields, req->fields, route->field_count, err);
 }
 
 enum mc_status mc_http_grant_owner(const struct mc_grant *grant, const struct mc_message *message,

@@ -14,9 +14,9 @@ enum mc_scope mc_http_route_scope(const struct mc_http_route *route);
 /* Scope, the user of the path, and the agent of the query; after the query was read. */
 MC_MUST_CHECK enum mc_status mc_http_grant_route(const struct mc_http_request *req,
                                                  struct mc_error *err);
-/* The user and the agent among req->fields; after the body was read. */
-MC_MUST_CHECK enum mc_status mc_http_grant_fields(const struct mc_http_request *req,
-                                                  struct mc_error *err);
+/* The user and the agent among req->fields, or of the message that the body is; after the body was read. */
+MC_MUST_CHECK enum mc_status mc_http_grant_body(const struct mc_http_request *req,
+                                                struct mc_error *err);
 /* The user and the agent of a message to be stored. One that is no JSON object is left to the engine to refuse. */
 MC_MUST_CHECK enum mc_status mc_http_grant_message(const struct mc_grant *grant, mc_str object,
                                                    struct mc_error *err);

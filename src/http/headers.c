@@ -351,9 +351,9 @@ bool mc_http_check_headers(struct mc_http_connection *c, bool *bulk)
         return false;
     enum mc_status status = mc_http_parse_query(&c->req, &err);
     if (status == MC_OK)
-        status = mc_http_grant_route(&c->req, &err);
+        status = mc_http_count_grant(c, mc_http_grant_route(&c->req, &err));
     if (status == MC_OK)
         return true;
-    mc_http_refuse(c, &err);
+    mc_http_problem_error(&c->req, &err);
     return false;
 }

@@ -129,10 +129,7 @@ enum mc_status mc_http_message_post(struct mc_http_request *req, struct mc_error
     mc_auto(free_list) struct mc_message_list *stored = NULL;
     struct mc_ingest_result result = {.status = MC_OK};
     mc_str object = mc_buf_str(&req->body);
-    enum mc_status status = mc_http_grant_message(req->grant, object, err);
-    if (status != MC_OK)
-        return status;
-    status = mc_message_ingest_json(req->engine, &object, 1, &result, &stored, err);
+    enum mc_status status = mc_message_ingest_json(req->engine, &object, 1, &result, &stored, err);
     if (status != MC_OK)
         return status;
     if (result.status != MC_OK) {

@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 import resource
+import select
 import socket
 import threading
 import time
@@ -150,17 +151,16 @@ def test_paths_do_not_lead_around_the_user_of_a_key(vault, cli, db):
     assert server.http.get("/v1/users/bob/threads").json["threads"][0]["thread_id"] == "t"
 
 
-def test_wrong_keys_take_no_time_that_tells(plain):
-    """Timing is no test on a loaded machine; that nothing compares byte by byte is one of the code."""
+def test_wrong_keys_take_no_time_that_tells():
+    """Timing is no test on a loaded machine; that nothing compares byte by byte can be seen in the code."""
     compare = re.compile(r"\b(memcmp|strcmp|strncmp|mc_str_equal\w*)\s*\([^;]*\b(hash|hashes|secret)\b")
-    for path in ("src/http/guard.c", "src/memory/keys.c", "src/engine/key.c"):
-        text = (ROOT / path).read_text(encoding="utf-8")
-        assert not compare.search(text), path
-    guard = (ROOT / "src/http/guard.c").read_text(encoding="utf-8")
-    loop = re.search(r"for \(size_t i = 0; i < guard->key_count; i\+\+\)\s+ours \|= mc_hash_equal", guard)
-    assert loop, "every configured key is compared, also behind the one that fits"
-    assert "mc_hash_equal(hash, found ? found->hash : nothing" in (ROOT / "src/memory/keys.c").read_text(encoding="utf-8")
-    assert "sodium_memcmp" in (ROOT / "src/base/hash.c").read_text(encoding="utf-8")
+    constant = 0
+    for folder in ("http", "memory", "engine"):
+        for path in (ROOT / "src" / folder).glob("*.c"):
+            text = path.read_text(encoding="utf-8")
+            assert not compare.search(text), path
+            constant += len(re.findall(r"\bmc_hash_equal\(", text))
+    assert constant >= 2, "keys of the configuration, and those that were made"
 
 
 # ---- Heads ----
@@ -234,12 +234,18 @@ AMBIGUOUS = {
 
 
 UNFINISHED = {"a chunk of a huge size"}  # the rest of it is waited for, up to server.max_body and request_timeout
+UNANSWERED = UNFINISHED | {"a blank in the target"}  # the transport closes the connection
+STATUSES = {  # 400 where nothing else is said
+    "a length beyond 64 bits": 413, "a huge length": 413, "an unknown encoding": 501, "a list of encodings": 501,
+    "chunked twice": 501, "identity": 501, "a chunk of more than 64 bits": 413, "101 headers": 431, "a header of 100 KB": 431,
+    "cookies of 100 KB": 431, "trailers without end": 431, "another version": 505, "the preface of HTTP/2": 505}
 
 
 @pytest.mark.parametrize("name", AMBIGUOUS)
 def test_heads_that_could_mean_two_things(plain, name):
     answer = plain.raw(AMBIGUOUS[name] + SMUGGLED, timeout=60, half_close=name in UNFINISHED)
-    assert all(status >= 400 for status in statuses(answer)), answer
+    refused = {STATUSES.get(name, 400)}
+    assert set(statuses(answer)) == (set() if name in UNANSWERED else refused), answer
     assert b'"messages"' not in answer, "the request that was hidden behind it was answered"
     assert plain.http.get("/live").status == 200
 
@@ -297,7 +303,7 @@ def test_pages_of_others(plain):
 
 def test_the_rate_of_an_address_is_of_the_connection(make_server):
     """Whatever a header says about where the request comes from."""
-    server = make_server(config="server: {rate_limit: 5}\n")
+    server = make_server(config="server: {rate_limit: 1}\n")
     got = []
     for number in range(60):
         got.append(server.http.get("/v1/queue", headers={
@@ -348,20 +354,25 @@ def test_many_requests_on_one_connection(plain):
     """A pipeline that nobody reads is not answered ahead without bound, and disturbs nobody."""
     with contextlib.closing(connect(plain, receive_buffer=4096)) as greedy:
         greedy.setblocking(False)
-        request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100
+        requests = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100
         before = plain.memory_kb()
-        sent = 0
-        with contextlib.suppress(BlockingIOError):
-            while sent < 50_000_000:
-                sent += greedy.send(request)
+        sent = grew = 0
+        # Until it takes no more for two seconds.
+        while sent < 50_000_000 and grew < 32 * 1024 * SLOWNESS and select.select([], [greedy], [], 2)[1]:
+            with contextlib.suppress(BlockingIOError):
+                sent += greedy.send(requests)
+            grew = plain.memory_kb() - before
         assert sent < 50_000_000, "it is read no faster than it is answered"
+        assert grew < 32 * 1024 * SLOWNESS, "kB, and is not answered ahead"
         for _ in range(20):
             assert plain.http.get("/live").status == 200
-        if not SANITIZER:
-            assert plain.memory_kb() - before < 32 * 1024
 
 
 # ---- Slow, and many ----
+
+def connections(server):
+    return int(re.search(r"^mindcore_http_connections (\d+)$", server.http.get("/metrics").json, re.M)[1])
+
 
 @contextlib.contextmanager
 def attackers(server, count, data, **options):
@@ -369,16 +380,12 @@ def attackers(server, count, data, **options):
         yield [stack.enter_context(contextlib.closing(connect(server, data, **options))) for _ in range(count)]
 
 
-def served(server, times=30):
-    """The longest that an honest client waited, on connections of its own."""
-    slowest = 0.0
+def check_served(server, times=30):
+    """An honest client is, on connections of its own. How soon is a matter of the machine, which the attackers share."""
     for number in range(times):
-        start = time.monotonic()
-        with contextlib.closing(Http("127.0.0.1", server.port)) as honest:
+        with contextlib.closing(Http("127.0.0.1", server.port, timeout=120)) as honest:
             assert honest.get("/live").status == 200
             assert honest.post("/v1/messages", message(f"I am honest {number}", user_id="honest")).status == 201
-        slowest = max(slowest, time.monotonic() - start)
-    return slowest
 
 
 @pytest.mark.parametrize("data", [
@@ -387,14 +394,15 @@ def served(server, times=30):
     POST.replace(b"application/json", b"application/x-ndjson") + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{}\n{}\r\n",
 ], ids=["head", "body", "nothing", "chunks", "lines"])
 def test_slow_requests_by_the_thousand(make_server, descriptors, data):
-    server = make_server(config=f"server: {{max_connections: {MANY + 100}}}\n")
+    # They stay for as long as the test takes: it is not their end that lets others in.
+    server = make_server(config=f"server: {{max_connections: {MANY + 100}, request_timeout: 600, idle_timeout: 600}}\n")
     before = server.memory_kb()
     with attackers(server, MANY, data):
-        assert served(server) < 10 * SLOWNESS
+        check_served(server)
+        assert connections(server) >= MANY
         if not SANITIZER:
             assert server.memory_kb() - before < MANY * 80, "kB"
-    wait_until(lambda: re.search(r"^mindcore_http_connections [1-9]$", server.http.get("/metrics").json, re.M), 30,
-               "the end of those whose clients left")
+    wait_until(lambda: connections(server) < 10, 120, "the end of those whose clients left")
 
 
 def test_slow_readers_of_answers(make_server):
@@ -435,8 +443,7 @@ def test_half_requests_that_leave_hold_no_place(make_server):
     for data in (POST + b"Content-Length: 1000\r\n\r\n{", b"GET /live HTTP/1.1\r\nHo"):
         for _ in range(90):
             connect(server, data).close()
-        wait_until(lambda: re.search(r"^mindcore_http_connections [1-9]$", server.http.get("/metrics").json, re.M), 30,
-                   "the end of those whose clients left")
+        wait_until(lambda: connections(server) < 10, 60, "the end of those whose clients left")
     # Who only ends its own side waits for the answer.
     body = json.dumps(message("the end of my side")).encode()
     for _ in range(20):
@@ -481,7 +488,7 @@ def test_a_flood_of_connections(make_server):
     for thread in threads:
         thread.start()
     try:
-        assert served(server) < 20 * SLOWNESS
+        check_served(server)
     finally:
         stop.set()
         for thread in threads:

@@ -125,6 +125,18 @@ def test_auth(make_server, cli, db):
     assert server.http.post("/v1/cache/invalidate", {"all": True}, headers=reader).status == 403
     counted.becomes(before + 1, counted.rejected, "auth")
     counted.becomes(1, counted.requests, "POST", "/v1/cache/invalidate", "4xx")
+    bound = server.http.post("/v1/keys", {"name": "bound", "scopes": ["write"], "user_ids": ["ann"]}).json["key"]
+    assert server.http.post("/v1/messages", message("not mine"), headers={"Authorization": f"Bearer {bound}"}).status == 403
+    counted.becomes(before + 2, counted.rejected, "auth")
+
+
+def test_what_an_agent_may_not_is_no_wrong_key(make_server):
+    counted = Counted(make_server, "multi_agent: {enabled: true}\n")
+    server = counted.server
+    assert server.http.post("/v1/agents", {"agent_id": "desk", "name": "Desk", "can_write_public": False}).status == 201
+    assert server.http.post("/v1/messages", message("to all", agent_id="desk", visibility="public")).status == 403
+    counted.becomes(1, counted.requests, "POST", "/v1/messages", "4xx")
+    assert counted.rejected("auth") == 0
 
 
 def test_host(make_server):
@@ -150,10 +162,15 @@ def test_size(make_server):
 
 def test_rate(make_server):
     counted = Counted(make_server, "  rate_limit: 5\n")
-    statuses = [counted.server.http.get("/v1/queue").status for _ in range(40)]
-    assert 429 in statuses
-    wait_until(lambda: counted.rejected("rate") is not None, what="a scrape within the rate")
-    wait_until(lambda: counted.rejected("rate") == statuses.count(429), what="what was refused")
+    refused = [counted.server.http.get("/v1/queue").status for _ in range(40)].count(429)
+    assert refused > 0
+    with contextlib.closing(Http("127.0.0.1", counted.port)) as scraper:
+        def is_told():
+            nonlocal refused
+            answer = scraper.get("/metrics")
+            refused += answer.status == 429  # the rate is that of the whole server
+            return answer.status == 200 and f'mindcore_http_rejected_total{{reason="rate"}} {refused}\n' in answer.json
+        wait_until(is_told, 60, "what was refused")
 
 
 def test_connections(make_server):
@@ -169,18 +186,55 @@ def test_connections(make_server):
         counted.becomes(refused, counted.rejected, "connections")
 
 
-def test_memory(make_server):
-    counted = Counted(make_server, "  max_memory: 1MiB\n  max_body: 900KiB\n")
-    body = json.dumps(message("x" * 90000)).encode()
+@contextlib.contextmanager
+def full(server):
+    """While the server carries nearly as much as server.max_memory allows: 60 KB more are too much."""
+    body = json.dumps(message("x" * 30000)).encode()
     with contextlib.ExitStack() as stack:
-        for _ in range(24):
-            held = stack.enter_context(connect(counted.server))
+        def is_full():
+            held = stack.enter_context(connect(server))
             held.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                          b"Content-Length: %d\r\n\r\n%s" % (len(body), body[:-1]))
-        wait_until(lambda: counted.server.client().post("/v1/messages", message("z" * 90000)).status == 503, 30,
-                   what="a request that is refused")
+            return server.http.post("/v1/messages", message("z" * 60000, user_id="")).status == 503
+        wait_until(is_full, 60, "a request that is refused")
+        yield
+
+
+def test_memory(make_server):
+    counted = Counted(make_server, "  max_memory: 1MiB\n  request_timeout: 600\n")
+    with full(counted.server):
         wait_until(lambda: counted.rejected("memory") >= 1, what="the count")
         wait_until(lambda: (counted.requests("POST", "/v1/messages", "5xx") or 0) >= 1, what="a request with 5xx")
+
+
+def test_what_was_stored_is_told_also_when_memory_is_full(make_server):
+    """Who is told to try again would store it twice."""
+    server = make_server(config="server: {max_memory: 1MiB, request_timeout: 600}\n")
+    text = "The invoice is wrong. " * 100
+    lines = "".join(json.dumps(message(text)) + "\n" for _ in range(100))
+    lines += (json.dumps(message("x", role="robot")) + "\n") * 1000
+    with full(server):
+        answer = server.http.post("/v1/messages", lines, headers=NDJSON)
+        assert answer.status == 200 and len(answer.body) > 64 * 1024, "an answer that would not fit"
+        assert (answer.json["stored"], answer.json["refused_count"]) == (100, 1000)
+        read = server.http.get("/v1/users/u1/threads/t1/messages", query={"limit": 50})
+        assert read.status == 503 and read.headers["retry-after"] == "1", "what changes nothing can be asked for again"
+    wait_until(lambda: server.http.get("/v1/users/u1/threads/t1/messages", query={"limit": 50}).status == 200, 30, "room")
+
+
+def test_an_answer_beyond_all_memory(make_server):
+    """Trying again does not help: less has to be asked for."""
+    counted = Counted(make_server, "  max_memory: 1MiB\n")
+    server = counted.server
+    lines = "".join(json.dumps(message("The invoice is wrong. " * 900)) + "\n" for _ in range(100))
+    assert server.http.post("/v1/messages", lines, headers=NDJSON).json["stored"] == 100
+    path = "/v1/users/u1/threads/t1/messages"
+    answer = server.http.get(path, query={"limit": 100})
+    assert answer.status == 413 and "server.max_memory" in answer.json["detail"] and "ask for less" in answer.json["detail"]
+    assert "retry-after" not in answer.headers
+    counted.becomes(1, counted.rejected, "size")
+    assert len(server.http.get(path, query={"limit": 20}).json["messages"]) == 20
+    assert counted.rejected("memory") == 0
 
 
 def test_concurrency(make_server):

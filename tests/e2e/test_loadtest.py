@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import time
 
 import pytest
 
@@ -17,10 +18,19 @@ KINDS = ("ingest", "context", "search", "recent")
 TIMES = 40 if not SANITIZER else 20  # of 0.42 messages a second
 
 
-def loadtest(cli, *args, status=0, **options):
+def report(done):
+    """What a load test says. How fast this machine is decides some checks: that they decide `ok` is what can be tested."""
+    result = done.json
+    failed = "fail" in verdicts(result).values()
+    assert result["ok"] == (not failed and result["errors"] == []), result
+    assert done.status == (0 if result["ok"] else 1), done
+    return result
+
+
+def loadtest(cli, *args, **options):
     """A short one, always the same; its result."""
-    return cli("loadtest", "--profile", "small", "--times", TIMES, "--duration", "3s", "--seed", 5, "--json", *args,
-               status=status, timeout=300, **options).json
+    return report(cli("loadtest", "--profile", "small", "--times", TIMES, "--duration", "3s", "--seed", 5, "--json", *args,
+                      timeout=600, **options))
 
 
 def verdicts(result):
@@ -32,12 +42,14 @@ def advice(result, name):
 
 
 def check_measured(result):
-    """Everything that was due was done, and what was measured fits together."""
-    assert result["ok"] and not result["interrupted"] and result["errors"] == [], result
+    """What was due was done, and what was measured fits together."""
+    assert not result["interrupted"] and result["errors"] == [], result
     for kind in KINDS:
         operation = result["operations"][kind]
-        assert operation["done"] == operation["scheduled"] > 0, (kind, operation)
-        assert operation["errors"] == operation["not_sent"] == 0
+        assert operation["done"] > 0 and operation["errors"] == 0, (kind, operation)
+        assert operation["done"] + operation["not_sent"] == operation["scheduled"], (kind, operation)
+        assert operation["not_sent"] == 0 or verdicts(result)["backlog"] == "fail", (kind, operation)
+        assert operation["achieved_per_second"] <= operation["wanted_per_second"]
         assert 0 < operation["p50_ms"] <= operation["p95_ms"] <= operation["p99_ms"] <= operation["max_ms"]
     operations = result["operations"]
     assert operations["context"]["done"] < operations["ingest"]["done"], "two messages a turn, one context"
@@ -97,8 +109,8 @@ def test_postgres(cli, postgres):  # noqa: F811
     assert verdicts(result)["indexes"] == "pass"
     assert place.counts() == [0, 0, 0, 0] and place.sql("SELECT count(*) FROM users") == ["0"]
     place.sql("DROP INDEX idx_messages_created_at")
-    result = loadtest(cli, *place.cli, status=1)
-    assert verdicts(result)["indexes"] == "fail" and result["errors"] == []
+    result = loadtest(cli, *place.cli)
+    assert not result["ok"] and verdicts(result)["indexes"] == "fail" and result["errors"] == []
     assert "idx_messages_created_at" in cli("doctor", *place.cli, status=1).out
 
 
@@ -129,11 +141,11 @@ def test_a_missing_index_is_told(cli, tmp_path, db):
 
 
 @contextlib.contextmanager
-def running(folder, server, duration):
+def running(folder, server, duration, *args):
     """A load test of a server whose load has begun."""
     process = subprocess.Popen(
         [PROGRAM, "loadtest", "--profile", "small", "--times", "10", "--duration", duration, "--json", "--url",
-         server.url], cwd=folder, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+         server.url, *args], cwd=folder, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True)
     try:
         wait_until(lambda: server.http.get("/v1/metrics").json["context_requests"] > 1, 60, "the load")
@@ -161,6 +173,28 @@ def test_server_dies(tmp_path, make_server):
     assert " failed: connection: " in err and "users of the test were not removed" in err
 
 
+def test_a_load_that_is_not_kept_up_with(tmp_path, make_server):
+    """A server that stands still until the load is over: what it answers then was not achieved under the load."""
+    server = make_server()
+    with running(tmp_path, server, "10s", "--clients", "1") as process:
+        stopped = time.monotonic()
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: time.monotonic() - stopped > 10.5, 60, "the end of the load")
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        out, err = process.communicate(timeout=300 * SLOWNESS)
+    assert_clean(err)
+    result = json.loads(out)
+    operations = result["operations"].values()
+    assert process.returncode == 1 and not result["ok"]
+    assert verdicts(result)["backlog"] == "fail" and verdicts(result)["request P99"] == "warn"
+    assert result["backlog"]["seconds_max"] > result["backlog"]["seconds_at_end_of_load"] > 1
+    achieved = sum(operation["achieved_per_second"] for operation in operations) * result["seconds"]
+    assert achieved < sum(operation["done"] for operation in operations) - 1, "of those done some were late"
+    assert sum(operation["scheduled"] for operation in operations) > achieved + 5
+
+
 def test_interrupted(tmp_path, make_server):
     server = make_server()
     with running(tmp_path, server, "1h") as process:
@@ -168,26 +202,27 @@ def test_interrupted(tmp_path, make_server):
         out, err = process.communicate(timeout=120 * SLOWNESS)
     assert_clean(err)
     result = json.loads(out)
-    assert process.returncode == 0, err
+    assert process.returncode == (0 if result["ok"] else 1) and result["errors"] == [], err
     assert result["interrupted"] and result["seconds"] < 3600 and result["operations"]["ingest"]["done"] > 0
-    assert all(result["operations"][kind]["not_sent"] == 0 for kind in KINDS)
+    for operation in result["operations"].values():
+        assert operation["done"] + operation["not_sent"] == operation["scheduled"]
     assert server.http.get("/v1/status").json["users"] == 0
 
 
 def test_checklist_follows_the_configuration(cli):
     names = ("workers", "persistent cache", "metrics listener", "tier migration", "rate limit", "database")
     args = ["--profile", "high", "--times", "1", "--duration", "2s", "--json"]
-    poor = cli("loadtest", *args, "-o", "cache.persistent=false", "-o", "retention.schedule=off", status=0).json
+    poor = report(cli("loadtest", *args, "-o", "cache.persistent=false", "-o", "retention.schedule=off", timeout=600))
     assert {name: verdicts(poor)[name] for name in names} == dict.fromkeys(names, "warn")
     assert advice(poor, "workers") == "raise enrichment.workers to 8"
     assert "cache.persistent: true" in advice(poor, "persistent cache")
     assert "retention.schedule: daily" in advice(poor, "tier migration")
-    good = cli("loadtest", *args, "-o", "enrichment.workers=8", "-o", "server.metrics_listen=127.0.0.1:9464", "-o",
-               "server.rate_limit=50", status=0).json
+    good = report(cli("loadtest", *args, "-o", "enrichment.workers=8", "-o", "server.metrics_listen=127.0.0.1:9464", "-o",
+                      "server.rate_limit=50", timeout=600))
     assert {name: verdicts(good)[name] for name in names} == {**dict.fromkeys(names, "pass"), "database": "warn"}
     assert "PostgreSQL" in advice(good, "database")
-    low = cli("loadtest", "--profile", "hobbyist", "--times", 0.01, "--duration", "1s", "--json", "-o",
-              "cache.persistent=false", status=0).json
+    low = report(cli("loadtest", "--profile", "hobbyist", "--times", 0.01, "--duration", "1s", "--json", "-o",
+                     "cache.persistent=false", timeout=600))
     assert "nothing was due" in low["checks"][0]["detail"]
     assert verdicts(low)["workers"] == verdicts(low)["persistent cache"] == verdicts(low)["database"] == "pass"
 
