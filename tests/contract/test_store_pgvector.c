@@ -539,9 +539,15 @@ static void run(const char *name, void (*test)(struct mc_store *store), bool pgv
     store->ops->close(store);
 }
 
+static void carry_out_pg(const char *sql)
+{
+    pg_sql(&server, database, sql);
+}
+
 static void run_all(const char *name)
 {
-    const struct store_factory factory = {name, open_empty, .keeps_bytes = true};
+    const struct store_factory factory = {name, open_empty, .keeps_bytes = true,
+                                          .sql = carry_out_pg};
     run("vectors are moved", moves, false);
     run("the extension goes", drops, true);
     run("its index", index_is_made, false);
