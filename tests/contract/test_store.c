@@ -1,7 +1,7 @@
 /* The contract of the store over each of its back-ends. */
 #include "store_contract.h"
 
-#include <sqlite3.h>
+#include "store/sqlite/sqlite.h"
 
 static struct scratch scratch;
 static int number;

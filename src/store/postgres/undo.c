@@ -394,8 +394,10 @@ static enum mc_status skip_damaged(struct mc_pg_conn *conn, struct returning *r,
     enum mc_status status = find_dictionary(conn, &found, err);
     if (status != MC_OK)
         return status;
-    if (found)
+    if (found) {
+        conn->trouble = MC_PG_DICTIONARY;
         return mc_fail(err, MC_CORRUPT, "%s", reason->message);
+    }
     mc_log(MC_LOG_ERROR, "store", "message row %" PRId64 " stays compressed: %s", r->row,
            reason->message);
     conn->trouble = MC_PG_NO_TROUBLE;
