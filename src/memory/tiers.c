@@ -30,6 +30,7 @@ struct run {
     mc_progress_fn progress;
     void *context;
     int64_t number; /* under which it can be taken back; 0: it cannot */
+    bool kept;      /* it is not taken back yet */
     int64_t moved, deleted, summarised, packed;
     int64_t bytes_deleted;
     int64_t bytes_before, bytes_after; /* of what was packed */
@@ -476,33 +477,51 @@ static void empty_trash(struct run *run)
     } while (go_on(run));
 }
 
+/*
+ * The run has its number before summaries are made: an undo that begins meanwhile takes it back too, and it moves nothing
+ * after that. Nothing is changed while an undo is half done, but what is too old to be taken back goes all the same.
+ */
 static enum mc_status begin(struct run *run)
 {
     struct mc_error error;
     enum mc_status status =
         mc_tiers_complete_undo(run->store, run->now_us, run->progress, run->context, &error);
     run->stopped = status == MC_CANCELLED;
-    if (!status)
-        empty_trash(run);
-    if (status && !run->stopped)
+    if (run->stopped)
+        return status;
+    if (status)
+        note(run, &error);
+    empty_trash(run);
+    if (status || run->stopped || run->options->undo_us <= 0)
+        return status;
+    status =
+        run->store->ops->begin_run(run->store, run->user_id, run->now_us, &run->number, &error);
+    if (status)
         note(run, &error);
     return status;
 }
 
-/* Moves, deletes and compresses as one run. */
-static void migrate(struct run *run)
+static bool find_own(void *context, const struct mc_tier_run *other)
+{
+    struct run *run = context;
+    run->kept = run->kept || (other->number == run->number && !other->undoing);
+    return true;
+}
+
+/* One that was undone while it ran has ended: whoever stopped it is not to begin it again. */
+static void end(struct run *run)
 {
     struct mc_error error;
-    if (!run->dry_run && run->options->undo_us > 0 &&
-        run->store->ops->begin_run(run->store, run->user_id, run->now_us, &run->number, &error)) {
-        note(run, &error);
+    if (run->number == 0)
         return;
+    if (run->stopped) {
+        run->kept = false;
+        if (run->store->ops->runs(run->store, find_own, run, &error))
+            note(run, &error);
+        else if (!run->kept)
+            run->stopped = false;
     }
-    move(run);
-    if (!run->stopped)
-        pack(run);
-    if (run->number != 0 &&
-        run->store->ops->end_run(run->store, run->number, mc_time_now_us(), &error))
+    if (run->store->ops->end_run(run->store, run->number, mc_time_now_us(), &error))
         note(run, &error);
 }
 
@@ -523,12 +542,14 @@ enum mc_status mc_tiers_run(struct mc_store *store, const struct mc_tiers_option
     mc_buf_init(&run.errors_buf, SUMMARY_ARENA_MAX);
     run.errors = mc_json_writer(&run.errors_buf);
     mc_json_begin(&run.errors, '[');
-    /* Nothing is changed while an undo is half done. */
     if (dry_run || begin(&run) == MC_OK) {
         if (!run.stopped)
             summarise_all(&run); /* before anything that a summary is made from is deleted */
         if (!run.stopped)
-            migrate(&run);
+            move(&run);
+        if (!run.stopped)
+            pack(&run);
+        end(&run);
     }
     mc_json_end(&run.errors, ']');
     if (!run.stopped)

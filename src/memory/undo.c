@@ -150,26 +150,32 @@ static enum mc_status take_back(struct mc_store *store, struct mc_undo *undo,
     return MC_OK;
 }
 
+struct unfinished {
+    int64_t first, last; /* 0: none */
+};
+
 static bool find_unfinished(void *context, const struct mc_tier_run *run)
 {
-    int64_t *first = context;
-    if (run->undoing)
-        *first = run->number;
+    struct unfinished *u = context;
+    if (run->undoing) {
+        u->last = u->last ? u->last : run->number;
+        u->first = run->number;
+    }
     return true;
 }
 
+/* Later runs are not taken back with them: nobody has asked for that. */
 enum mc_status mc_tiers_complete_undo(struct mc_store *store, int64_t now_us,
                                       mc_progress_fn progress, void *context, struct mc_error *err)
 {
-    struct mc_undo undo = {.now_us = now_us, .batch = MC_PACE_ROWS_FIRST};
     struct sums sums = {0};
-    enum mc_status status = store->ops->runs(store, find_unfinished, &undo.first, err);
-    if (status || undo.first == 0)
+    struct unfinished found = {0};
+    enum mc_status status = store->ops->runs(store, find_unfinished, &found, err);
+    if (status || found.first == 0)
         return status;
-    status = store->ops->begin_undo(store, undo.first, &undo.last, err);
-    if (status == MC_NOT_FOUND) /* another process has completed it */
-        return MC_OK;
-    return status ? status : take_back(store, &undo, progress, context, &sums, err);
+    struct mc_undo undo = {
+        .first = found.first, .last = found.last, .now_us = now_us, .batch = MC_PACE_ROWS_FIRST};
+    return take_back(store, &undo, progress, context, &sums, err);
 }
 
 static enum mc_status put_off(struct mc_store *store, const struct mc_tiers_undo *undo,

@@ -362,7 +362,8 @@ struct mc_undo {
 };
 struct mc_undo_step {
     int64_t restored; /* came back from the trash */
-    int64_t skipped;  /* did not: another message has their id by now */
+    int64_t
+        skipped; /* did not: another message has their id by now, or the archive's copy is damaged */
     int64_t moved;    /* are in the tier that they left */
     int64_t unpacked; /* are no longer compressed */
     bool more;
@@ -535,7 +536,7 @@ struct mc_store_ops {
     enum mc_status (*pack)(struct mc_store *store, const struct mc_tier_rule *rule,
                            struct mc_pack_step *step, struct mc_error *err);
 
-    /* A new run of tier migration, of one user or (absent) all. */
+    /* A new run of tier migration, of one user or (absent) all. MC_CONFLICT: runs are being taken back. */
     enum mc_status (*begin_run)(struct mc_store *store, mc_str user_id, int64_t now_us,
                                 int64_t *number, struct mc_error *err);
     /* It has ended; one that has done nothing is forgotten. */

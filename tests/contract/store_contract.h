@@ -16,9 +16,11 @@ struct store_factory {
     const char *name;
     struct mc_store *(*open_empty)(void);
     bool keeps_bytes; /* erased words leave the disk later than the call: `wiped` says so */
+    void (*sql)(const char *sql); /* behind the store's back: damage, or what an old version does */
 };
 /* Of the store whose cases run. */
 static bool erased_bytes_stay;
+static void (*carry_out)(const char *sql);
 
 static const struct mc_reader everything = {.everything = true};
 static const struct mc_reader anonymous = {0};
@@ -205,6 +207,7 @@ static inline void store_contract(const struct store_factory *factory)
                      STORE_MODEL_CASES STORE_THREAD_CASES STORE_VECTOR_CASES STORE_ARCHIVE_CASES
                          STORE_UNDO_CASES};
     erased_bytes_stay = factory->keeps_bytes;
+    carry_out = factory->sql;
     for (size_t i = 0; i < mc_countof(cases); i++) {
         diag("%s: %s", factory->name, cases[i].name);
         struct mc_store *store = factory->open_empty();

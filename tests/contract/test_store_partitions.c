@@ -20,9 +20,17 @@ static struct mc_store *open_cleared(void)
     return pg_open(&options);
 }
 
+static void carry_out_pg(const char *sql)
+{
+    char quiet[512];
+    snprintf(quiet, sizeof(quiet), "SET auto_explain.log_min_duration = -1; %s", sql);
+    pg_sql(&server, "cases", quiet);
+}
+
 static void run_cases(const char *mode, const char *name)
 {
-    const struct store_factory factory = {name, open_cleared, .keeps_bytes = true};
+    const struct store_factory factory = {name, open_cleared, .keeps_bytes = true,
+                                          .sql = carry_out_pg};
     char sql[96];
     snprintf(sql, sizeof(sql), "ALTER DATABASE cases SET plan_cache_mode = '%s'", mode);
     pg_sql(&server, "postgres", sql);

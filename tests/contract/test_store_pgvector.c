@@ -334,6 +334,96 @@ static void drops(struct mc_store *store)
     free(u);
 }
 
+/* What an event trigger does before an index is made. */
+static void before_index(const char *body)
+{
+    char sql[512];
+    snprintf(sql, sizeof(sql),
+             "SET client_min_messages TO warning; DROP EVENT TRIGGER IF EXISTS before_index;"
+             " CREATE OR REPLACE FUNCTION before_index() RETURNS event_trigger LANGUAGE plpgsql AS"
+             " $$BEGIN %s END$$; CREATE EVENT TRIGGER before_index ON ddl_command_start"
+             " WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION before_index()",
+             body);
+    pg_sql(&server, database, sql);
+}
+
+static const char *index_count(void)
+{
+    return pg_value(&server, database,
+                    "SELECT count(*) FROM pg_class WHERE relname = 'vectors_unmoved'");
+}
+
+/* An index that takes longer than other statements may, or that cannot be made, or is being made by hand. */
+static void index_is_made(struct mc_store *without)
+{
+    struct many *u = some();
+    struct mc_error err = {0};
+    bool done = false;
+    int64_t model = use_model(without, "a", DIMENSION);
+    store_many(without, "u", u);
+    index_all(without);
+    put_values(without, model, u->rows, u->values, MESSAGES);
+
+    before_index("RAISE EXCEPTION 'no index here';");
+    struct mc_store *store = open_as(true);
+    fill_all(store, 64);
+    ok(!searchable(store, "u"), "without its index nothing is moved");
+    before_index("");
+    is_status(store->ops->fill_vectors(store, mc_time_now_us(), 64, &done, &err), MC_OK, &err,
+              "soon after");
+    ok(done, "there is nothing to do");
+    is_str(index_count(), "0", "it is not tried again");
+    store->ops->close(store);
+
+    struct mc_postgres_options options = pg_options(&server, database, through_bouncer);
+    options.pgvector = true;
+    options.statement_timeout_us = SECOND;
+    store = pg_open(&options);
+    before_index("PERFORM pg_sleep(1.5);");
+    is_status(store->ops->fill_vectors(store, mc_time_now_us(), 64, &done, &err), MC_OK, &err,
+              "a step that makes it slowly");
+    is_str(index_count(), "1", "has made it");
+    ok(!done, "and goes on");
+    pg_sql(&server, database,
+           "DROP EVENT TRIGGER before_index; UPDATE pg_index SET indisvalid = false"
+           " WHERE indexrelid = 'vectors_unmoved'::regclass");
+    is_status(store->ops->fill_vectors(store, mc_time_now_us(), 64, &done, &err), MC_OK, &err,
+              "while it is not valid");
+    ok(done, "there is nothing to do");
+    pg_sql(&server, database,
+           "UPDATE pg_index SET indisvalid = true"
+           " WHERE indexrelid = 'vectors_unmoved'::regclass");
+    fill_up(store);
+    ok(searchable(store, "u"), "then all is moved");
+    store->ops->close(store);
+    free(u);
+}
+
+/* A role that may not make the extension: no error, and no column. */
+static void extension_is_refused(void)
+{
+    struct mc_error err = {0};
+    bool done = false;
+    pg_empty(&server, database);
+    pg_sql(&server, database,
+           "DO $$BEGIN IF NOT EXISTS(SELECT 1 FROM pg_roles WHERE rolname = 'meek') THEN"
+           " CREATE ROLE meek LOGIN; END IF; END$$; GRANT ALL ON SCHEMA public TO meek");
+    struct mc_postgres_options options = pg_options(&server, database, false);
+    struct mc_metrics *metrics = mc_metrics_new();
+    options.user = "meek";
+    options.pgvector = true;
+    options.metrics = metrics;
+    struct mc_store *store = pg_open(&options);
+    use_model(store, "a", DIMENSION);
+    for (int i = 0; i < 3; i++)
+        is_status(store->ops->fill_vectors(store, mc_time_now_us(), 64, &done, &err), MC_OK, &err,
+                  "a step");
+    ok(done, "there is nothing to do");
+    is_int((int)mc_metrics_count(metrics, MC_COUNT_ERROR_STORE), 0, "no errors of the store");
+    store->ops->close(store);
+    mc_metrics_free(metrics);
+}
+
 /* ---- By meaning ---- */
 
 static void put_text(struct mc_store *store, int64_t model, int64_t row, const char *words)
@@ -449,11 +539,18 @@ static void run(const char *name, void (*test)(struct mc_store *store), bool pgv
     store->ops->close(store);
 }
 
+static void carry_out_pg(const char *sql)
+{
+    pg_sql(&server, database, sql);
+}
+
 static void run_all(const char *name)
 {
-    const struct store_factory factory = {name, open_empty, .keeps_bytes = true};
+    const struct store_factory factory = {name, open_empty, .keeps_bytes = true,
+                                          .sql = carry_out_pg};
     run("vectors are moved", moves, false);
     run("the extension goes", drops, true);
+    run("its index", index_is_made, false);
     run("meaning, for an agent", means, true);
     store_contract(&factory);
 }
@@ -479,6 +576,7 @@ int main(void)
     pg_create(&server, database);
     pg_partition(&server, database, 4);
     looks_into_one_partition();
+    extension_is_refused();
     pg_server_stop(&server);
     return done_testing();
 }

@@ -21,10 +21,17 @@ static struct mc_store *open_bouncer(void)
     return open_database(true);
 }
 
+static void carry_out_pg(const char *sql)
+{
+    pg_sql(&server, "cases", sql);
+}
+
 int main(void)
 {
-    const struct store_factory direct = {"postgresql", open_direct, .keeps_bytes = true};
-    const struct store_factory pooled = {"pgbouncer", open_bouncer, .keeps_bytes = true};
+    const struct store_factory direct = {"postgresql", open_direct, .keeps_bytes = true,
+                                         .sql = carry_out_pg};
+    const struct store_factory pooled = {"pgbouncer", open_bouncer, .keeps_bytes = true,
+                                         .sql = carry_out_pg};
     const char *missing = pg_server_start(&server);
     if (missing) {
         skip("%s", missing);

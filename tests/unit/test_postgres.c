@@ -433,11 +433,16 @@ static void *put_two_threads(void *context)
     return NULL;
 }
 
-static bool waits_for_lock(void)
+static int64_t waiting_for_locks(void)
 {
     return pg_number("load",
                      "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mindcore'"
-                     " AND wait_event_type = 'Lock'") > 0;
+                     " AND wait_event_type = 'Lock'");
+}
+
+static bool waits_for_lock(void)
+{
+    return waiting_for_locks() > 0;
 }
 
 /* The server's log says that it found one. */
@@ -479,6 +484,89 @@ static void deadlock(struct mc_store *store)
                     "SELECT count(*) FROM threads WHERE user_id = 'locks' AND messages = 2"),
            "2", "each thread has both messages, once");
     ok(scratch_wait(deadlock_logged(), 5000), "and there was a deadlock");
+}
+
+/* ---- A delete that meets an undo ---- */
+
+struct meeting {
+    struct mc_store *store;
+    struct mc_undo undo;
+};
+
+static void *undo_whole(void *context)
+{
+    struct meeting *m = context;
+    static struct mc_error err;
+    struct mc_undo_step step = {.more = true};
+    enum mc_status status = MC_OK;
+    while (status == MC_OK && step.more)
+        status = m->store->ops->undo(m->store, &m->undo, &step, &err);
+    is_status(status, MC_OK, &err, "the undo");
+    return NULL;
+}
+
+static void *delete_it(void *context)
+{
+    static const struct mc_reader everything = {.everything = true};
+    struct meeting *m = context;
+    static struct mc_error err;
+    struct mc_record *removed = NULL;
+    int64_t version;
+    is_status(m->store->ops->remove(m->store, MC_STR("met"), &everything, &removed, &version, &err),
+              MC_OK, &err, "the delete");
+    mc_record_unref(removed);
+    return NULL;
+}
+
+static void delete_meets_undo(void)
+{
+    struct mc_postgres_options options = pg_options(&server, "load", false);
+    struct meeting m = {.store = pg_open(&options)};
+    struct mc_store *store = m.store;
+    struct mc_put put = message("met", "t", "met", "x");
+    struct mc_error err = {0};
+    struct mc_tier_rule rule = {.user_id = MC_STR("met"),
+                                .now_us = mc_time_now_us() + INT64_C(3600) * MC_US_PER_SECOND,
+                                .short_us = 1,
+                                .mid_us = 1,
+                                .long_us = 1,
+                                .trivial_delete_us = 1,
+                                .archive_delete_us = 1,
+                                .keep_importance = 2,
+                                .batch = 10};
+    struct mc_tier_step step = {.more = true};
+    is_status(store->ops->put(store, &put, 1, &err), MC_OK, &err, "a message");
+    mc_record_unref(put.record);
+    is_status(store->ops->begin_run(store, MC_STR("met"), mc_time_now_us(), &rule.run, &err), MC_OK,
+              &err, "a run");
+    while (step.more || step.moved > 0)
+        if (store->ops->migrate(store, &rule, &step, &err))
+            bail_out("%s", err.message);
+    is_str(pg_value(&server, "load", "SELECT count(*) FROM trash WHERE message_id = 'met'"), "1",
+           "deletes it");
+    m.undo = (struct mc_undo){.first = rule.run, .now_us = mc_time_now_us(), .batch = 10};
+    is_status(store->ops->begin_undo(store, rule.run, &m.undo.last, &err), MC_OK, &err, "undone");
+
+    /* Both have looked and wait for the trash; the undo is the first to get it. */
+    struct pg_session *session = pg_session(&server, "load");
+    pthread_t undo, removal;
+    pg_session_run(session, "BEGIN");
+    pg_session_run(session, "UPDATE trash SET run = run WHERE message_id = 'met'");
+    if (mc_thread_start(&undo, "undo", undo_whole, &m, &err))
+        bail_out("no thread");
+    ok(scratch_wait(waiting_for_locks() == 1, 30000), "the undo waits");
+    if (mc_thread_start(&removal, "delete", delete_it, &m, &err))
+        bail_out("no thread");
+    ok(scratch_wait(waiting_for_locks() == 2, 30000), "the delete waits");
+    pg_session_run(session, "ROLLBACK");
+    pg_session_end(session);
+    mc_thread_join(undo);
+    mc_thread_join(removal);
+    is_str(pg_value(&server, "load",
+                    "SELECT (SELECT count(*) FROM trash WHERE message_id = 'met') +"
+                    " (SELECT count(*) FROM messages WHERE message_id = 'met')"),
+           "0", "what was to be deleted is gone");
+    store->ops->close(store);
 }
 
 /* The server ends the session while it commits, once: the caller cannot know what became of it. */
@@ -667,6 +755,7 @@ int main(void)
     pool_exhausted();
     older_schema();
     connections_recycled();
+    delete_meets_undo();
     claim_together();
     changes_seen("claims", false, "LISTEN");
     store = pg_open(&options);

@@ -686,6 +686,68 @@ static void test_undo_of_running(void)
     tear_down(&f);
 }
 
+/* An earlier run is undone while a later one makes its summaries. */
+static void undo_at_summaries(void *context, const char *op)
+{
+    struct fixture *f = context;
+    struct undone undone;
+    struct mc_error err = {0};
+    if (strcmp(op, "unsummarised") == 0 && run_count(f, 7 * DAY, NOW + 1) > 0 &&
+        undo_at(f, (struct mc_tiers_undo){0}, &undone, &err))
+        bail_out("%s", err.message);
+}
+
+/* Until the undo is done. */
+static bool stop_after_undo(void *context, uint64_t done, uint64_t total)
+{
+    struct fixture *f = context;
+    (void)done;
+    (void)total;
+    return mc_fault_store_calls(f->store, "undo") == 0;
+}
+
+static void test_undo_during_summaries(bool stopped)
+{
+    struct fixture f;
+    set_up(&f);
+    struct mc_tiers_options options = undoable();
+    mc_auto(mc_buf_fini) struct mc_buf json;
+    mc_buf_init(&json, 1 << 20);
+    struct mc_error err = {0};
+    store_some(&f);
+    counts(run(&f, &options, NULL, false), 1, 0, 1, "a run");
+    mc_fault_store_hook(f.store, undo_at_summaries, &f);
+    is_status(mc_tiers_run(f.store, &options, MC_STR_NONE, NOW, false,
+                           stopped ? stop_after_undo : NULL, &f, &json, &err),
+              MC_OK, &err, "the next one, %s", stopped ? "stopped after that" : "to its end");
+    mc_fault_store_hook(f.store, NULL, NULL);
+    is_int(mc_fault_store_calls(f.store, "undo") > 0, 1, "an undo came between");
+    tier_is(&f, "hello", "short");
+    tier_is(&f, "order", "short");
+    is_int(run_count(&f, 7 * DAY, NOW + 1), 0, "nothing is done again");
+    tear_down(&f);
+}
+
+/* What is too old leaves the trash also while an undo cannot be completed. */
+static void test_undo_that_fails(void)
+{
+    struct fixture f;
+    set_up(&f);
+    struct mc_tiers_options options = undoable();
+    struct undone undone = {0};
+    struct mc_error err = {0};
+    store_some(&f);
+    counts(run(&f, &options, NULL, false), 1, 0, 1, "a run");
+    mc_fault_store_fail(f.store, "undo", 1, 0, MC_IO);
+    is_status(undo_at(&f, (struct mc_tiers_undo){0}, &undone, &err), MC_IO, &err, "no undo");
+    int emptied = mc_fault_store_calls(f.store, "empty_trash");
+    struct result r = run(&f, &options, NULL, false);
+    is_int(r.errors, 1, "nor by a migration, which says so");
+    is_int(r.moved + r.deleted, 0, "and does nothing");
+    is_int(mc_fault_store_calls(f.store, "empty_trash"), emptied + 1, "but empty the trash");
+    tear_down(&f);
+}
+
 int main(void)
 {
     struct fixture f;
@@ -704,5 +766,8 @@ int main(void)
     test_undo();
     test_undo_cut_off();
     test_undo_of_running();
+    test_undo_during_summaries(false);
+    test_undo_during_summaries(true);
+    test_undo_that_fails();
     return done_testing();
 }

@@ -14,6 +14,9 @@
 #include "store/postgres/schema.h"
 
 #define LOOK_US (20 * MC_US_PER_SECOND)
+/* Building the index reads the whole table: as long as that takes, and not again soon when it fails. */
+#define INDEX_TIMEOUT_US (24 * 3600 * MC_US_PER_SECOND)
+#define INDEX_AGAIN_US (3600 * MC_US_PER_SECOND)
 
 /* ---- What there is ---- */
 
@@ -95,24 +98,28 @@ static enum mc_status read_pgvector(struct mc_pg_conn *conn, bool *installed, bo
     return MC_OK;
 }
 
-/* Where the server offers it. */
-static enum mc_status create_extension(struct mc_pg_conn *conn, bool *installed, bool *halfvec,
-                                       struct mc_error *err)
+/* Where the server offers it and the role may: what it may not is no error, here or in the server's log. */
+static const char create_extension_sql[] =
+    "DO $$BEGIN CREATE EXTENSION IF NOT EXISTS vector;"
+    " EXCEPTION WHEN insufficient_privilege OR feature_not_supported THEN NULL; END$$";
+
+static enum mc_status create_extension(struct mc_pg_conn *conn, bool *offered, bool *installed,
+                                       bool *halfvec, struct mc_error *err)
 {
     enum mc_status status = mc_pg_query(
         conn, "SELECT EXISTS(SELECT 1 FROM pg_available_extensions WHERE name = 'vector')",
         MC_PG_NO_ARGS, err);
     if (status != MC_OK || !mc_pg_first_int(conn, 0))
         return status;
-    status = mc_pg_query(conn, "CREATE EXTENSION IF NOT EXISTS vector", MC_PG_NO_ARGS, err);
+    *offered = true;
+    status = mc_pg_query(conn, create_extension_sql, MC_PG_NO_ARGS, err);
     return status == MC_OK ? read_pgvector(conn, installed, halfvec, err) : status;
 }
 
 /* Without pgvector nothing is changed. */
 static enum mc_status column_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
-    bool installed = false, halfvec = false;
-    (void)context;
+    bool *refused = context, offered = false, installed = false, halfvec = false;
     /* Who waits for the table keeps others waiting: not for long. */
     mc_pg_add_quiet(conn, "SELECT set_config('lock_timeout', '2s', true)", MC_PG_NO_ARGS);
     mc_pg_add_quiet(conn, MC_PG_SCHEMA_LOCK, MC_PG_NO_ARGS);
@@ -120,7 +127,8 @@ static enum mc_status column_work(struct mc_pg_conn *conn, void *context, struct
     if (status == MC_OK)
         status = read_pgvector(conn, &installed, &halfvec, err);
     if (status == MC_OK && !installed)
-        status = create_extension(conn, &installed, &halfvec, err);
+        status = create_extension(conn, &offered, &installed, &halfvec, err);
+    *refused = offered && !installed;
     if (status != MC_OK || !installed)
         return status;
     mc_pg_add_quiet(conn, halfvec ? column_of_halfvec : column_of_vector, MC_PG_NO_ARGS);
@@ -130,36 +138,26 @@ static enum mc_status column_work(struct mc_pg_conn *conn, void *context, struct
     return mc_pg_run(conn, err);
 }
 
-/* One server makes it; the others wait. */
-static enum mc_status make_index(struct mc_pg_conn *conn, struct mc_error *err)
-{
-    enum mc_status status =
-        mc_pg_query(conn, "SELECT to_regclass('vectors_unmoved') IS NULL", MC_PG_NO_ARGS, err);
-    if (status != MC_OK || !mc_pg_first_int(conn, 0))
-        return status;
-    mc_pg_add_quiet(conn, MC_PG_SCHEMA_LOCK, MC_PG_NO_ARGS);
-    mc_pg_add_quiet(conn,
-                    "CREATE INDEX IF NOT EXISTS vectors_unmoved ON vectors(shard, user_no, id)"
-                    " WHERE embedding IS NULL",
-                    MC_PG_NO_ARGS);
-    return mc_pg_run(conn, err);
-}
-
 /* Says once why pgvector is not used though the server seems to have it. */
-static void tell(struct mc_pg *s, const struct mc_error *error)
+static void tell(struct mc_pg *s, const char *reason)
 {
     if (!atomic_exchange(&s->embeddings.told, true))
         mc_log(MC_LOG_WARNING, "store",
                "pgvector is not used: %s; vectors are searched in this process. Let a superuser "
                "run CREATE EXTENSION vector in database '%s', or set embeddings.pgvector to off",
-               error->message, s->pool.where.database);
+               reason, s->pool.where.database);
 }
 
 static enum mc_pg_embedding make_column(struct mc_pg *s)
 {
     struct mc_error error;
-    if (mc_pg_write(s, MC_PG_SILENT, column_work, NULL, &error) != MC_OK) {
-        tell(s, &error);
+    bool refused = false;
+    if (mc_pg_write(s, MC_PG_SILENT, column_work, &refused, &error) != MC_OK) {
+        tell(s, error.message);
+        return MC_PG_NO_EMBEDDING;
+    }
+    if (refused) {
+        tell(s, "this user may not create the extension");
         return MC_PG_NO_EMBEDDING;
     }
     atomic_store(&s->embeddings.look_us, 0);
@@ -168,6 +166,67 @@ static enum mc_pg_embedding make_column(struct mc_pg *s)
         mc_log(MC_LOG_INFO, "store", "PostgreSQL database '%s' has pgvector: it searches vectors",
                s->pool.where.database);
     return type;
+}
+
+/* ---- Making the index ---- */
+
+enum index_state { INDEX_ABSENT, INDEX_INVALID, INDEX_VALID };
+
+static const char index_state_sql[] =
+    "SELECT coalesce((SELECT CASE WHEN indisvalid THEN 2 ELSE 1 END FROM pg_index"
+    " WHERE indexrelid = to_regclass('vectors_unmoved')), 0)";
+
+/*
+ * One server makes it; the others go on without. It waits shortly for the table, since who waits keeps others waiting,
+ * and then takes the time that it needs.
+ */
+static enum mc_status index_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    int64_t timeout_us = conn->answer_timeout_us;
+    (void)context;
+    enum mc_status status = mc_pg_query(conn, MC_PG_TRY_SCHEMA_LOCK, MC_PG_NO_ARGS, err);
+    if (status != MC_OK || !mc_pg_first_int(conn, 0))
+        return status;
+    mc_pg_add_quiet(conn,
+                    "SELECT set_config('lock_timeout', '2s', true),"
+                    " set_config('statement_timeout', '0', true)",
+                    MC_PG_NO_ARGS);
+    mc_pg_add_quiet(conn,
+                    "CREATE INDEX IF NOT EXISTS vectors_unmoved ON vectors(shard, user_no, id)"
+                    " WHERE embedding IS NULL",
+                    MC_PG_NO_ARGS);
+    conn->answer_timeout_us = INDEX_TIMEOUT_US;
+    status = mc_pg_run(conn, err);
+    conn->answer_timeout_us = timeout_us;
+    return status;
+}
+
+static enum mc_status read_index(struct mc_pg *s, int64_t *state, struct mc_error *err)
+{
+    return mc_pg_read_one(s, index_state_sql, MC_PG_NO_ARGS, take_type, state, err);
+}
+
+/* Nothing is moved before it is there: one that is not valid is just being built by hand. */
+static enum mc_status make_index(struct mc_pg *s, enum mc_pg_embedding type, bool *ready,
+                                 struct mc_error *err)
+{
+    struct mc_error error;
+    int64_t state = INDEX_ABSENT;
+    enum mc_status status = read_index(s, &state, err);
+    if (status == MC_OK && state == INDEX_ABSENT &&
+        mc_time_monotonic_us() >= atomic_load(&s->embeddings.index_us)) {
+        if (mc_pg_write(s, MC_PG_SILENT | MC_PG_ONCE, index_work, NULL, &error) != MC_OK &&
+            !mc_pg_embedding_changed(s, type)) {
+            atomic_store(&s->embeddings.index_us, mc_time_monotonic_us() + INDEX_AGAIN_US);
+            mc_log(MC_LOG_WARNING, "store",
+                   "the index vectors_unmoved of database '%s' was not made, and is tried again in "
+                   "an hour; until then vectors are searched in this process: %s",
+                   s->pool.where.database, error.message);
+        }
+        status = read_index(s, &state, err);
+    }
+    *ready = status == MC_OK && state == INDEX_VALID;
+    return status;
 }
 
 /* ---- Moving ---- */
@@ -234,7 +293,8 @@ static enum mc_status move_work(struct mc_pg_conn *conn, void *context, struct m
 {
     struct move *move = context;
     move->moved = 0;
-    enum mc_status status = make_index(conn, err);
+    mc_pg_add_quiet(conn, "SELECT set_config('enable_seqscan', 'off', true)", MC_PG_NO_ARGS);
+    enum mc_status status = mc_pg_run(conn, err);
     if (status == MC_OK)
         status = mc_pg_query(conn,
                              "SELECT shard FROM vectors WHERE embedding IS NULL"
@@ -257,7 +317,10 @@ enum mc_status mc_pg_move_vectors(struct mc_pg *s, size_t limit, bool *done, str
     if (move.type == MC_PG_NO_EMBEDDING && s->pool.options.pgvector)
         move.type = make_column(s);
     enum mc_status status = MC_OK;
+    bool ready = false;
     if (move.type != MC_PG_NO_EMBEDDING)
+        status = make_index(s, move.type, &ready, err);
+    if (ready)
         status = mc_pg_write(s, MC_PG_SILENT, move_work, &move, err);
     if (status != MC_OK && mc_pg_embedding_changed(s, move.type))
         status = MC_OK; /* it was dropped: nothing is left to do */

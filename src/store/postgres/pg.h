@@ -40,9 +40,10 @@ struct mc_pg_counts {
 /* What the server's pgvector can hold vectors in (nearest.c). */
 enum mc_pg_embedding { MC_PG_NO_EMBEDDING, MC_PG_HALFVEC, MC_PG_VECTOR };
 struct mc_pg_embeddings {
-    atomic_int type;      /* of the column vectors.embedding */
-    atomic_llong look_us; /* monotonic: it is looked up again then */
-    atomic_bool told;     /* why there is none */
+    atomic_int type;       /* of the column vectors.embedding */
+    atomic_llong look_us;  /* monotonic: it is looked up again then */
+    atomic_llong index_us; /* monotonic: its index is not tried again before */
+    atomic_bool told;      /* why there is none */
 };
 
 struct mc_pg {

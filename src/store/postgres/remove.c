@@ -272,6 +272,7 @@ struct removal {
     mc_str message_id;
     const struct mc_reader *reader;
     struct mc_record *record;
+    int64_t seen; /* row of the message as it was found first, 0: none */
     int64_t version;
 };
 
@@ -318,14 +319,30 @@ static enum mc_status find_trashed(struct mc_pg_conn *conn, struct removal *r, i
     return status;
 }
 
+/* Nothing in the trash: unless an undo took it out of there between the two looks, so that it is stored again. */
+static enum mc_status not_found(struct mc_pg_conn *conn, const struct removal *r,
+                                struct mc_error *err)
+{
+    enum mc_status status = mc_pg_query(
+        conn, "SELECT id FROM message_ids WHERE shard = $1 AND message_id = $2",
+        MC_PG_ARGS(mc_pg_int(mc_pg_shard(r->message_id)), mc_pg_str(r->message_id)), err);
+    if (status == MC_OK && mc_pg_rows(conn, 0) > 0 && mc_pg_first_int(conn, 0) != r->seen) {
+        conn->trouble = MC_PG_CONFLICT;
+        return mc_fail(err, MC_BUSY, "the message '%.*s' is just being brought back; try again",
+                       MC_STR_ARG(r->message_id));
+    }
+    return status == MC_OK ? mc_fail_field(err, MC_NOT_FOUND, "message_id",
+                                           "there is no message '%.*s'", MC_STR_ARG(r->message_id))
+                           : status;
+}
+
 /* Of a message that is in the trash alone only summaries can still tell. */
 static enum mc_status remove_trash(struct mc_pg_conn *conn, struct removal *r, struct mc_error *err)
 {
     int64_t user_no = 0;
     enum mc_status status = find_trashed(conn, r, &user_no, err);
     if (status == MC_OK && !r->record)
-        return mc_fail_field(err, MC_NOT_FOUND, "message_id", "there is no message '%.*s'",
-                             MC_STR_ARG(r->message_id));
+        return not_found(conn, r, err);
     if (status != MC_OK)
         return status;
     const struct mc_message *m = &r->record->m;
@@ -350,6 +367,7 @@ static enum mc_status remove_work(struct mc_pg_conn *conn, void *context, struct
         conn, "SELECT id FROM message_ids WHERE shard = $1 AND message_id = $2",
         MC_PG_ARGS(mc_pg_int(mc_pg_shard(r->message_id)), mc_pg_str(r->message_id)), err);
     int64_t row = status == MC_OK ? mc_pg_first_int(conn, 0) : 0;
+    r->seen = row;
     struct mc_pg_allowed_args args;
     mc_pg_allowed(&args, MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(row)), mc_pg_int(row)), r->reader);
     if (status == MC_OK) {

@@ -24,6 +24,7 @@ MC_MUST_CHECK enum mc_status mc_pg_schema_partition(struct mc_pg_conn *conn, int
  * Held by a transaction that changes tables, in place of any other. The number is "Mind" in ASCII.
  */
 #define MC_PG_SCHEMA_LOCK "SELECT pg_advisory_xact_lock(1298755172)"
+#define MC_PG_TRY_SCHEMA_LOCK "SELECT pg_try_advisory_xact_lock(1298755172)"
 
 /* The version that this program writes. */
 int mc_pg_schema_version(void);

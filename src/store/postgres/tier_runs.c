@@ -10,10 +10,22 @@ struct run_change {
     int64_t number, now_us, last;
 };
 
+/* Of a run that begins and an undo that begins the second one sees the first. The number is "Tier" in ASCII. */
+#define RUNS_LOCK "SELECT pg_advisory_xact_lock(1416193394)"
+
 static enum mc_status begin_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
     struct run_change *c = context;
-    enum mc_status status = mc_pg_query(
+    mc_pg_add_quiet(conn, RUNS_LOCK, MC_PG_NO_ARGS);
+    enum mc_status status = mc_pg_run(conn, err);
+    if (status == MC_OK)
+        status = mc_pg_query(conn, "SELECT EXISTS(SELECT 1 FROM tier_runs WHERE undoing)",
+                             MC_PG_NO_ARGS, err);
+    if (status != MC_OK)
+        return status;
+    if (mc_pg_first_int(conn, 0))
+        return mc_fail(err, MC_CONFLICT, "tier migrations are being undone; try again after that");
+    status = mc_pg_query(
         conn,
         "INSERT INTO tier_runs(number, user_id, began_at, undoing, moved, deleted, packed,"
         " bytes_deleted) VALUES(nextval('tier_run_numbers'), $1, $2, false, 0, 0, 0, 0)"
@@ -119,6 +131,7 @@ static enum mc_status undoing_work(struct mc_pg_conn *conn, void *context, struc
 {
     struct run_change *c = context;
     struct mc_pg_arg first = mc_pg_int(c->number);
+    mc_pg_add_quiet(conn, RUNS_LOCK, MC_PG_NO_ARGS);
     /* Waits for the step of a run that goes on. */
     mc_pg_add_quiet(conn, "UPDATE tier_runs SET undoing = true WHERE number >= $1",
                     MC_PG_ARGS(first));

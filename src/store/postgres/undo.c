@@ -1,11 +1,12 @@
 /*
  * Taking back a tier migration (sqlite/undo.c says how; here it is done by shards). Locks are taken in the order of
- * puts: ids, users, threads.
+ * puts: ids (by shard), users, threads.
  */
 #include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "message/index_tokens.h"
 #include "store/postgres/entries.h"
 
@@ -13,6 +14,8 @@
 #define TERMS_MAX ((size_t)1 << 20)
 #define TERMS_ARENA_MAX ((size_t)64 << 20)
 #define SHARDS 256
+/* Rows of a shard that one step looks at: in time also where each is read from a slow disk. */
+#define WINDOW 5000
 
 /* ---- The trash ---- */
 
@@ -49,14 +52,19 @@ struct undoing {
 struct returning {
     int64_t row, user_no, created_us;
     mc_str message_id, user_id, thread_id, terms, frame;
-    bool settled; /* enriched, or compressed after that */
-    bool back;
+    mc_str text, metadata; /* out of the frame; absent when it is damaged */
+    bool settled;          /* enriched, or compressed after that */
+    bool owned, back;
 };
 
+/* The order in which puts take ids. */
 static int by_message_id(const void *a, const void *b)
 {
     const struct returning *x = a, *y = b;
-    int order = mc_pg_compare(x->message_id, y->message_id);
+    int64_t x_shard = mc_pg_shard(x->message_id), y_shard = mc_pg_shard(y->message_id);
+    int order = (x_shard > y_shard) - (x_shard < y_shard);
+    if (order == 0)
+        order = mc_pg_compare(x->message_id, y->message_id);
     /* Of one id the newest comes back. */
     return order != 0 ? order : (x->row < y->row) - (x->row > y->row);
 }
@@ -66,6 +74,13 @@ static int by_thread(const void *a, const void *b)
     const struct returning *x = a, *y = b;
     int order = mc_pg_compare(x->user_id, y->user_id);
     return order != 0 ? order : mc_pg_compare(x->thread_id, y->thread_id);
+}
+
+static int by_owner(const void *a, const void *b)
+{
+    const struct returning *x = a, *y = b;
+    int order = by_thread(a, b);
+    return order != 0 ? order : (x->user_no > y->user_no) - (x->user_no < y->user_no);
 }
 
 /* Copies texts of a result's row; absent ones stay so. */
@@ -115,6 +130,36 @@ static enum mc_status read_trash(struct mc_pg_conn *conn, const struct undoing *
     return MC_OK;
 }
 
+/* Drops those whose user or thread is gone: a server of an older version erases users without their trash. */
+static enum mc_status keep_owned(struct mc_pg_conn *conn, struct returning *items, size_t *count,
+                                 struct mc_error *err)
+{
+    size_t kept = 0;
+    qsort(items, *count, sizeof(*items), by_owner);
+    for (size_t i = 0; i < *count; i++) {
+        const struct returning *r = &items[i];
+        if (i > 0 && by_owner(r, r - 1) == 0)
+            continue;
+        mc_pg_add(conn,
+                  "SELECT EXISTS(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2"
+                  " AND user_no = $4) AND EXISTS(SELECT 1 FROM threads WHERE shard = $1"
+                  " AND user_id = $2 AND thread_id = $3)",
+                  MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(r->row)), mc_pg_str(r->user_id),
+                             mc_pg_str(r->thread_id), mc_pg_int(r->user_no)));
+    }
+    enum mc_status status = mc_pg_run(conn, err);
+    for (size_t i = 0, end, nth = 0; status == MC_OK && i < *count; i = end) {
+        bool owned = mc_pg_first_int(conn, nth++) != 0;
+        for (end = i; end < *count && by_owner(&items[end], &items[i]) == 0; end++)
+            items[end].owned = owned;
+    }
+    for (size_t i = 0; status == MC_OK && i < *count; i++)
+        if (items[i].owned)
+            items[kept++] = items[i];
+    *count = kept;
+    return status;
+}
+
 /* Takes the ids that are free: their messages come back. */
 static enum mc_status take_ids(struct mc_pg_conn *conn, struct mc_arena *texts,
                                struct returning *items, size_t count, struct mc_error *err)
@@ -134,7 +179,7 @@ static enum mc_status take_ids(struct mc_pg_conn *conn, struct mc_arena *texts,
         conn,
         "INSERT INTO message_ids(shard, message_id, id) SELECT a.shard, a.message_id,"
         " a.id FROM unnest($1, $2, $3) a(shard, message_id, id)"
-        " ORDER BY a.message_id COLLATE \"C\", a.id DESC"
+        " ORDER BY a.shard, a.message_id COLLATE \"C\", a.id DESC"
         " ON CONFLICT (shard, message_id) DO NOTHING RETURNING id",
         MC_PG_ARGS(mc_pg_ints(shards, count), mc_pg_strs(ids, count), mc_pg_ints(rows, count)),
         err);
@@ -237,13 +282,16 @@ static enum mc_status restore(struct mc_pg_conn *conn, struct undoing *u, struct
     *any = count > 0;
     if (status != MC_OK || count == 0)
         return status;
+    size_t owned = count;
     int64_t *rows = mc_arena_array(texts, count, sizeof(*rows));
     if (!rows)
         return mc_fail_memory(err);
-    status = take_ids(conn, texts, items, count, err);
     for (size_t i = 0; i < count; i++)
         rows[i] = items[i].row;
-    for (size_t i = 0; status == MC_OK && i < count; i++)
+    status = keep_owned(conn, items, &owned, err);
+    if (status == MC_OK)
+        status = take_ids(conn, texts, items, owned, err);
+    for (size_t i = 0; status == MC_OK && i < owned; i++)
         if (items[i].back)
             items[back++] = items[i];
     if (status == MC_OK)
@@ -265,7 +313,7 @@ static enum mc_status restore(struct mc_pg_conn *conn, struct undoing *u, struct
 
 static const char look_sql[] = "SELECT id, user_no, user_id, thread_id, CASE WHEN " IN_RUNS(
     "packed_by") " THEN packed END"
-                 " FROM messages WHERE shard = $1 AND id > $2 AND (" IN_RUNS(
+                 " FROM messages WHERE shard = $1 AND id > $2 AND id <= $6 AND (" IN_RUNS(
                      "packed_by") " OR " LEFT_A_TIER ") ORDER BY id LIMIT $5 FOR UPDATE";
 static const char move_back_sql[] = "UPDATE messages SET tier = CASE WHEN " IN_RUNS(
     "left_short") " THEN 0"
@@ -280,14 +328,15 @@ static const char move_back_sql[] = "UPDATE messages SET tier = CASE WHEN " IN_R
                                                                                        "(" LEFT_A_TIER
                                                                                        ")";
 
-static enum mc_status look(struct mc_pg_conn *conn, const struct undoing *u, struct mc_arena *texts,
-                           struct returning **items, size_t *count, struct mc_error *err)
+static enum mc_status look(struct mc_pg_conn *conn, const struct undoing *u, int64_t end,
+                           struct mc_arena *texts, struct returning **items, size_t *count,
+                           struct mc_error *err)
 {
-    enum mc_status status =
-        mc_pg_query(conn, look_sql,
-                    MC_PG_ARGS(mc_pg_int(u->shard), mc_pg_int(u->after), mc_pg_int(u->undo->first),
-                               mc_pg_int(u->undo->last), mc_pg_int((int64_t)u->undo->batch)),
-                    err);
+    enum mc_status status = mc_pg_query(
+        conn, look_sql,
+        MC_PG_ARGS(mc_pg_int(u->shard), mc_pg_int(u->after), mc_pg_int(u->undo->first),
+                   mc_pg_int(u->undo->last), mc_pg_int((int64_t)u->undo->batch), mc_pg_int(end)),
+        err);
     if (status != MC_OK)
         return status;
     *count = mc_pg_rows(conn, 0);
@@ -323,23 +372,69 @@ static enum mc_status tokens_of(const struct mc_unpacked *unpacked, struct mc_ar
     return buf.failed || !terms->data ? mc_fail_memory(err) : MC_OK;
 }
 
-static enum mc_status add_unpacking(struct mc_pg_conn *conn, struct returning *r,
-                                    struct mc_arena *texts, struct mc_error *err)
+/* Whether what was tried in vain can be read once the dictionary is known. */
+static enum mc_status find_dictionary(struct mc_pg_conn *conn, bool *found, struct mc_error *err)
+{
+    *found = false;
+    if (conn->dictionary == 0)
+        return MC_OK;
+    enum mc_status status =
+        mc_pg_query(conn, "SELECT EXISTS(SELECT 1 FROM dictionaries WHERE number = $1)",
+                    MC_PG_ARGS(mc_pg_int(conn->dictionary)), err);
+    if (status == MC_OK)
+        *found = mc_pg_first_int(conn, 0) != 0;
+    return status;
+}
+
+/* One that is damaged stays as it is: it must not keep the others from coming back. */
+static enum mc_status skip_damaged(struct mc_pg_conn *conn, struct returning *r,
+                                   const struct mc_error *reason, struct mc_error *err)
+{
+    bool found;
+    enum mc_status status = find_dictionary(conn, &found, err);
+    if (status != MC_OK)
+        return status;
+    if (found) {
+        conn->trouble = MC_PG_DICTIONARY;
+        return mc_fail(err, MC_CORRUPT, "%s", reason->message);
+    }
+    mc_log(MC_LOG_ERROR, "store", "message row %" PRId64 " stays compressed: %s", r->row,
+           reason->message);
+    conn->trouble = MC_PG_NO_TROUBLE;
+    conn->dictionary = 0;
+    r->text = MC_STR_NONE;
+    r->terms = MC_STR_NONE;
+    return MC_OK;
+}
+
+static enum mc_status unpack(struct mc_pg_conn *conn, struct returning *r, struct mc_arena *texts,
+                             struct mc_error *err)
 {
     struct mc_unpacked unpacked = {.memory = NULL};
-    enum mc_status status = mc_pg_unpack(conn, r->frame, &unpacked, err);
+    struct mc_error reason = {0};
+    enum mc_status status = mc_pg_unpack(conn, r->frame, &unpacked, &reason);
     if (status == MC_OK)
-        status = tokens_of(&unpacked, texts, &r->terms, err);
-    if (status == MC_OK)
-        mc_pg_add_quiet(conn,
-                        "UPDATE messages SET text = $3, attached = $4, metadata = $4::text::jsonb,"
-                        " terms = $5, packed = NULL, packed_by = NULL"
-                        " WHERE shard = $1 AND id = $2",
-                        MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(r->row)), mc_pg_int(r->row),
-                                   mc_pg_str(unpacked.text), mc_pg_str(unpacked.metadata),
-                                   mc_pg_str(r->terms)));
+        status = tokens_of(&unpacked, texts, &r->terms, &reason);
+    if (status == MC_OK) {
+        r->text = mc_arena_copy(texts, unpacked.text);
+        r->metadata = mc_arena_copy(texts, unpacked.metadata);
+        if (!r->text.data || !r->metadata.data)
+            status = mc_fail_memory(&reason);
+    }
     mc_unpacked_fini(&unpacked);
-    return status;
+    if (status == MC_CORRUPT)
+        return skip_damaged(conn, r, &reason, err);
+    return status == MC_OK ? MC_OK : mc_fail(err, status, "%s", reason.message);
+}
+
+static void add_unpacking(struct mc_pg_conn *conn, const struct returning *r)
+{
+    mc_pg_add_quiet(conn,
+                    "UPDATE messages SET text = $3, attached = $4, metadata = $4::text::jsonb,"
+                    " terms = $5, packed = NULL, packed_by = NULL"
+                    " WHERE shard = $1 AND id = $2",
+                    MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(r->row)), mc_pg_int(r->row),
+                               mc_pg_str(r->text), mc_pg_str(r->metadata), mc_pg_str(r->terms)));
 }
 
 static enum mc_status revert(struct mc_pg_conn *conn, struct undoing *u, struct mc_arena *texts,
@@ -349,10 +444,16 @@ static enum mc_status revert(struct mc_pg_conn *conn, struct undoing *u, struct 
     enum mc_status status = rows ? MC_OK : mc_fail_memory(err);
     for (size_t i = 0; status == MC_OK && i < count; i++) {
         rows[i] = items[i].row;
-        if (mc_str_given(items[i].frame)) {
-            status = add_unpacking(conn, &items[i], texts, err);
-            u->step.unpacked++;
-        }
+        if (mc_str_given(items[i].frame))
+            status = unpack(conn, &items[i], texts, err);
+    }
+    for (size_t i = 0; status == MC_OK && i < count; i++) {
+        if (!mc_str_given(items[i].frame))
+            continue;
+        if (mc_str_given(items[i].text))
+            add_unpacking(conn, &items[i]);
+        u->step.unpacked += mc_str_given(items[i].text);
+        u->step.skipped += !mc_str_given(items[i].text);
     }
     if (status == MC_OK)
         status = mc_pg_run(conn, err);
@@ -376,24 +477,37 @@ static enum mc_status revert(struct mc_pg_conn *conn, struct undoing *u, struct 
     return status;
 }
 
-/* Shard by shard until there was something to do. */
+/* The last row of the next window of the shard; INT64_MAX: the rest of it. */
+static enum mc_status find_end(struct mc_pg_conn *conn, const struct undoing *u, int64_t *end,
+                               struct mc_error *err)
+{
+    enum mc_status status = mc_pg_query(
+        conn, "SELECT id FROM messages WHERE shard = $1 AND id > $2 ORDER BY id OFFSET $3 LIMIT 1",
+        MC_PG_ARGS(mc_pg_int(u->shard), mc_pg_int(u->after), mc_pg_int(WINDOW - 1)), err);
+    if (status == MC_OK)
+        *end = mc_pg_rows(conn, 0) > 0 ? mc_pg_first_int(conn, 0) : INT64_MAX;
+    return status;
+}
+
 static enum mc_status revert_next(struct mc_pg_conn *conn, struct undoing *u,
                                   struct mc_arena *texts, struct mc_error *err)
 {
     struct returning *items;
     size_t count = 0;
-    enum mc_status status = MC_OK;
-    while (status == MC_OK && count == 0 && u->shard < SHARDS) {
-        status = look(conn, u, texts, &items, &count, err);
-        if (status == MC_OK && count > 0) {
-            int64_t last = items[count - 1].row;
-            status = revert(conn, u, texts, items, count, err);
-            u->after = last;
-        }
-        if (count < u->undo->batch) {
-            u->shard++;
-            u->after = 0;
-        }
+    int64_t end = INT64_MAX;
+    enum mc_status status = find_end(conn, u, &end, err);
+    if (status == MC_OK)
+        status = look(conn, u, end, texts, &items, &count, err);
+    int64_t last = count > 0 ? items[count - 1].row : 0;
+    if (status == MC_OK && count > 0)
+        status = revert(conn, u, texts, items, count, err);
+    if (count == u->undo->batch) {
+        u->after = last;
+    } else if (end != INT64_MAX) {
+        u->after = end;
+    } else {
+        u->shard++;
+        u->after = 0;
     }
     u->step.more = u->shard < SHARDS;
     if (status == MC_OK && !u->step.more)

@@ -12,7 +12,15 @@ struct run_change {
 static enum mc_status apply_begin(struct mc_writer *writer, void *context, struct mc_error *err)
 {
     struct run_change *c = context;
-    enum mc_status status = mc_conn_exec(
+    int64_t undoing = 0;
+    enum mc_status status =
+        mc_conn_integer(writer->conn, "SELECT count(*) FROM tier_runs WHERE undoing", MC_NO_BINDS,
+                        NULL, &undoing, err);
+    if (status == MC_OK && undoing > 0)
+        return mc_fail(err, MC_CONFLICT, "tier migrations are being undone; try again after that");
+    if (status != MC_OK)
+        return status;
+    status = mc_conn_exec(
         writer->conn,
         "INSERT INTO tier_runs(user_id, began_at, undoing, moved, deleted, packed, bytes_deleted)"
         " VALUES(?1, ?2, 0, 0, 0, 0, 0)",

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "message/index_tokens.h"
 
@@ -38,7 +39,7 @@ enum mc_status mc_sqlite_trash(struct mc_conn *conn, int64_t row, int64_t run, s
 /* What is written for a message that a run has moved or compressed. */
 struct reverted {
     int64_t row;
-    bool unpacks;
+    bool unpacks, damaged;
     struct mc_unpacked unpacked;
     char *terms; /* index tokens, made anew */
     size_t terms_len;
@@ -119,11 +120,13 @@ static enum mc_status restore(struct mc_conn *conn, int64_t row, struct undoing 
 {
     struct mc_bind id = mc_bind_int(row);
     struct returning returning = {0};
-    enum mc_status status = mc_conn_exec(conn,
-                                         "INSERT INTO messages(id, " COLUMNS ") SELECT id, " COLUMNS
-                                         " FROM trash WHERE id = ?1"
-                                         " ON CONFLICT(message_id) DO NOTHING",
-                                         MC_BINDS(id), err);
+    enum mc_status status = mc_conn_exec(
+        conn,
+        "INSERT INTO messages(id, " COLUMNS ") SELECT id, " COLUMNS
+        " FROM trash t WHERE id = ?1 AND EXISTS(SELECT 1 FROM threads h JOIN users u ON u.user_no "
+        "= h.user_no WHERE h.thread_no = t.thread_no AND h.user_no = t.user_no)"
+        " ON CONFLICT(message_id) DO NOTHING",
+        MC_BINDS(id), err);
     bool back = status == MC_OK && mc_conn_changes(conn) > 0;
     if (back)
         status = read_trash(conn, row, &returning, err);
@@ -179,8 +182,8 @@ static enum mc_status tokens_of(const struct mc_unpacked *unpacked, struct mc_bu
     return status == MC_OK && terms->failed ? mc_fail_memory(err) : status;
 }
 
-static enum mc_status unpack(struct mc_conn *conn, mc_str frame, struct reverted *r,
-                             struct mc_error *err)
+static enum mc_status read_frame(struct mc_conn *conn, mc_str frame, struct reverted *r,
+                                 struct mc_error *err)
 {
     mc_auto(mc_buf_fini) struct mc_buf terms;
     mc_buf_init(&terms, TERMS_MAX);
@@ -196,6 +199,22 @@ static enum mc_status unpack(struct mc_conn *conn, mc_str frame, struct reverted
     if (!r->terms)
         return mc_fail_memory(err);
     memcpy(r->terms, terms.len > 0 ? terms.data : "", terms.len);
+    return MC_OK;
+}
+
+/* One that is damaged stays as it is: it must not keep the others from coming back. */
+static enum mc_status unpack(struct mc_conn *conn, mc_str frame, struct reverted *r,
+                             struct mc_error *err)
+{
+    struct mc_error reason = {0};
+    enum mc_status status = read_frame(conn, frame, r, &reason);
+    if (status == MC_OK)
+        return MC_OK;
+    if (status != MC_CORRUPT)
+        return mc_fail(err, status, "%s", reason.message);
+    mc_log(MC_LOG_ERROR, "store", "message row %" PRId64 " stays compressed: %s", r->row,
+           reason.message);
+    r->damaged = true;
     return MC_OK;
 }
 
@@ -270,6 +289,9 @@ static enum mc_status revert(struct mc_conn *conn, const struct reverted *r, str
                              struct mc_error *err)
 {
     struct mc_bind id = mc_bind_int(r->row);
+    u->step.skipped += r->damaged;
+    if (r->damaged)
+        return MC_OK;
     enum mc_status status = r->unpacks ? unpack_row(conn, r, u, err) : MC_OK;
     if (status == MC_OK)
         status = mc_conn_exec(conn, move_back_sql,
