@@ -24,7 +24,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # The sizes at which each is run, where they are not its own.
 ARGUMENTS = {"context": ["100000", "300000"], "engine": ["50000"],
              "postgres": ["--messages", "1000000"], "store": ["50000"],
-             "tiers": ["--messages", "20000"], "tiers_million": ["--messages", "1000000", "--undo"]}
+             "tiers": ["--messages", "20000", "--undo"], "tiers_million": ["--messages", "1000000"]}
 
 
 # Only run when they are named.
