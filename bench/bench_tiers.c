@@ -4,8 +4,8 @@
  *     bench_tiers [N] [--delete] [--undo] [FOLDER]
  *
  * N messages (200,000, or --messages N; of a support desk's conversations, of 100 users, enriched) are two years old. A
- * caller stores new ones at a steady rate, first while nothing else happens, then while one migration moves all the
- * old ones to the archive and compresses them. Its waits are compared: the 99th percentile may double. Bytes are
+ * caller stores new ones at a steady rate, first and last while nothing else happens, in between while one migration moves
+ * all the old ones to the archive and compresses them. Its waits are compared: the 99th percentile may double. Bytes are
  * those of the pages of the file that are in use; the archive must be a third of the rows at most.
  *
  * --delete: the migration deletes them instead, into the trash, since it can be undone. --undo: then it is undone, with
@@ -29,8 +29,8 @@
 #define USERS 100
 #define BATCH 500
 #define DAY_US (INT64_C(86400) * 1000000)
-#define INTERVAL_US 4000 /* between two messages of the caller */
-#define QUIET_US INT64_C(8000000)
+#define INTERVAL_US 4000           /* between two messages of the caller */
+#define QUIET_US INT64_C(15000000) /* twice: before the work and after it */
 #define WAITS_MAX 1000000
 
 static struct mc_error error;
@@ -199,17 +199,25 @@ static int64_t quantile(const struct caller *caller, double q)
     return caller->waits[(size_t)((double)(caller->count - 1) * q)];
 }
 
+/* Goes on counting where it was stopped. */
 static void caller_start(struct caller *caller, struct mc_engine *engine, pthread_t *thread)
 {
-    *caller = (struct caller){.engine = engine, .waits = malloc(WAITS_MAX * sizeof(int64_t))};
+    caller->engine = engine;
+    atomic_store(&caller->ends, false);
+    if (!caller->waits)
+        caller->waits = malloc(WAITS_MAX * sizeof(int64_t));
     CHECK(caller->waits);
     CHECK(pthread_create(thread, NULL, call, caller) == 0);
 }
 
-static void caller_stop(struct caller *caller, pthread_t thread, const char *when)
+static void caller_stop(struct caller *caller, pthread_t thread)
 {
     atomic_store(&caller->ends, true);
     pthread_join(thread, NULL);
+}
+
+static void caller_show(struct caller *caller, const char *when)
+{
     qsort(caller->waits, caller->count, sizeof(*caller->waits), by_value);
     printf("ingest %s: %zu messages, p50 %" PRId64 " us, p99 %" PRId64 " us, longest %" PRId64
            " us\n",
@@ -256,22 +264,32 @@ static void time_work(struct mc_engine *engine, work_fn work, const char *what, 
     char *json = NULL, when[64];
     pthread_t thread;
     int64_t start_us = mc_time_monotonic_us();
+    *busy = (struct caller){0};
     caller_start(busy, engine, &thread);
     CHECK(work(engine, &json) == MC_OK);
     double seconds = (double)(mc_time_monotonic_us() - start_us) / 1e6;
     snprintf(when, sizeof(when), "during %s", what);
-    caller_stop(busy, thread, when);
+    caller_stop(busy, thread);
+    caller_show(busy, when);
     wait_for_queue(engine);
     printf("%s: %.1f s, %.0f messages a second\n%s\n", what, seconds, (double)count / seconds,
            json);
     mc_free(json);
 }
 
+static void time_quiet(struct mc_engine *engine, struct caller *quiet)
+{
+    pthread_t thread;
+    caller_start(quiet, engine, &thread);
+    usleep(QUIET_US);
+    caller_stop(quiet, thread);
+    wait_for_queue(engine);
+}
+
 static bool measure(const char *path, const struct plan *plan)
 {
     struct mc_engine *engine = open_engine(path, plan);
-    struct caller quiet, busy;
-    pthread_t thread;
+    struct caller quiet = {0}, moving, back = {0};
     int64_t start_us = mc_time_monotonic_us(), count = plan->count;
     fill(engine, count);
     if (plan->deletes)
@@ -279,29 +297,28 @@ static bool measure(const char *path, const struct plan *plan)
     printf("%" PRId64 " messages stored and enriched in %.0f s\n", count,
            (double)(mc_time_monotonic_us() - start_us) / 1e6);
     int64_t rows_bytes = used_bytes(path);
-    caller_start(&quiet, engine, &thread);
-    usleep(QUIET_US);
-    caller_stop(&quiet, thread, "alone");
-    wait_for_queue(engine);
+    time_quiet(engine, &quiet);
     int64_t before = used_bytes(path);
-    time_work(engine, migrate, "migration", count, &busy);
+    time_work(engine, migrate, "migration", count, &moving);
     int64_t after = used_bytes(path);
     printf("bytes on disk: %" PRId64 " before the migration, %" PRId64 " after it\n", before,
            after);
+    if (plan->undoes)
+        time_work(engine, undo, "undo", count, &back);
+    time_quiet(engine, &quiet);
+    caller_show(&quiet, "alone, before and after");
+    bool reached = judge(&quiet, &moving, "migration");
+    if (plan->undoes)
+        reached = judge(&quiet, &back, "undo") && reached;
     /* What the caller stored meanwhile takes what messages took before. */
-    double stored = (double)busy.count * (double)rows_bytes / (double)count;
-    bool reached = judge(&quiet, &busy, "migration");
+    double stored = (double)moving.count * (double)rows_bytes / (double)count;
     if (!plan->deletes)
         reached = judge_bytes((double)rows_bytes,
                               (double)rows_bytes - (double)(before - after) - stored, count) &&
                   reached;
-    free(busy.waits);
-    if (plan->undoes) {
-        time_work(engine, undo, "undo", count, &busy);
-        reached = judge(&quiet, &busy, "undo") && reached;
-        free(busy.waits);
-    }
     free(quiet.waits);
+    free(moving.waits);
+    free(back.waits);
     mc_engine_close(engine);
     return reached;
 }
@@ -325,6 +342,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_tiers [N] [--delete] [--undo] [FOLDER]: N of 1000 at least\n");
         return 2;
     }
+    setvbuf(stdout, NULL, _IOLBF, 0);
     char path[512], name[600];
     snprintf(path, sizeof(path), "%s/bench_tiers.%d.db", plan.folder, (int)getpid());
     bool reached = measure(path, &plan);
