@@ -307,26 +307,23 @@ static enum mc_status restore(struct mc_pg_conn *conn, struct undoing *u, struct
 
 /* ---- Moving back, unpacking ---- */
 
-#define IN_RUNS(column) column " BETWEEN $3 AND $4"
-#define LEFT_A_TIER IN_RUNS("left_short") " OR " IN_RUNS("left_mid") " OR " IN_RUNS("left_long")
-#define CLEARED(column) column " = CASE WHEN " IN_RUNS(column) " THEN NULL ELSE " column " END"
+#define LEFT_SHORT "left_short BETWEEN $3 AND $4"
+#define LEFT_MID "left_mid BETWEEN $3 AND $4"
+#define LEFT_LONG "left_long BETWEEN $3 AND $4"
+#define LEFT_A_TIER LEFT_SHORT " OR " LEFT_MID " OR " LEFT_LONG
+#define PACKED_BY "packed_by BETWEEN $3 AND $4"
 
-static const char look_sql[] = "SELECT id, user_no, user_id, thread_id, CASE WHEN " IN_RUNS(
-    "packed_by") " THEN packed END"
-                 " FROM messages WHERE shard = $1 AND id > $2 AND id <= $6 AND (" IN_RUNS(
-                     "packed_by") " OR " LEFT_A_TIER ") ORDER BY id LIMIT $5 FOR UPDATE";
-static const char move_back_sql[] = "UPDATE messages SET tier = CASE WHEN " IN_RUNS(
-    "left_short") " THEN 0"
-                  " WHEN " IN_RUNS("left_mid") " THEN 1 ELSE 2 END, " CLEARED(
-                      "left_short") ", " CLEARED("left_mid") ", " CLEARED("left_long") " WHERE "
-                                                                                       "shard = $1 "
-                                                                                       "AND id = "
-                                                                                       "ANY($2) "
-                                                                                       "AND packed "
-                                                                                       "IS NULL "
-                                                                                       "AND "
-                                                                                       "(" LEFT_A_TIER
-                                                                                       ")";
+static const char look_sql[] =
+    "SELECT id, user_no, user_id, thread_id, CASE WHEN " PACKED_BY " THEN packed END FROM messages"
+    " WHERE shard = $1 AND id > $2 AND id <= $6 AND (" PACKED_BY " OR " LEFT_A_TIER ")"
+    " ORDER BY id LIMIT $5 FOR UPDATE";
+static const char move_back_sql[] =
+    "UPDATE messages SET tier = CASE WHEN " LEFT_SHORT " THEN 0 WHEN " LEFT_MID
+    " THEN 1 ELSE 2 END,"
+    " left_short = CASE WHEN " LEFT_SHORT " THEN NULL ELSE left_short END,"
+    " left_mid = CASE WHEN " LEFT_MID " THEN NULL ELSE left_mid END,"
+    " left_long = CASE WHEN " LEFT_LONG " THEN NULL ELSE left_long END"
+    " WHERE shard = $1 AND id = ANY($2) AND packed IS NULL AND (" LEFT_A_TIER ")";
 
 static enum mc_status look(struct mc_pg_conn *conn, const struct undoing *u, int64_t end,
                            struct mc_arena *texts, struct returning **items, size_t *count,
@@ -541,7 +538,7 @@ static enum mc_status count_work(struct mc_pg_conn *conn, void *context, struct 
         " WHERE i.message_id = t.message_id)",
         "SELECT count(*) FROM trash WHERE run BETWEEN $3 AND $4 AND $1 + $2 = 0",
         "SELECT count(*) FROM messages WHERE $1 + $2 = 0 AND (" LEFT_A_TIER ")",
-        "SELECT count(*) FROM messages WHERE $1 + $2 = 0 AND " IN_RUNS("packed_by"),
+        "SELECT count(*) FROM messages WHERE $1 + $2 = 0 AND " PACKED_BY,
     };
     struct undoing *u = context;
     struct mc_pg_arg none = mc_pg_int(0);

@@ -167,8 +167,11 @@ static enum mc_status apply_restore(struct mc_writer *writer, void *context, str
     return status;
 }
 
-#define IN_RUNS(column) column " BETWEEN ?2 AND ?3"
-#define LEFT_A_TIER IN_RUNS("left_short") " OR " IN_RUNS("left_mid") " OR " IN_RUNS("left_long")
+#define LEFT_SHORT "left_short BETWEEN ?2 AND ?3"
+#define LEFT_MID "left_mid BETWEEN ?2 AND ?3"
+#define LEFT_LONG "left_long BETWEEN ?2 AND ?3"
+#define LEFT_A_TIER LEFT_SHORT " OR " LEFT_MID " OR " LEFT_LONG
+#define PACKED_BY "packed_by BETWEEN ?2 AND ?3"
 
 static enum mc_status tokens_of(const struct mc_unpacked *unpacked, struct mc_buf *terms,
                                 struct mc_error *err)
@@ -228,11 +231,9 @@ static enum mc_status look(struct mc_conn *conn, struct undoing *u, struct mc_er
     if (status == MC_OK)
         status = mc_conn_start(
             conn,
-            "SELECT id, CASE WHEN " IN_RUNS(
-                "packed_by") " THEN packed END"
-                             " FROM messages WHERE id > ?1 AND id <= ?1 + ?4"
-                             " AND (" IN_RUNS("packed_by") " OR " LEFT_A_TIER
-                                                           ") ORDER BY id LIMIT ?5",
+            "SELECT id, CASE WHEN " PACKED_BY " THEN packed END FROM messages"
+            " WHERE id > ?1 AND id <= ?1 + ?4 AND (" PACKED_BY " OR " LEFT_A_TIER ")"
+            " ORDER BY id LIMIT ?5",
             MC_BINDS(mc_bind_int(undo->after), mc_bind_int(undo->first), mc_bind_int(undo->last),
                      mc_bind_int(WINDOW), mc_bind_int((int64_t)undo->batch)),
             &stmt, err);
@@ -257,7 +258,7 @@ static enum mc_status unpack_row(struct mc_conn *conn, const struct reverted *r,
         mc_conn_exec(conn,
                      "UPDATE messages SET metadata = ?4, text = ?5, terms = ?6, packed = NULL,"
                      " packed_by = NULL WHERE id = ?1 AND packed IS NOT NULL"
-                     " AND " IN_RUNS("packed_by"),
+                     " AND " PACKED_BY,
                      MC_BINDS(id, mc_bind_int(u->undo->first), mc_bind_int(u->undo->last),
                               mc_bind_text(r->unpacked.metadata), mc_bind_text(r->unpacked.text),
                               mc_bind_text(terms)),
@@ -274,16 +275,13 @@ static enum mc_status unpack_row(struct mc_conn *conn, const struct reverted *r,
                            : status;
 }
 
-#define CLEARED(column) column " = CASE WHEN " IN_RUNS(column) " THEN NULL ELSE " column " END"
-static const char move_back_sql[] = "UPDATE messages SET tier = CASE WHEN " IN_RUNS(
-    "left_short") " THEN 0"
-                  " WHEN " IN_RUNS("left_mid") " THEN 1 ELSE 2 END, " CLEARED(
-                      "left_short") ", " CLEARED("left_mid") ", " CLEARED("left_long") " WHERE id "
-                                                                                       "= ?1 AND "
-                                                                                       "packed IS "
-                                                                                       "NULL AND "
-                                                                                       "(" LEFT_A_TIER
-                                                                                       ")";
+static const char move_back_sql[] =
+    "UPDATE messages SET tier = CASE WHEN " LEFT_SHORT " THEN 0 WHEN " LEFT_MID
+    " THEN 1 ELSE 2 END,"
+    " left_short = CASE WHEN " LEFT_SHORT " THEN NULL ELSE left_short END,"
+    " left_mid = CASE WHEN " LEFT_MID " THEN NULL ELSE left_mid END,"
+    " left_long = CASE WHEN " LEFT_LONG " THEN NULL ELSE left_long END"
+    " WHERE id = ?1 AND packed IS NULL AND (" LEFT_A_TIER ")";
 
 static enum mc_status revert(struct mc_conn *conn, const struct reverted *r, struct undoing *u,
                              struct mc_error *err)
@@ -333,8 +331,7 @@ static enum mc_status count_undo(struct mc_conn *conn, struct undoing *u, struct
          &u->step.restored},
         {"SELECT count(*) FROM trash WHERE run BETWEEN ?2 AND ?3 AND ?1 IS NULL", &u->step.skipped},
         {"SELECT count(*) FROM messages WHERE ?1 IS NULL AND (" LEFT_A_TIER ")", &u->step.moved},
-        {"SELECT count(*) FROM messages WHERE ?1 IS NULL AND " IN_RUNS("packed_by"),
-         &u->step.unpacked},
+        {"SELECT count(*) FROM messages WHERE ?1 IS NULL AND " PACKED_BY, &u->step.unpacked},
     };
     enum mc_status status = MC_OK;
     for (size_t i = 0; status == MC_OK && i < mc_countof(questions); i++)
