@@ -37,8 +37,7 @@ static const struct subject subjects[] = {
       "Please put the company's name and our address in {c} on the invoice of {o}.",
       "I would like to cancel the yearly plan before it is renewed on {d}."},
      {"The second payment of {a} for {o} is refunded. Your bank shows it by {d}.",
-      "I have compared the offer with the invoice of {o}: {n} is right, the difference is "
-      "credited.",
+      "The offer and the invoice of {o} do differ. {n} is right: the difference is credited.",
       "Three payments are possible. The first part of {a} is due on {d}.",
       "The invoice of {o} is written again with your address in {c}.",
       "The plan ends on {d} and is not renewed. You keep access until then."},
@@ -58,8 +57,7 @@ static const struct subject subjects[] = {
      {"hotel {c}", "{n} allergic food"}},
     {{"The build of our service fails since {d} with: undefined reference to parse_header.",
       "Where do I set the time limit of the database pool? It runs out after thirty seconds.",
-      "{n} says the memory of the worker grows by {a} of cloud cost a month. How do I find the "
-      "leak?",
+      "{n} says that the worker's memory costs {a} more each month. How do I find the leak?",
       "Write the function so that it takes a list and gives the median, please, in Python 3.11.",
       "The test passes on my {p} and fails in the pipeline. What differs between them?"},
      {"The library with parse_header is not among those that are linked since the change of {d}.",
