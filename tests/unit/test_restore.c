@@ -4,6 +4,7 @@
  *
  * link, rename and fsync are replaced in this program.
  */
+#include "store/sqlite/conn.h"
 #include "tap.h"
 
 #include <mindcore/database.h>
@@ -11,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
