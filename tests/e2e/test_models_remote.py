@@ -35,7 +35,7 @@ def test_llama_server(make_server, llama_server):
     takes a tenth of a second over an answer, mostly to find tokens that the grammar allows.
     """
     server = make_server(config=config(llama_server.url, model="tiny", batch=1))
-    messages = [question(number) for number in range(20 if SANITIZER else 500)]
+    messages = [question(number) for number in range(20 if SANITIZER else 100)]
     ingest(server, messages)
     server.drain(400)
     metrics = check_all_enriched(server, messages, "tiny")

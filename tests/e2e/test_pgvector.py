@@ -1,5 +1,6 @@
 """Meaning on a PostgreSQL with pgvector: several servers, directly, through PgBouncer and with a replica; and when it goes."""
 
+import concurrent.futures
 import subprocess
 import tempfile
 from pathlib import Path
@@ -53,15 +54,9 @@ def finds(server):
             assert texts_of(found)[0] == text, found
 
 
-@pytest.mark.parametrize("way", ["direct", "pgbouncer"])
-def test_several_servers(postgres, way, make_servers, make_models):
+def several_servers(postgres, bouncer, make_servers, make_models):
     """They use the extension as soon as somebody who may has created it, or not at all when they are told so."""
-    if way == "pgbouncer":
-        program = find_bouncer()
-        if not program:
-            pytest.skip("PgBouncer is not installed")
-        postgres.start_bouncer(program)
-    place = Place(postgres, way == "pgbouncer")
+    place = Place(postgres, bouncer)
     models = make_models()
     options = config(models, more="  cache_bytes: 0")
     first, = make_servers(place, 1, ["-o", "embeddings.pgvector=off"], config=options)
@@ -88,6 +83,16 @@ def test_several_servers(postgres, way, make_servers, make_models):
     place.sql("CREATE EXTENSION vector")
     wait_until(lambda: column(place) == ("halfvec", len(TEXTS), len(TEXTS)), 120, "pgvector again")
     assert texts_of(search(third, "doctor"))[0] == TEXTS[3]
+
+
+def test_several_servers(postgres, make_servers, make_models):
+    """Directly and through PgBouncer at once: both wait half a minute now and then until a server looks."""
+    program = find_bouncer()
+    if program:
+        postgres.start_bouncer(program)
+    ways = [False, True] if program else [False]
+    with concurrent.futures.ThreadPoolExecutor(len(ways)) as pool:
+        list(pool.map(lambda bouncer: several_servers(postgres, bouncer, make_servers, make_models), ways))
 
 
 def test_replica(postgres, make_servers, make_models):

@@ -211,8 +211,9 @@ ELSEWHERE = {
     r"mindcore_http_request_duration_seconds_(count|sum){.*}": ("unit/test_metrics.c", "counts.sum_us"),
     r'mindcore_http_rejected_total{reason="(auth|host|size|connections)"}':
         ("e2e/test_http_metrics.py", 'counted.rejected, "{value}"'),
-    r'mindcore_http_rejected_total{reason="(rate|concurrency|memory|slow)"}':
+    r'mindcore_http_rejected_total{reason="(concurrency|memory|slow)"}':
         ("e2e/test_http_metrics.py", 'counted.rejected("{value}")'),
+    r'mindcore_http_rejected_total{reason="rate"}': ("e2e/test_http_metrics.py", "{series}"),
     r"mindcore_http_(tls_failures_total|connections)": ("e2e/test_http_metrics.py", "{name}"),
     r"process_(max_fds|start_time_seconds)": ("unit/test_metrics.c", "{name} "),
 }
