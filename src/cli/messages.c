@@ -4,6 +4,9 @@
 #include "base/json.h"
 #include "base/str.h"
 
+/* How often a command looks whether waiting is of use. */
+#define LOOK_MS 1000
+
 static enum mc_style role_style(enum mc_role role)
 {
     switch (role) {
@@ -73,29 +76,53 @@ int mc_messages_result(struct mc_cli *cli, enum mc_status status, struct mc_mess
     return result;
 }
 
+/* What workers/health says, NULL where it cannot be read; the caller frees it. */
+static struct mc_json *read_health(struct mc_cli *cli)
+{
+    struct mc_error err = {0};
+    struct mc_json *root = NULL;
+    char *json = NULL;
+    if (mc_workers_health(cli->engine, &json, &err) != MC_OK ||
+        mc_json_parse(mc_str_of(json), &root, &err) != MC_OK)
+        root = NULL;
+    mc_free(json);
+    return root;
+}
+
 /* What keeps messages from their enrichment, or from a model. */
 static void note_issues(struct mc_cli *cli)
 {
-    struct mc_error err = {0};
-    char *json = NULL;
-    mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
-    if (mc_workers_health(cli->engine, &json, &err) == MC_OK &&
-        mc_json_parse(mc_str_of(json), &root, &err) == MC_OK) {
-        const struct mc_json *issues = mc_json_get(root, "issues");
-        for (size_t i = 0; i < mc_json_count(issues); i++) {
-            mc_str issue = mc_json_string(mc_json_at(issues, i));
-            mc_cli_note(cli, "%.*s", MC_STR_ARG(issue));
-        }
+    mc_auto(mc_json_free_ptr) struct mc_json *health = read_health(cli);
+    const struct mc_json *issues = mc_json_get(health, "issues");
+    for (size_t i = 0; i < mc_json_count(issues); i++) {
+        mc_str issue = mc_json_string(mc_json_at(issues, i));
+        mc_cli_note(cli, "%.*s", MC_STR_ARG(issue));
     }
-    mc_free(json);
+}
+
+/* Whether there is something to wait for: the workers are well, or have completed more than *processed. */
+static bool goes_on(struct mc_cli *cli, double *processed)
+{
+    mc_auto(mc_json_free_ptr) struct mc_json *health = read_health(cli);
+    const struct mc_json *enrichment = mc_json_get(mc_json_get(health, "workers"), "enrichment");
+    double now = mc_json_number(mc_json_get(mc_json_get(enrichment, "metrics"), "processed_count"));
+    bool moved = now > *processed;
+    *processed = now;
+    return moved || mc_json_boolean(mc_json_get(health, "healthy"));
 }
 
 void mc_messages_settle(struct mc_cli *cli)
 {
     struct mc_error err = {0};
+    double processed = 0;
     if (mc_args_given(&cli->args, "no-wait"))
         return;
-    enum mc_status status = mc_engine_drain(cli->engine, MC_CLI_DRAIN_MS, &err);
+    enum mc_status status = MC_TIMEOUT;
+    for (int64_t waited = 0; status == MC_TIMEOUT && waited < MC_CLI_DRAIN_MS; waited += LOOK_MS) {
+        status = mc_engine_drain(cli->engine, LOOK_MS, &err);
+        if (status == MC_TIMEOUT && !goes_on(cli, &processed))
+            break;
+    }
     if (status == MC_TIMEOUT)
         mc_cli_note(cli,
                     "some messages still wait for their enrichment; 'mindcore serve' or a later "

@@ -22,7 +22,7 @@ void mc_messages_print(struct mc_out *out, const struct mc_message *message);
  * _FAILED. */
 int mc_messages_result(struct mc_cli *cli, enum mc_status status, struct mc_message_list *list,
                        bool newest_first, const struct mc_error *err);
-/* Waits for the workers unless --no-wait was given; says so when they need longer. */
+/* Waits, unless --no-wait was given, while the workers can go on; says so when messages still wait. */
 void mc_messages_settle(struct mc_cli *cli);
 /* "2026-01-31 12:00" */
 void mc_messages_time(int64_t time_us, char text[MC_TIME_TEXT_SIZE]);

@@ -109,11 +109,14 @@ def test_files_that_are_no_model(tiny_model, tmp_path, how, reason):
 
 @pytest.mark.parametrize("name, state", [("llama_cpp", "pending"), ("auto", "enriched")])
 def test_a_command_without_its_model(cli, tmp_path, name, state):
-    """Where the model was named messages wait for it, else they are settled without; neither in silence."""
+    """
+    Where the model was named messages wait for it, the command does not; else they are settled without.
+    Neither in silence.
+    """
     options = ["--db", f"sqlite:{tmp_path / 'm.db'}", "-o", f"llm.provider={name}",
                "-o", "llm.llama_cpp.model_path=/no/such.gguf"]
     told = cli("ingest", "--user", "u", "--thread", "t", "--session", "s", "--role", "user", "--text",
-               "Where is my refund for order A-1?", *options, status=0, timeout=90)
+               "Where is my refund for order A-1?", *options, status=0, timeout=25)
     assert "llama_cpp cannot be used: there is no file '/no/such.gguf'" in told.err, told
     messages = cli("recent", "--user", "u", "--thread", "t", *options, "--json", status=0).json["messages"]
     assert [message["enrichment_state"] for message in messages] == [state]

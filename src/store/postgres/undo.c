@@ -538,7 +538,7 @@ static enum mc_status count_work(struct mc_pg_conn *conn, void *context, struct 
         " WHERE i.message_id = t.message_id)",
         "SELECT count(*) FROM trash WHERE run BETWEEN $3 AND $4 AND $1 + $2 = 0",
         "SELECT count(*) FROM messages WHERE $1 + $2 = 0 AND (" LEFT_A_TIER ")",
-        "SELECT count(*) FROM messages WHERE $1 + $2 = 0 AND " PACKED_BY,
+        ("SELECT count(*) FROM messages WHERE $1 + $2 = 0 AND " PACKED_BY),
     };
     struct undoing *u = context;
     struct mc_pg_arg none = mc_pg_int(0);
