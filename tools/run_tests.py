@@ -259,13 +259,16 @@ def run_pytest(report, name, target, interpreter, tests, environment, options):
                tail(output, log) if failed else "")
 
 
-def run_e2e(report, target, only):
+def run_e2e(report, target, only, workers):
+    """The end-to-end tests, which wait more than they work, a file at a time in each of several processes."""
     folder = os.path.join(ROOT, "tests", "e2e")
     if not any(name.startswith("test_") for name in os.listdir(folder)):
         return
     environment = {**SANITIZER_ENVIRONMENT, "MINDCORE_BUILD": target.folder,
                    "MINDCORE_SANITIZER": "" if target is PLAIN else target.name}
-    options = [] if target is PLAIN else ["-m", "not plain_only"]
+    options = ["-n", str(workers), "--dist", "loadfile"]
+    if target is not PLAIN:
+        options += ["-m", "not plain_only"]
     if only:
         options += ["-k", only]
     interpreter = (without_randomization() if target is TSAN else []) + [PYTHON]
@@ -524,10 +527,10 @@ def main():
         if c_suites:
             run_c_tests(report, target, c_suites, options.jobs)
         if "e2e" in suites and target is PLAIN:
-            run_e2e(report, target, options.only)  # alone, because it measures
+            run_e2e(report, target, options.only, 2 * options.jobs)
         elif "e2e" in suites:
             waiting.append(target)
-    in_parallel(options.jobs, lambda target: run_e2e(report, target, options.only), waiting)
+    in_parallel(options.jobs, lambda target: run_e2e(report, target, options.only, options.jobs), waiting)
     if "python" in suites and PLAIN in builds:
         run_python(report)
     if "python" in suites and ASAN in built:

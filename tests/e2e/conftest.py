@@ -30,8 +30,12 @@ PROGRAM = BUILD / "mindcore"
 DATA = ROOT / "tests" / "data"
 SANITIZER = os.environ.get("MINDCORE_SANITIZER", "")
 
-# Programs under a sanitizer are that much slower; every time limit is multiplied by it.
-SLOWNESS = {"": 1, "asan": 4, "tsan": 10}.get(SANITIZER, 4)
+# Of pytest-xdist: which of how many processes that run tests at the same time this one is.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+# Programs under a sanitizer, and beside others, are that much slower; every time limit is multiplied by it.
+SLOWNESS = {"": 1 if WORKERS == 1 else 2, "asan": 4, "tsan": 10}.get(SANITIZER, 4)
 
 SANITIZER_OUTPUT = re.compile(
     r"ERROR: AddressSanitizer|runtime error:|WARNING: ThreadSanitizer|ERROR: LeakSanitizer|LeakSanitizer: detected"
@@ -69,8 +73,8 @@ def environment(extra=None):
 
 # Below the ports that the kernel gives to clients, and apart for runs at the same time.
 _FIRST_PORT = {"": 20000, "asan": 24000, "tsan": 28000}.get(SANITIZER, 20000)
-_ports = itertools.cycle(range(_FIRST_PORT, _FIRST_PORT + 4000))
-for _ in range(os.getpid() % 4000):
+_ports = itertools.cycle(range(_FIRST_PORT + WORKER, _FIRST_PORT + 4000, WORKERS))
+for _ in range(os.getpid() % 1000):
     next(_ports)
 
 
@@ -368,12 +372,6 @@ def program():
     """The program that is tested."""
     assert PROGRAM.exists(), f"{PROGRAM} is missing: make build"
     return PROGRAM
-
-
-@pytest.fixture
-def sanitizer():
-    """"asan", "tsan" or ""."""
-    return SANITIZER
 
 
 @pytest.fixture

@@ -134,9 +134,7 @@ def test_a_very_long_line_is_refused_and_the_next_is_read(cli, db):
 
 
 @pytest.mark.plain_only
-def test_memory_does_not_grow_with_the_input(db, sanitizer):
-    if sanitizer:
-        pytest.skip("a figure of the plain program")
+def test_memory_does_not_grow_with_the_input(db):
     program = subprocess.Popen([str(PROGRAM), "ingest", "--db", db, "--no-wait", "-q"], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment())
     line = ("z" * 1000 + "\n").encode()

@@ -22,7 +22,7 @@ from test_http_keys import ADMIN, BODIES, OPEN, QUERIES, WRITE, ask, client, mak
 
 KEY = "0123456789abcdef-key"
 MANY = 2000 if not SANITIZER else 300
-SECRET = "the vault opens with 0451"
+SECRET = "the vault opens with 0451-heliotrope"
 
 
 def status_of(answer):
@@ -104,7 +104,7 @@ def test_no_key_that_is_none_opens_a_route(vault, cli, db):
         for (name, method, path), headers in zip(routes * 2, itertools.cycle(cases)):  # each route with two of them
             stranger.headers = headers
             answer = ask(stranger, name, method, path, "bob", secret)
-            assert "0451" not in answer.body.decode(), name
+            assert "0451-heliotrope" not in answer.body.decode(), name
             assert name in OPEN or answer.status == 401, (name, headers, answer)
         for headers in cases:
             stranger.headers = headers
@@ -143,7 +143,7 @@ def test_paths_do_not_lead_around_the_user_of_a_key(vault, cli, db):
             answer = server.raw(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
                                 "Connection: close\r\n\r\n".encode())
             assert status_of(answer) in (400, 403, 404), (path, answer)
-            assert b"0451" not in answer
+            assert b"0451-heliotrope" not in answer
         for body in ({"user_id": "bob"}, {"user_id": "ann\u0000bob"}, {"user_id": ["ann", "bob"]}, {"user_id": None}, {"User_Id": "bob"},
                      {"user_id": "bob", "agent_id": "ann"}):
             answer = ann.post("/v1/context", {"thread_id": "t", "query": "vault", **body})
@@ -506,7 +506,7 @@ def test_nothing_secret_is_told(make_server, cli, db, tmp_path):
     server = make_server(db=db, args=["-v", "-v"], config=f"server: {{api_keys: [{KEY}], metrics_listen: '127.0.0.1:{port}'}}\n"
                          f"logging: {{level: debug, audit: '{audit}'}}\n", headers={"Authorization": f"Bearer {KEY}"})
     wrong = "wrong-but-still-a-secret-key"
-    secrets = [KEY, made, made.split("_")[2], wrong, "0451", "zaphod"]
+    secrets = [KEY, made, made.split("_")[2], wrong, "0451-heliotrope", "zaphod"]
     told = []
     # In every place in which a client may put one by mistake.
     for key in (KEY, made, wrong):
