@@ -256,7 +256,7 @@ def test_tls(make_server, certificate):
     cert, key = certificate
     trusting = ssl.create_default_context(cafile=cert)
     server = make_server(config=f"server: {{tls_cert: '{cert}', tls_key: '{key}', max_body: 4KiB}}\n", tls=trusting)
-    assert "https://" in server.stdout
+    wait_until(lambda: "https://" in server.stdout, what="the welcome")
     assert server.http.post("/v1/messages", message("hello", user_id="ann")).status == 201
     assert "hello" in server.http.get("/v1/users/ann/export").body.decode()
     assert server.http.post("/v1/messages", message("x" * 10000)).status == 413
