@@ -530,7 +530,7 @@ def main():
             run_e2e(report, target, options.only, 2 * options.jobs)
         elif "e2e" in suites:
             waiting.append(target)
-    in_parallel(options.jobs, lambda target: run_e2e(report, target, options.only, options.jobs), waiting)
+    in_parallel(options.jobs, lambda target: run_e2e(report, target, options.only, options.jobs + 1), waiting)
     if "python" in suites and PLAIN in builds:
         run_python(report)
     if "python" in suites and ASAN in built:

@@ -76,10 +76,10 @@ static void acknowledge(const struct writer *writer, mc_str id,
                         const struct mc_crash_message *message, unsigned sequence)
 {
     uint64_t hash = mc_str_hash(mc_str_of(message->text));
-    if (writer->alter && sequence % SABOTAGE_EVERY == 0)
+    if (writer->alter && sequence % SABOTAGE_EVERY == 1)
         hash++;
     tell("A %.*s %s %016llx\n", MC_STR_ARG(id), message->name, (unsigned long long)hash);
-    if (writer->drop && sequence % SABOTAGE_EVERY == 0)
+    if (writer->drop && sequence % SABOTAGE_EVERY == 1)
         tell("A never-%s %s %016llx\n", message->name, message->name, (unsigned long long)hash);
 }
 
