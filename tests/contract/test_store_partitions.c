@@ -57,7 +57,10 @@ static void upkeep_of_all(void)
     store->ops->close(store);
 }
 
-/* With what was done, and as over large tables: these are so small that reading them whole seems cheaper. */
+/*
+ * With what was done, and as over large tables: these are so small that reading them whole seems cheaper, all the more
+ * once statistics say so.
+ */
 static void log_plans(void)
 {
     static const char *const settings[] = {"session_preload_libraries = auto_explain",
@@ -68,6 +71,8 @@ static void log_plans(void)
                                            "enable_mergejoin = off",
                                            "enable_seqscan = off",
                                            "jit = off"};
+    pg_sql(&server, "postgres", "ALTER SYSTEM SET autovacuum = off");
+    pg_sql(&server, "postgres", "SELECT pg_reload_conf()");
     for (size_t i = 0; i < mc_countof(settings); i++) {
         char sql[96];
         snprintf(sql, sizeof(sql), "ALTER DATABASE cases SET %s", settings[i]);
