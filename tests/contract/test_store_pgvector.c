@@ -34,6 +34,12 @@ static struct mc_store *open_empty(void)
     return open_as(true);
 }
 
+static struct mc_store *open_cleared(void)
+{
+    pg_clear(&server, database);
+    return open_as(true);
+}
+
 /* ---- Made-up vectors ---- */
 
 static uint64_t state;
@@ -546,7 +552,7 @@ static void carry_out_pg(const char *sql)
 
 static void run_all(const char *name)
 {
-    const struct store_factory factory = {name, open_empty, .keeps_bytes = true,
+    const struct store_factory factory = {name, open_cleared, .keeps_bytes = true,
                                           .sql = carry_out_pg};
     run("vectors are moved", moves, false);
     run("the extension goes", drops, true);

@@ -7,7 +7,7 @@ static struct pg_server server;
 static struct mc_store *open_database(bool bouncer)
 {
     struct mc_postgres_options options = pg_options(&server, "cases", bouncer);
-    pg_empty(&server, "cases");
+    pg_clear(&server, "cases");
     return pg_open(&options);
 }
 

@@ -104,9 +104,14 @@ GUIDE = {
 }
 
 
+def answered(prometheus, expression):
+    """Its values. A scrape that a busy machine leaves out of time is a gap, and the next one ends it."""
+    return wait_until(lambda: prometheus.numbers(expression), 30, expression)
+
+
 @pytest.mark.parametrize("query", GUIDE)
 def test_queries_of_the_guide(bench, query):
-    values = bench[1].numbers(query)
+    values = answered(bench[1], query)
     assert GUIDE[query](values), values
 
 
@@ -140,8 +145,10 @@ WITHOUT_A_VALUE = {"Latency of external sources A"}
 @pytest.mark.parametrize("name", panels())
 def test_panels_of_the_dashboard(bench, name):
     expression, panel = panels()[name]
-    values = bench[1].numbers(expression)
-    assert (not values) == (name in WITHOUT_A_VALUE), (expression, values)
+    if name in WITHOUT_A_VALUE:
+        assert not bench[1].numbers(expression)
+        return
+    values = answered(bench[1], expression)
     assert all(value >= 0 and math.isfinite(value) for value in values), values
     if panel["fieldConfig"]["defaults"]["unit"] == "percentunit":
         assert all(0 < value < 1 for value in values), values
@@ -218,6 +225,13 @@ ELSEWHERE = {
     r"process_(max_fds|start_time_seconds)": ("unit/test_metrics.c", "{name} "),
 }
 
+# Those that the load may move, or not: which of two alike is enriched first, and what other programs do, decide.
+SOMETIMES = {
+    r"mindcore_enrichment_reused_total": ("unit/test_model_stage.c", "MC_COUNT_ENRICHMENT_REUSED), 4,"),
+    r"mindcore_store_disk_free_bytes": ("unit/test_operate.c", '"{name}"'),
+    r"process_(open_fds|(virtual|resident)_memory_bytes)": ("unit/test_metrics.c", "{name} "),
+}
+
 
 def test_every_metric_has_a_cause(bench):
     """No series is without a test that makes it move; a new one fails here until it has one."""
@@ -225,11 +239,12 @@ def test_every_metric_has_a_cause(bench):
     now = samples(fetch(port)[1])
     still = {series for series in now if now[series] == server.idle.get(series, 0) and "_bucket" not in series}
     assert len(still) < len(server.idle) / 2
+    tests = {**ELSEWHERE, **SOMETIMES}
     unused = set(ELSEWHERE)
     for series in still:
-        found = [pattern for pattern in ELSEWHERE if re.fullmatch(pattern, series)]
+        found = [pattern for pattern in tests if re.fullmatch(pattern, series)]
         assert found, f"{series}: no test causes it"
-        path, words = ELSEWHERE[found[0]]
+        path, words = tests[found[0]]
         value = "".join(re.findall(r'"(\w+)"}$', series))
         words = words.format(name=series.partition("{")[0], series=series, value=value, VALUE=value.upper())
         assert words in (ROOT / "tests" / path).read_text(encoding="utf-8"), f"{series}: {path} has no {words}"
