@@ -159,7 +159,7 @@ int64_t mc_pg_now_us(const struct mc_pg_conn *conn);
 
 /* ---- Reading messages (rows.c) ---- */
 
-/* The number of user $2 in shard $1: messages are looked for by it (schema.c). */
+/* The number of user $2 in shard $1: messages are looked for by it (migrations.c). */
 #define MC_PG_USER_NO "(SELECT user_no FROM users WHERE shard = $1 AND user_id = $2)"
 
 /* The columns of a record; m is the message. */
