@@ -251,7 +251,7 @@ MC_MUST_CHECK enum mc_status mc_pg_drop_rows(struct mc_pg_conn *conn, const int6
                                              size_t count, int64_t run, int64_t *dropped,
                                              int64_t *jobs, struct mc_error *err);
 
-/* ---- Undoing a tier migration (undo.c) ---- */
+/* ---- Undoing a tier migration (tier_runs.c, trash.c) ---- */
 
 /* All inside a transaction. MC_CONFLICT: the run is being taken back, or was; 0 is none. */
 MC_MUST_CHECK enum mc_status mc_pg_run_check(struct mc_pg_conn *conn, int64_t run,
@@ -262,6 +262,9 @@ void mc_pg_add_run_count(struct mc_pg_conn *conn, int64_t run, const struct mc_t
 /* Copies messages, which are locked, and their jobs into the trash. */
 MC_MUST_CHECK enum mc_status mc_pg_trash(struct mc_pg_conn *conn, const int64_t *rows, size_t count,
                                          int64_t run, struct mc_error *err);
+/* Brings back some of what the undo's runs have there; step->more: there was something. */
+MC_MUST_CHECK enum mc_status mc_pg_untrash(struct mc_pg_conn *conn, const struct mc_undo *undo,
+                                           struct mc_undo_step *step, struct mc_error *err);
 
 /* Bytes of a message's text, metadata and index terms; of a compressed one, of its frame. */
 #define MC_PG_MESSAGE_BYTES                                                                        \
