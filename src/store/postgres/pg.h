@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 
+#include "base/arena.h"
 #include "base/list.h"
 #include "base/metrics.h"
 #include "store/archive.h"
@@ -177,6 +178,13 @@ MC_MUST_CHECK enum mc_status mc_pg_record(struct mc_pg_conn *conn, const PGresul
 /* Adds the records of all rows, or none. */
 MC_MUST_CHECK enum mc_status mc_pg_records(struct mc_pg_conn *conn, const PGresult *result,
                                            struct mc_records *out, struct mc_error *err);
+
+/*
+ * Copies so many texts of a row, from a column on, each to where `to` says; absent ones are left out. False: out of
+ * memory.
+ */
+MC_MUST_CHECK bool mc_pg_copy_cells(const PGresult *result, size_t row, int column,
+                                    struct mc_arena *arena, mc_str *const *to, size_t count);
 
 /*
  * Adds a statement for each shard that the rows are in: its parameters are the shard, the rows of it and then

@@ -4,7 +4,6 @@
  */
 #include <stdlib.h>
 
-#include "base/arena.h"
 #include "base/error.h"
 #include "store/postgres/pg.h"
 
@@ -204,15 +203,10 @@ static enum mc_status copy_dropped(const PGresult *result, struct mc_arena *text
 {
     for (size_t i = 0; i < (size_t)PQntuples(result); i++) {
         mc_pg_dropped_from(result, i, 0, &items[i]);
-        mc_str *copies[] = {&items[i].message_id, &items[i].user_id, &items[i].thread_id,
-                            &items[i].terms, &items[i].twin};
-        for (size_t j = 0; j < mc_countof(copies); j++) {
-            if (!mc_str_given(*copies[j]))
-                continue;
-            *copies[j] = mc_arena_copy(texts, *copies[j]);
-            if (!copies[j]->data)
-                return mc_fail_memory(err);
-        }
+        mc_str *const to[] = {&items[i].message_id, &items[i].user_id, &items[i].thread_id,
+                              &items[i].terms, &items[i].twin};
+        if (!mc_pg_copy_cells(result, i, 3, texts, to, mc_countof(to)))
+            return mc_fail_memory(err);
     }
     return MC_OK;
 }

@@ -9,20 +9,6 @@ int mc_pg_returning_by_thread(const void *a, const void *b)
     return order != 0 ? order : mc_pg_compare(x->thread_id, y->thread_id);
 }
 
-bool mc_pg_copy_cells(const PGresult *result, size_t i, int column, struct mc_arena *texts,
-                      mc_str *const *to, size_t count)
-{
-    bool copied = true;
-    for (size_t j = 0; j < count; j++) {
-        mc_str cell = mc_pg_cell(result, i, column + (int)j);
-        if (!mc_str_given(cell))
-            continue;
-        *to[j] = mc_arena_copy(texts, cell);
-        copied = copied && to[j]->data;
-    }
-    return copied;
-}
-
 enum mc_status mc_pg_returning_add_index(struct mc_pg_conn *conn,
                                          const struct mc_pg_returning *items, size_t count,
                                          struct mc_error *err)

@@ -2,7 +2,6 @@
 #ifndef MC_STORE_POSTGRES_RETURNING_H
 #define MC_STORE_POSTGRES_RETURNING_H
 
-#include "base/arena.h"
 #include "store/postgres/pg.h"
 
 /* The texts are of an arena. */
@@ -16,10 +15,6 @@ struct mc_pg_returning {
 
 /* An order for qsort: by user, by thread. */
 int mc_pg_returning_by_thread(const void *a, const void *b);
-
-/* Copies the texts of a result's row from a column on, each where `to` says; absent ones stay so. False: out of memory. */
-bool mc_pg_copy_cells(const PGresult *result, size_t i, int column, struct mc_arena *texts,
-                      mc_str *const *to, size_t count);
 
 /* Adds statements that put those with terms into the search index. */
 MC_MUST_CHECK enum mc_status mc_pg_returning_add_index(struct mc_pg_conn *conn,
