@@ -1,6 +1,7 @@
 /* Erasing a user, in steps that let others write in between. */
 #include "base/compiler.h"
 #include "store/postgres/pg.h"
+#include "store/rules.h"
 
 /* Messages of one step. */
 #define ERASE_STEP 200
@@ -135,13 +136,7 @@ enum mc_status mc_pg_erase(struct mc_store *store, mc_str user_id, struct mc_era
             break;
         if (e.user_no)
             user_no = e.user_no;
-        total.messages += e.step.messages;
-        total.trash += e.step.trash;
-        total.threads += e.step.threads;
-        total.jobs += e.step.jobs;
-        total.summaries += e.step.summaries;
-        total.preferences += e.step.preferences;
-        total.signals += e.step.signals;
+        mc_rules_add_erased(&total, &e.step);
     }
     e.user_no = user_no;
     if (status == MC_OK)
