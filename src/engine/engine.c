@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "memory/preference_values.h"
 
 /*
  * DESIGN. Opening goes up the layers, closing goes down the same list backwards; each closer accepts
@@ -293,7 +294,7 @@ static struct mc_preference_access preference_access(struct mc_engine *engine)
     const char *name;
     bool list;
     while (access.field_count < MC_PREFERENCE_FIELDS_MAX &&
-           (name = mc_preferences_plain_field(access.field_count, &list)))
+           (name = mc_preference_plain_field(access.field_count, &list)))
         access.fields[access.field_count++] = (struct mc_preference_field){name, list};
     return access;
 }

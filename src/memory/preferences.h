@@ -49,12 +49,6 @@ MC_MUST_CHECK enum mc_status mc_preferences_apply_signals(struct mc_preferences 
                                                           struct mc_error *err);
 
 /*
- * The fields that hold plain text, or a list of it, by index from 0: all but custom. NULL behind the last; *list says
- * which it is.
- */
-const char *mc_preferences_plain_field(size_t index, bool *list);
-
-/*
  * Learns from an enriched message of the user (role user only): topics seen again and again (interests), "call me X" and
  * "my name is X" (preferred_name), "in German please" and the script of the text (language), "keep it short" /
  * "in detail" (communication_style), time zones named, "I like/love/prefer X" (interests), "I want to / my goal is" (goals).

@@ -149,13 +149,29 @@ enum mc_status mc_input_check(const struct mc_message_input *input,
 
 /* ---- From JSON ---- */
 
+enum mc_status mc_input_unknown(mc_str member, const char *advice, struct mc_error *err)
+{
+    char name[sizeof(((struct mc_error *)0)->field)];
+    mc_str cut = mc_utf8_cut(member, sizeof(name) - 1);
+    if (cut.len > 0)
+        memcpy(name, cut.data, cut.len);
+    name[cut.len] = '\0';
+    return mc_fail_field(err, MC_INVALID, name, "unknown field \"%s\"; %s", name, advice);
+}
+
+enum mc_status mc_input_wrong_type(const char *field, const char *wanted,
+                                   const struct mc_json *node, struct mc_error *err)
+{
+    return mc_fail_field(err, MC_INVALID, field, "%s must be %s, not %s", field, wanted,
+                         mc_json_type_name(mc_json_type(node)));
+}
+
 enum mc_status mc_input_string_list(const struct mc_json *node, const char *field, size_t max,
                                     struct mc_arena *arena, const mc_str **items, size_t *count,
                                     struct mc_error *err)
 {
     if (mc_json_type(node) != MC_JSON_ARRAY)
-        return mc_fail_field(err, MC_INVALID, field, "%s must be a list of strings, not %s", field,
-                             mc_json_type_name(mc_json_type(node)));
+        return mc_input_wrong_type(field, "a list of strings", node, err);
     size_t n = mc_json_count(node);
     if (n > max)
         return mc_fail_field(err, MC_INVALID, field, "%s has %zu entries, at most %zu are allowed",
@@ -208,31 +224,20 @@ static enum mc_status read_created_at(const struct mc_json *value, int64_t *time
     return MC_OK;
 }
 
-enum mc_status mc_input_unknown(mc_str member, const char *advice, struct mc_error *err)
-{
-    char name[sizeof(((struct mc_error *)0)->field)];
-    mc_str cut = mc_utf8_cut(member, sizeof(name) - 1);
-    if (cut.len > 0)
-        memcpy(name, cut.data, cut.len);
-    name[cut.len] = '\0';
-    return mc_fail_field(err, MC_INVALID, name, "unknown field \"%s\"; %s", name, advice);
-}
-
-enum mc_status mc_input_object(const struct mc_json *node, const char *field,
+enum mc_status mc_input_object(const struct mc_json *node, const char *field, size_t max_bytes,
                                struct mc_arena *arena, mc_str *json, struct mc_error *err)
 {
     if (mc_json_type(node) != MC_JSON_OBJECT)
-        return mc_fail_field(err, MC_INVALID, field, "%s must be an object, not %s", field,
-                             mc_json_type_name(mc_json_type(node)));
+        return mc_input_wrong_type(field, "an object", node, err);
     mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, SIZE_MAX / 2); /* what is in memory as a tree */
     mc_json_dump(node, &buf);
     if (buf.failed)
         return mc_fail_memory(err);
-    if (buf.len > MC_METADATA_MAX_BYTES)
+    if (buf.len > max_bytes)
         return mc_fail_field(err, MC_TOO_LARGE, field,
-                             "%s takes %zu bytes as JSON, at most %d are allowed", field, buf.len,
-                             MC_METADATA_MAX_BYTES);
+                             "%s takes %zu bytes as JSON, at most %zu are allowed", field, buf.len,
+                             max_bytes);
     mc_str copy = mc_arena_copy(arena, mc_buf_str(&buf));
     if (!copy.data)
         return mc_fail_memory(err);
@@ -251,8 +256,7 @@ static enum mc_status read_member(mc_str key, const struct mc_json *value, struc
         if (mc_json_type(value) == MC_JSON_NULL)
             return MC_OK;
         if (mc_json_type(value) != MC_JSON_STRING)
-            return mc_fail_field(err, MC_INVALID, member->name, "%s must be a string, not %s",
-                                 member->name, mc_json_type_name(mc_json_type(value)));
+            return mc_input_wrong_type(member->name, "a string", value, err);
         *member_slot(input, member) = mc_json_string(value);
         return MC_OK;
     }
@@ -265,7 +269,9 @@ static enum mc_status read_member(mc_str key, const struct mc_json *value, struc
                    : mc_input_string_list(value, "sharing_groups", MC_SHARING_GROUPS_MAX, arena,
                                           &input->sharing_groups, &input->sharing_group_count, err);
     if (mc_str_equal(key, MC_STR("metadata")))
-        return null ? MC_OK : mc_input_object(value, "metadata", arena, &input->metadata, err);
+        return null ? MC_OK
+                    : mc_input_object(value, "metadata", MC_METADATA_MAX_BYTES, arena,
+                                      &input->metadata, err);
     return mc_input_unknown(key,
                             "fields are user_id, thread_id, session_id, role, text, message_id, "
                             "agent_id, visibility, sharing_groups, created_at, metadata (the "

@@ -41,9 +41,16 @@ MC_MUST_CHECK enum mc_status mc_input_check_metadata(mc_str metadata, struct mc_
 /* MC_INVALID for a member of an object that is not one of its fields; its name is the error's field. */
 enum mc_status mc_input_unknown(mc_str member, const char *advice, struct mc_error *err);
 
-/* A member that must be a JSON object, as compact JSON in the arena; the error names the field. */
+/* MC_INVALID for a member that must be what is wanted ("a string") and is not. */
+enum mc_status mc_input_wrong_type(const char *field, const char *wanted,
+                                   const struct mc_json *node, struct mc_error *err);
+
+/*
+ * A member that must be a JSON object, as compact JSON in the arena, of at most so many bytes; the error names the
+ * field.
+ */
 MC_MUST_CHECK enum mc_status mc_input_object(const struct mc_json *node, const char *field,
-                                             struct mc_arena *arena, mc_str *json,
+                                             size_t max_bytes, struct mc_arena *arena, mc_str *json,
                                              struct mc_error *err);
 
 /*

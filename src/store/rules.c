@@ -58,6 +58,17 @@ bool mc_rules_pending_matches(const struct mc_match_query *q, const struct mc_te
     return *mask != 0 || q->term_count == 0;
 }
 
+void mc_rules_add_erased(struct mc_erased *total, const struct mc_erased *step)
+{
+    total->messages += step->messages;
+    total->trash += step->trash;
+    total->threads += step->threads;
+    total->jobs += step->jobs;
+    total->summaries += step->summaries;
+    total->preferences += step->preferences;
+    total->signals += step->signals;
+}
+
 bool mc_rules_push_job(struct mc_jobs *jobs, const struct mc_job *job)
 {
     if (jobs->count == jobs->capacity) {

@@ -1,6 +1,6 @@
 /*
  * What every back-end decides in the same way, whatever its database: of a repeated message, a query, a
- * pending message, the tiers, claiming vector jobs. Private to src/store. Pure, but for the last.
+ * pending message, an erasure, the tiers, claiming vector jobs. Private to src/store. Pure, but for the last.
  */
 #ifndef MC_STORE_RULES_H
 #define MC_STORE_RULES_H
@@ -18,6 +18,9 @@ MC_MUST_CHECK enum mc_status mc_rules_check_query(const struct mc_match_query *q
 /* Whether a message that is not indexed yet, of these terms, matches; then its mask. */
 bool mc_rules_pending_matches(const struct mc_match_query *query, const struct mc_terms *terms,
                               uint64_t *mask);
+
+/* Adds the numbers of a step. */
+void mc_rules_add_erased(struct mc_erased *total, const struct mc_erased *step);
 
 /* A job at the end of the list, which takes over its record; false when out of memory. */
 MC_MUST_CHECK bool mc_rules_push_job(struct mc_jobs *jobs, const struct mc_job *job);

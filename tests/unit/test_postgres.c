@@ -1,6 +1,6 @@
 /* The PostgreSQL store: what the contract does not ask of every back-end. */
+#include "store/postgres/migrations.h"
 #include "store/postgres/pg.h"
-#include "store/postgres/schema.h"
 #include "support/postgres.h"
 
 #include "base/compiler.h"

@@ -163,16 +163,10 @@ static enum mc_status pack_row(struct mc_pg_conn *conn, const PGresult *result, 
     *packed = (struct packed){.row = mc_pg_cell_int(result, i, 0),
                               .user_no = mc_pg_cell_int(result, i, 1),
                               .frame = mc_arena_copy(texts, mc_buf_str(frame))};
-    bool failed = !packed->frame.data;
-    mc_str *copies[] = {&packed->thread_id, &packed->terms, &packed->twin};
-    for (size_t j = 0; j < mc_countof(copies); j++) {
-        mc_str cell = mc_pg_cell(result, i, (int)j + 2);
-        if (mc_str_given(cell)) {
-            *copies[j] = mc_arena_copy(texts, cell);
-            failed = failed || !copies[j]->data;
-        }
-    }
-    return failed ? mc_fail_memory(err) : MC_OK;
+    mc_str *const to[] = {&packed->thread_id, &packed->terms, &packed->twin};
+    return packed->frame.data && mc_pg_copy_cells(result, i, 2, texts, to, mc_countof(to))
+               ? MC_OK
+               : mc_fail_memory(err);
 }
 
 static enum mc_status add_replacement(struct mc_pg_conn *conn, const struct packed *packed,

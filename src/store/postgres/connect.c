@@ -125,8 +125,7 @@ static PGconn *establish(const struct mc_pg_pool *pool, const char *const *keywo
     return pg;
 }
 
-enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **conn,
-                             enum mc_pg_trouble *trouble, struct mc_error *err)
+static PGconn *open_session(const struct mc_pg_pool *pool)
 {
     const struct mc_postgres_options *o = &pool->options;
     char port[12], options[160], connect_s[24], unheard_ms[24];
@@ -165,8 +164,15 @@ enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **
         keywords[count] = pairs[i][0];
         values[count++] = pairs[i][1];
     }
+    return establish(pool, keywords, values);
+}
+
+enum mc_status mc_pg_connect(const struct mc_pg_pool *pool, struct mc_pg_conn **conn,
+                             enum mc_pg_trouble *trouble, struct mc_error *err)
+{
+    const struct mc_postgres_options *o = &pool->options;
     *trouble = MC_PG_LOST;
-    PGconn *pg = establish(pool, keywords, values);
+    PGconn *pg = open_session(pool);
     if (!pg)
         return mc_fail_memory(err);
     if (PQstatus(pg) != CONNECTION_OK) {

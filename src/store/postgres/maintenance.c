@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "base/time.h"
+#include "store/postgres/migrations.h"
 #include "store/postgres/pg.h"
-#include "store/postgres/schema.h"
 
 /* ---- Export ---- */
 

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 
+#include "base/arena.h"
 #include "base/list.h"
 #include "base/metrics.h"
 #include "store/archive.h"
@@ -159,7 +160,7 @@ int64_t mc_pg_now_us(const struct mc_pg_conn *conn);
 
 /* ---- Reading messages (rows.c) ---- */
 
-/* The number of user $2 in shard $1: messages are looked for by it (schema.c). */
+/* The number of user $2 in shard $1: messages are looked for by it (migrations.c). */
 #define MC_PG_USER_NO "(SELECT user_no FROM users WHERE shard = $1 AND user_id = $2)"
 
 /* The columns of a record; m is the message. */
@@ -177,6 +178,13 @@ MC_MUST_CHECK enum mc_status mc_pg_record(struct mc_pg_conn *conn, const PGresul
 /* Adds the records of all rows, or none. */
 MC_MUST_CHECK enum mc_status mc_pg_records(struct mc_pg_conn *conn, const PGresult *result,
                                            struct mc_records *out, struct mc_error *err);
+
+/*
+ * Copies so many texts of a row, from a column on, each to where `to` says; absent ones are left out. False: out of
+ * memory.
+ */
+MC_MUST_CHECK bool mc_pg_copy_cells(const PGresult *result, size_t row, int column,
+                                    struct mc_arena *arena, mc_str *const *to, size_t count);
 
 /*
  * Adds a statement for each shard that the rows are in: its parameters are the shard, the rows of it and then
@@ -251,7 +259,7 @@ MC_MUST_CHECK enum mc_status mc_pg_drop_rows(struct mc_pg_conn *conn, const int6
                                              size_t count, int64_t run, int64_t *dropped,
                                              int64_t *jobs, struct mc_error *err);
 
-/* ---- Undoing a tier migration (undo.c) ---- */
+/* ---- Undoing a tier migration (tier_runs.c, trash.c) ---- */
 
 /* All inside a transaction. MC_CONFLICT: the run is being taken back, or was; 0 is none. */
 MC_MUST_CHECK enum mc_status mc_pg_run_check(struct mc_pg_conn *conn, int64_t run,
@@ -262,6 +270,9 @@ void mc_pg_add_run_count(struct mc_pg_conn *conn, int64_t run, const struct mc_t
 /* Copies messages, which are locked, and their jobs into the trash. */
 MC_MUST_CHECK enum mc_status mc_pg_trash(struct mc_pg_conn *conn, const int64_t *rows, size_t count,
                                          int64_t run, struct mc_error *err);
+/* Brings back some of what the undo's runs have there; step->more: there was something. */
+MC_MUST_CHECK enum mc_status mc_pg_untrash(struct mc_pg_conn *conn, const struct mc_undo *undo,
+                                           struct mc_undo_step *step, struct mc_error *err);
 
 /* Bytes of a message's text, metadata and index terms; of a compressed one, of its frame. */
 #define MC_PG_MESSAGE_BYTES                                                                        \

@@ -99,6 +99,20 @@ enum mc_status mc_pg_records(struct mc_pg_conn *conn, const PGresult *result,
     return status;
 }
 
+bool mc_pg_copy_cells(const PGresult *result, size_t row, int column, struct mc_arena *arena,
+                      mc_str *const *to, size_t count)
+{
+    bool copied = true;
+    for (size_t i = 0; i < count; i++) {
+        mc_str cell = mc_pg_cell(result, row, column + (int)i);
+        if (!mc_str_given(cell))
+            continue;
+        *to[i] = mc_arena_copy(arena, cell);
+        copied = copied && to[i]->data;
+    }
+    return copied;
+}
+
 /* ---- By shard ---- */
 
 #define MORE_MAX (MC_PG_ALLOWED_AT + 6)

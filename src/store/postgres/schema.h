@@ -1,4 +1,4 @@
-/* The schema and its versions. */
+/* Making and migrating the tables (migrations.h). */
 #ifndef MC_STORE_POSTGRES_SCHEMA_H
 #define MC_STORE_POSTGRES_SCHEMA_H
 
@@ -25,8 +25,5 @@ MC_MUST_CHECK enum mc_status mc_pg_schema_partition(struct mc_pg_conn *conn, int
  */
 #define MC_PG_SCHEMA_LOCK "SELECT pg_advisory_xact_lock(1298755172)"
 #define MC_PG_TRY_SCHEMA_LOCK "SELECT pg_try_advisory_xact_lock(1298755172)"
-
-/* The version that this program writes. */
-int mc_pg_schema_version(void);
 
 #endif

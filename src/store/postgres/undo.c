@@ -1,14 +1,11 @@
-/*
- * Taking back a tier migration (sqlite/undo.c says how; here it is done by shards). Locks are taken in the order of
- * puts: ids (by shard), users, threads.
- */
+/* Taking back a tier migration (sqlite/undo.c says how; here it is done by shards). */
 #include <stdlib.h>
 
-#include "base/arena.h"
+#include "base/compiler.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "message/index_tokens.h"
-#include "store/postgres/entries.h"
+#include "store/postgres/returning.h"
 
 #define TEXTS_BYTES ((size_t)1 << 30)
 #define TERMS_MAX ((size_t)1 << 20)
@@ -17,295 +14,11 @@
 /* Rows of a shard that one step looks at: in time also where each is read from a slow disk. */
 #define WINDOW 5000
 
-/* ---- The trash ---- */
-
-#define COLUMNS                                                                                    \
-    "message_id, user_id, thread_id, user_no, created_at, stored_at, role, visibility, tier,"      \
-    " state, trivial, importance, session_id, agent_id, sharing_groups, terms, left_short,"        \
-    " left_mid, left_long, packed_by, attached, text, packed"
-
-enum mc_status mc_pg_trash(struct mc_pg_conn *conn, const int64_t *rows, size_t count, int64_t run,
-                           struct mc_error *err)
-{
-    size_t statements;
-    const struct mc_pg_arg more[] = {mc_pg_int(run), {.type = 0}};
-    enum mc_status status = mc_pg_add_by_shard(
-        conn,
-        "INSERT INTO trash(shard, id, run, " COLUMNS
-        ", stage, enqueued_at, attempts, died_at, error) SELECT m.shard, m.id, $3, " COLUMNS
-        ", stage, enqueued_at, attempts, died_at, error FROM messages m"
-        " LEFT JOIN jobs j ON j.shard = " MC_PG_QUEUE " AND j.id = m.id"
-        " WHERE m.shard = $1 AND m.id = ANY($2)",
-        rows, count, more, &statements, err);
-    return status == MC_OK ? mc_pg_run(conn, err) : status;
-}
-
-/* ---- Restoring ---- */
-
 struct undoing {
     struct mc_undo *undo;
     int64_t shard, after;
     struct mc_undo_step step;
 };
-
-/* A message of the trash, or one that is in a tier and form that the runs gave it; the texts are of an arena. */
-struct returning {
-    int64_t row, user_no, created_us;
-    mc_str message_id, user_id, thread_id, terms, frame;
-    mc_str text, metadata; /* out of the frame; absent when it is damaged */
-    bool settled;          /* enriched, or compressed after that */
-    bool owned, back;
-};
-
-/* The order in which puts take ids. */
-static int by_message_id(const void *a, const void *b)
-{
-    const struct returning *x = a, *y = b;
-    int64_t x_shard = mc_pg_shard(x->message_id), y_shard = mc_pg_shard(y->message_id);
-    int order = (x_shard > y_shard) - (x_shard < y_shard);
-    if (order == 0)
-        order = mc_pg_compare(x->message_id, y->message_id);
-    /* Of one id the newest comes back. */
-    return order != 0 ? order : (x->row < y->row) - (x->row > y->row);
-}
-
-static int by_thread(const void *a, const void *b)
-{
-    const struct returning *x = a, *y = b;
-    int order = mc_pg_compare(x->user_id, y->user_id);
-    return order != 0 ? order : mc_pg_compare(x->thread_id, y->thread_id);
-}
-
-static int by_owner(const void *a, const void *b)
-{
-    const struct returning *x = a, *y = b;
-    int order = by_thread(a, b);
-    return order != 0 ? order : (x->user_no > y->user_no) - (x->user_no < y->user_no);
-}
-
-/* Copies texts of a result's row; absent ones stay so. */
-static bool copy_texts(const PGresult *result, size_t i, int column, struct mc_arena *texts,
-                       mc_str *const *to, size_t count)
-{
-    bool copied = true;
-    for (size_t j = 0; j < count; j++) {
-        mc_str cell = mc_pg_cell(result, i, column + (int)j);
-        if (!mc_str_given(cell))
-            continue;
-        *to[j] = mc_arena_copy(texts, cell);
-        copied = copied && to[j]->data;
-    }
-    return copied;
-}
-
-static enum mc_status read_trash(struct mc_pg_conn *conn, const struct undoing *u,
-                                 struct mc_arena *texts, struct returning **items, size_t *count,
-                                 struct mc_error *err)
-{
-    enum mc_status status = mc_pg_query(
-        conn,
-        "SELECT id, user_no, created_at, packed IS NOT NULL, message_id, user_id, thread_id, terms"
-        " FROM trash WHERE run BETWEEN $1 AND $2 ORDER BY run DESC, id DESC LIMIT $3 FOR UPDATE",
-        MC_PG_ARGS(mc_pg_int(u->undo->first), mc_pg_int(u->undo->last),
-                   mc_pg_int((int64_t)u->undo->batch)),
-        err);
-    if (status != MC_OK)
-        return status;
-    *count = mc_pg_rows(conn, 0);
-    *items = mc_arena_array(texts, *count + 1, sizeof(**items));
-    if (!*items)
-        return mc_fail_memory(err);
-    for (size_t i = 0; i < *count; i++) {
-        const PGresult *result = conn->results[0];
-        struct returning *r = &(*items)[i];
-        *r = (struct returning){.row = mc_pg_cell_int(result, i, 0),
-                                .user_no = mc_pg_cell_int(result, i, 1),
-                                .created_us = mc_pg_cell_time(result, i, 2),
-                                .settled = mc_pg_cell_int(result, i, 3) != 0};
-        mc_str *const to[] = {&r->message_id, &r->user_id, &r->thread_id, &r->terms};
-        if (!copy_texts(result, i, 4, texts, to, mc_countof(to)))
-            return mc_fail_memory(err);
-        r->settled = r->settled || mc_str_given(r->terms);
-    }
-    return MC_OK;
-}
-
-/* Drops those whose user or thread is gone: a server of an older version erases users without their trash. */
-static enum mc_status keep_owned(struct mc_pg_conn *conn, struct returning *items, size_t *count,
-                                 struct mc_error *err)
-{
-    size_t kept = 0;
-    qsort(items, *count, sizeof(*items), by_owner);
-    for (size_t i = 0; i < *count; i++) {
-        const struct returning *r = &items[i];
-        if (i > 0 && by_owner(r, r - 1) == 0)
-            continue;
-        mc_pg_add(conn,
-                  "SELECT EXISTS(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2"
-                  " AND user_no = $4) AND EXISTS(SELECT 1 FROM threads WHERE shard = $1"
-                  " AND user_id = $2 AND thread_id = $3)",
-                  MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(r->row)), mc_pg_str(r->user_id),
-                             mc_pg_str(r->thread_id), mc_pg_int(r->user_no)));
-    }
-    enum mc_status status = mc_pg_run(conn, err);
-    for (size_t i = 0, end, nth = 0; status == MC_OK && i < *count; i = end) {
-        bool owned = mc_pg_first_int(conn, nth++) != 0;
-        for (end = i; end < *count && by_owner(&items[end], &items[i]) == 0; end++)
-            items[end].owned = owned;
-    }
-    for (size_t i = 0; status == MC_OK && i < *count; i++)
-        if (items[i].owned)
-            items[kept++] = items[i];
-    *count = kept;
-    return status;
-}
-
-/* Takes the ids that are free: their messages come back. */
-static enum mc_status take_ids(struct mc_pg_conn *conn, struct mc_arena *texts,
-                               struct returning *items, size_t count, struct mc_error *err)
-{
-    int64_t *shards = mc_arena_array(texts, count, sizeof(*shards));
-    int64_t *rows = mc_arena_array(texts, count, sizeof(*rows));
-    mc_str *ids = mc_arena_array(texts, count, sizeof(*ids));
-    if (!shards || !rows || !ids)
-        return mc_fail_memory(err);
-    qsort(items, count, sizeof(*items), by_message_id);
-    for (size_t i = 0; i < count; i++) {
-        shards[i] = mc_pg_shard(items[i].message_id);
-        ids[i] = items[i].message_id;
-        rows[i] = items[i].row;
-    }
-    enum mc_status status = mc_pg_query(
-        conn,
-        "INSERT INTO message_ids(shard, message_id, id) SELECT a.shard, a.message_id,"
-        " a.id FROM unnest($1, $2, $3) a(shard, message_id, id)"
-        " ORDER BY a.shard, a.message_id COLLATE \"C\", a.id DESC"
-        " ON CONFLICT (shard, message_id) DO NOTHING RETURNING id",
-        MC_PG_ARGS(mc_pg_ints(shards, count), mc_pg_strs(ids, count), mc_pg_ints(rows, count)),
-        err);
-    /* Both are in the order of ids. */
-    for (size_t i = 0, nth = 0; status == MC_OK && i < count && nth < mc_pg_rows(conn, 0); i++) {
-        items[i].back = items[i].row == mc_pg_cell_int(conn->results[0], nth, 0);
-        nth += items[i].back;
-    }
-    return status;
-}
-
-/* Counts what comes back in users and threads. */
-static void add_counts(struct mc_pg_conn *conn, const struct returning *items, size_t count,
-                       int64_t *times)
-{
-    for (size_t i = 0, end; i < count; i = end) {
-        for (end = i; end < count && mc_str_equal(items[end].user_id, items[i].user_id);)
-            end++;
-        mc_pg_add_quiet(conn,
-                        "UPDATE users SET messages = messages + $3"
-                        " WHERE shard = $1 AND user_id = $2",
-                        MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(items[i].row)),
-                                   mc_pg_str(items[i].user_id), mc_pg_int((int64_t)(end - i))));
-    }
-    for (size_t i = 0, end; i < count; i = end) {
-        for (end = i; end < count && by_thread(&items[end], &items[i]) == 0; end++)
-            times[end - i] = items[end].created_us;
-        mc_pg_add_quiet(
-            conn,
-            "UPDATE threads SET version = version + $4, messages = messages + $4,"
-            " last_at = greatest(last_at, (SELECT max(c) FROM unnest($5) c)), summarised ="
-            " summarised + (SELECT count(*) FROM unnest($5) c WHERE c <= summarised_until)"
-            " WHERE shard = $1 AND user_id = $2 AND thread_id = $3",
-            MC_PG_ARGS(mc_pg_int(mc_pg_row_shard(items[i].row)), mc_pg_str(items[i].user_id),
-                       mc_pg_str(items[i].thread_id), mc_pg_int((int64_t)(end - i)),
-                       mc_pg_times(times, end - i)));
-    }
-}
-
-static enum mc_status add_index(struct mc_pg_conn *conn, const struct returning *items,
-                                size_t count, struct mc_error *err)
-{
-    mc_auto(mc_pg_entries_free) struct mc_pg_entries *entries = NULL;
-    enum mc_status status = mc_pg_entries_new(conn, true, &entries, err);
-    for (size_t i = 0; status == MC_OK && i < count; i++) {
-        struct mc_pg_indexed message = {items[i].row, items[i].user_no, items[i].thread_id,
-                                        MC_STR_NONE};
-        if (mc_str_given(items[i].terms))
-            status = mc_pg_entries_add(entries, &message, items[i].terms, err);
-    }
-    if (status == MC_OK)
-        mc_pg_entries_flush(entries);
-    return status;
-}
-
-/* The messages that come back, in the order of their threads. */
-static enum mc_status put_back(struct mc_pg_conn *conn, const struct undoing *u,
-                               struct mc_arena *texts, struct returning *items, size_t count,
-                               struct mc_error *err)
-{
-    int64_t *rows = mc_arena_array(texts, count + 1, sizeof(*rows));
-    int64_t *times = mc_arena_array(texts, count + 1, sizeof(*times));
-    const struct mc_pg_arg now[] = {mc_pg_time(u->undo->now_us), {.type = 0}};
-    size_t statements, settled = 0;
-    if (!rows || !times)
-        return mc_fail_memory(err);
-    qsort(items, count, sizeof(*items), by_thread);
-    add_counts(conn, items, count, times);
-    for (size_t i = 0; i < count; i++) {
-        rows[i] = items[i].row;
-        mc_pg_touch(conn, mc_pg_row_shard(rows[i]));
-    }
-    enum mc_status status = mc_pg_add_by_shard(conn,
-                                               "INSERT INTO messages(shard, id, metadata, " COLUMNS
-                                               ") SELECT shard, id, attached::jsonb, " COLUMNS
-                                               " FROM trash WHERE shard = $1 AND id = ANY($2)",
-                                               rows, count, NULL, &statements, err);
-    if (status == MC_OK)
-        status = mc_pg_add_by_shard(
-            conn,
-            "INSERT INTO jobs(shard, id, stage, due_at, enqueued_at, attempts, died_at, error)"
-            " SELECT " MC_PG_QUEUE ", id, stage, CASE WHEN died_at IS NULL THEN $3 END,"
-            " enqueued_at, attempts, died_at, error FROM trash"
-            " WHERE shard = $1 AND id = ANY($2) AND stage IS NOT NULL",
-            rows, count, now, &statements, err);
-    if (status == MC_OK)
-        status = add_index(conn, items, count, err);
-    for (size_t i = 0; i < count; i++)
-        if (items[i].settled)
-            rows[settled++] = items[i].row;
-    return status == MC_OK ? mc_pg_add_vector_waits(conn, rows, settled, err) : status;
-}
-
-static enum mc_status restore(struct mc_pg_conn *conn, struct undoing *u, struct mc_arena *texts,
-                              bool *any, struct mc_error *err)
-{
-    struct returning *items;
-    size_t count = 0, back = 0, statements;
-    enum mc_status status = read_trash(conn, u, texts, &items, &count, err);
-    *any = count > 0;
-    if (status != MC_OK || count == 0)
-        return status;
-    size_t owned = count;
-    int64_t *rows = mc_arena_array(texts, count, sizeof(*rows));
-    if (!rows)
-        return mc_fail_memory(err);
-    for (size_t i = 0; i < count; i++)
-        rows[i] = items[i].row;
-    status = keep_owned(conn, items, &owned, err);
-    if (status == MC_OK)
-        status = take_ids(conn, texts, items, owned, err);
-    for (size_t i = 0; status == MC_OK && i < owned; i++)
-        if (items[i].back)
-            items[back++] = items[i];
-    if (status == MC_OK)
-        status = put_back(conn, u, texts, items, back, err);
-    if (status == MC_OK)
-        status = mc_pg_add_by_shard(conn, "DELETE FROM trash WHERE shard = $1 AND id = ANY($2)",
-                                    rows, count, NULL, &statements, err);
-    u->step.restored = (int64_t)back;
-    u->step.skipped = (int64_t)(count - back);
-    u->step.more = true;
-    return status == MC_OK ? mc_pg_run(conn, err) : status;
-}
-
-/* ---- Moving back, unpacking ---- */
 
 #define LEFT_SHORT "left_short BETWEEN $3 AND $4"
 #define LEFT_MID "left_mid BETWEEN $3 AND $4"
@@ -326,7 +39,7 @@ static const char move_back_sql[] =
     " WHERE shard = $1 AND id = ANY($2) AND packed IS NULL AND (" LEFT_A_TIER ")";
 
 static enum mc_status look(struct mc_pg_conn *conn, const struct undoing *u, int64_t end,
-                           struct mc_arena *texts, struct returning **items, size_t *count,
+                           struct mc_arena *texts, struct mc_pg_returning **items, size_t *count,
                            struct mc_error *err)
 {
     enum mc_status status = mc_pg_query(
@@ -342,11 +55,11 @@ static enum mc_status look(struct mc_pg_conn *conn, const struct undoing *u, int
         return mc_fail_memory(err);
     for (size_t i = 0; i < *count; i++) {
         const PGresult *result = conn->results[0];
-        struct returning *r = &(*items)[i];
-        *r = (struct returning){.row = mc_pg_cell_int(result, i, 0),
-                                .user_no = mc_pg_cell_int(result, i, 1)};
+        struct mc_pg_returning *r = &(*items)[i];
+        *r = (struct mc_pg_returning){.row = mc_pg_cell_int(result, i, 0),
+                                      .user_no = mc_pg_cell_int(result, i, 1)};
         mc_str *const to[] = {&r->user_id, &r->thread_id, &r->frame};
-        if (!copy_texts(result, i, 2, texts, to, mc_countof(to)))
+        if (!mc_pg_copy_cells(result, i, 2, texts, to, mc_countof(to)))
             return mc_fail_memory(err);
     }
     return MC_OK;
@@ -384,7 +97,7 @@ static enum mc_status find_dictionary(struct mc_pg_conn *conn, bool *found, stru
 }
 
 /* One that is damaged stays as it is: it must not keep the others from coming back. */
-static enum mc_status skip_damaged(struct mc_pg_conn *conn, struct returning *r,
+static enum mc_status skip_damaged(struct mc_pg_conn *conn, struct mc_pg_returning *r,
                                    const struct mc_error *reason, struct mc_error *err)
 {
     bool found;
@@ -404,8 +117,8 @@ static enum mc_status skip_damaged(struct mc_pg_conn *conn, struct returning *r,
     return MC_OK;
 }
 
-static enum mc_status unpack(struct mc_pg_conn *conn, struct returning *r, struct mc_arena *texts,
-                             struct mc_error *err)
+static enum mc_status unpack(struct mc_pg_conn *conn, struct mc_pg_returning *r,
+                             struct mc_arena *texts, struct mc_error *err)
 {
     struct mc_unpacked unpacked = {.memory = NULL};
     struct mc_error reason = {0};
@@ -424,7 +137,7 @@ static enum mc_status unpack(struct mc_pg_conn *conn, struct returning *r, struc
     return status == MC_OK ? MC_OK : mc_fail(err, status, "%s", reason.message);
 }
 
-static void add_unpacking(struct mc_pg_conn *conn, const struct returning *r)
+static void add_unpacking(struct mc_pg_conn *conn, const struct mc_pg_returning *r)
 {
     mc_pg_add_quiet(conn,
                     "UPDATE messages SET text = $3, attached = $4, metadata = $4::text::jsonb,"
@@ -435,7 +148,7 @@ static void add_unpacking(struct mc_pg_conn *conn, const struct returning *r)
 }
 
 static enum mc_status revert(struct mc_pg_conn *conn, struct undoing *u, struct mc_arena *texts,
-                             struct returning *items, size_t count, struct mc_error *err)
+                             struct mc_pg_returning *items, size_t count, struct mc_error *err)
 {
     int64_t *rows = mc_arena_array(texts, count, sizeof(*rows));
     enum mc_status status = rows ? MC_OK : mc_fail_memory(err);
@@ -459,10 +172,10 @@ static enum mc_status revert(struct mc_pg_conn *conn, struct undoing *u, struct 
     mc_pg_add(conn, move_back_sql,
               MC_PG_ARGS(mc_pg_int(u->shard), mc_pg_ints(rows, count), mc_pg_int(u->undo->first),
                          mc_pg_int(u->undo->last)));
-    status = add_index(conn, items, count, err);
-    qsort(items, count, sizeof(*items), by_thread);
+    status = mc_pg_returning_add_index(conn, items, count, err);
+    qsort(items, count, sizeof(*items), mc_pg_returning_by_thread);
     for (size_t i = 0, end; status == MC_OK && i < count; i = end) {
-        for (end = i; end < count && by_thread(&items[i], &items[end]) == 0;)
+        for (end = i; end < count && mc_pg_returning_by_thread(&items[i], &items[end]) == 0;)
             end++;
         mc_pg_add_bump(conn, items[i].user_id, items[i].thread_id, (int64_t)(end - i));
     }
@@ -486,18 +199,19 @@ static enum mc_status find_end(struct mc_pg_conn *conn, const struct undoing *u,
     return status;
 }
 
-static enum mc_status revert_next(struct mc_pg_conn *conn, struct undoing *u,
-                                  struct mc_arena *texts, struct mc_error *err)
+static enum mc_status revert_next(struct mc_pg_conn *conn, struct undoing *u, struct mc_error *err)
 {
-    struct returning *items;
+    mc_auto(mc_arena_fini) struct mc_arena texts;
+    struct mc_pg_returning *items;
     size_t count = 0;
     int64_t end = INT64_MAX;
+    mc_arena_init(&texts, TEXTS_BYTES);
     enum mc_status status = find_end(conn, u, &end, err);
     if (status == MC_OK)
-        status = look(conn, u, end, texts, &items, &count, err);
+        status = look(conn, u, end, &texts, &items, &count, err);
     int64_t last = count > 0 ? items[count - 1].row : 0;
     if (status == MC_OK && count > 0)
-        status = revert(conn, u, texts, items, count, err);
+        status = revert(conn, u, &texts, items, count, err);
     if (count == u->undo->batch) {
         u->after = last;
     } else if (end != INT64_MAX) {
@@ -516,17 +230,11 @@ static enum mc_status revert_next(struct mc_pg_conn *conn, struct undoing *u,
 static enum mc_status undo_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
     struct undoing *u = context;
-    struct mc_arena texts;
-    bool any = false;
     u->step = (struct mc_undo_step){0};
     u->shard = u->undo->shard;
     u->after = u->undo->after;
-    mc_arena_init(&texts, TEXTS_BYTES);
-    enum mc_status status = restore(conn, u, &texts, &any, err);
-    if (status == MC_OK && !any)
-        status = revert_next(conn, u, &texts, err);
-    mc_arena_fini(&texts);
-    return status;
+    enum mc_status status = mc_pg_untrash(conn, u->undo, &u->step, err);
+    return status == MC_OK && !u->step.more ? revert_next(conn, u, err) : status;
 }
 
 /* What an undo to the end would do. */

@@ -129,6 +129,8 @@ MC_MUST_CHECK enum mc_status mc_sqlite_drop(struct mc_conn *conn, int64_t row, b
 /* Before messages are deleted: remembers the highest row, so that none is used again. */
 MC_MUST_CHECK enum mc_status mc_sqlite_keep_row(struct mc_conn *conn, struct mc_error *err);
 
+/* ---- What deleting leaves in the file (erase.c) ---- */
+
 /*
  * A step of merging the index, which keeps what was deleted until then: so many pages, negative to begin with all of
  * it. *more: it is not at its end.
@@ -211,6 +213,7 @@ enum mc_status mc_sqlite_match(struct mc_store *store, const struct mc_match_que
 enum mc_status mc_sqlite_remove(struct mc_store *store, mc_str message_id,
                                 const struct mc_reader *reader, struct mc_record **removed,
                                 int64_t *thread_version, struct mc_error *err);
+/* erase.c */
 enum mc_status mc_sqlite_erase(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
                                struct mc_error *err);
 /* queue.c */
