@@ -19,6 +19,7 @@
 #define IMPORTANT_SHARE 5 /* of the messages, one in so many */
 #define SESSION_SHARE 5   /* of the messages, one in so many */
 #define SESSION_READ 16   /* messages of the last session, those that say nothing included */
+#define UNDER_WAY 4       /* messages that say something make a thread one that is under way */
 #define ELSEWHERE_READ 32 /* the newest messages, among which another thread is looked for */
 #define ENTRY_UNITS ((size_t)200 * MC_TOKEN_UNITS)
 
@@ -145,10 +146,23 @@ static enum mc_status show_session(struct mc_assembly *a, const struct mc_record
     return status;
 }
 
+/* Whether the thread has turns enough to speak for itself; another conversation would only distract. */
+static bool is_under_way(const struct mc_assembly *a)
+{
+    size_t turns = 0;
+    for (size_t i = 0; i < a->shown_count && turns < UNDER_WAY; i++) {
+        const struct mc_shown *shown = &a->shown[i];
+        turns += shown->as == MC_SHOWN_RECENT && !mc_rank_is_trivial(&shown->record->m);
+    }
+    return turns == UNDER_WAY;
+}
+
 enum mc_status mc_assembly_last_session(struct mc_assembly *a, struct mc_error *err)
 {
     struct mc_match_group group;
     mc_auto(mc_records_fini) struct mc_records newest = {0};
+    if (is_under_way(a))
+        return MC_OK;
     enum mc_status status = all_categories(a, &group, err);
     if (!status)
         status = newest_with(a, group, ELSEWHERE_READ, &newest, err);

@@ -700,6 +700,22 @@ static void test_background(void)
     ok(!contains(context->assembled_context, "peanuts"), "needs nothing else");
     mc_context_free(context);
 
+    say(&f, "t3", "b6", "user", "hello");
+    say(&f, "t3", "b7", "user", "The hedge is too high.");
+    say(&f, "t3", "b8", "assistant", "How high is it?");
+    say(&f, "t3", "b9", "user", "Two metres and a half.");
+    enrich(&f);
+    context = context_in(&f, "t3", "What should we cook?");
+    ok(contains(context->assembled_context, "train to Rome"), "a thread that has just begun too");
+    mc_context_free(context);
+    say(&f, "t3", "b10", "assistant", "I will cut it on Saturday.");
+    enrich(&f);
+    context = context_in(&f, "t3", "What should we cook?");
+    text = context->assembled_context;
+    ok(!contains(text, "train to Rome"), "a thread of its own turns gets no other conversation");
+    ok(contains(text, "allergic to peanuts"), "but what the user said of himself");
+    mc_context_free(context);
+
     struct mc_error err;
     struct mc_context_query query = {
         .user_id = MC_STR("ann"), .thread_id = MC_STR("new"), .query = MC_STR("cook")};
