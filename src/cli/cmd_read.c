@@ -44,6 +44,7 @@ static void print_hits(struct mc_cli *cli, const struct mc_hit_list *hits)
     static const char *const heads[] = {"score", "time", "role", "thread", "why", "text"};
     bool explained = hits->count > 0 && hits->items[0].why;
     mc_table_init(&table);
+    table.cut = true;
     for (size_t i = 0; i < mc_countof(heads); i++)
         if (explained || strcmp(heads[i], "why") != 0)
             mc_table_head(&table, mc_str_of(heads[i]));
