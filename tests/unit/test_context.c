@@ -729,6 +729,65 @@ static void test_background(void)
     fixture_close(&f);
 }
 
+static void put_summary(struct fixture *f, const char *thread, const char *text, int64_t first_us)
+{
+    struct mc_error err;
+    struct mc_summary summary = {
+        .user_id = MC_STR("ann"),
+        .thread_id = mc_str_of(thread),
+        .text = mc_str_of(text),
+        .key_facts = MC_STR("[]"),
+        .topics = MC_STR("[]"),
+        .method = MC_STR("extractive"),
+        .first_us = first_us,
+        .last_us = NOW,
+        .messages = 4,
+        .created_at_us = f->clock_us++,
+        .thread_version = INT64_MAX,
+    };
+    must(f->r.store->ops->put_summary(f->r.store, &summary, &err), &err);
+}
+
+/* Whether the context of a query in a thread has the text. */
+static bool tells(struct fixture *f, const char *thread, const char *query, const char *text)
+{
+    struct mc_context *context = context_in(f, thread, query);
+    bool found = contains(context->assembled_context, text);
+    mc_context_free(context);
+    return found;
+}
+
+static void test_which_summaries(void)
+{
+    struct fixture f;
+    fixture_open(&f, 50);
+    int64_t first_us = f.clock_us;
+    say(&f, "garden", "g1", "user", "The hedge is too high, I want it lower.");
+    say(&f, "garden", "g2", "assistant", "It may be cut in March.");
+    say(&f, "car", "k1", "user", "The brakes squeak.");
+    say(&f, "car", "k2", "assistant", "Are they worn?");
+    enrich(&f);
+    put_summary(&f, "garden", "A hedge, to be lowered in spring.", first_us);
+    put_summary(&f, "car", "Squeaking brakes.", first_us);
+    ok(tells(&f, "new", "When is the hedge cut?", "lowered in spring"), "one that has the query");
+    ok(!tells(&f, "new", "When is the hedge cut?", "Squeaking"), "none that has nothing of it");
+    ok(tells(&f, "new", "And now?", "Squeaking") && tells(&f, "new", "And now?", "lowered"),
+       "all where the query found nothing");
+    ok(!tells(&f, "garden", "When is the hedge cut?", "lowered in spring"),
+       "not of what is shown itself");
+    put_summary(&f, "garden", "A hedge, to be lowered in spring.", first_us - MC_US_PER_DAY);
+    ok(tells(&f, "garden", "When is the hedge cut?", "lowered in spring"),
+       "the thread's own where it tells of more");
+    for (int i = 0; i < 40; i++) {
+        char thread[16];
+        snprintf(thread, sizeof(thread), "late%d", i);
+        say(&f, thread, thread, "user", "Nothing of interest.");
+        put_summary(&f, thread, "Nothing of interest.", first_us);
+    }
+    ok(tells(&f, "new", "When is the hedge cut?", "lowered in spring"), "an old one of many");
+    fixture_close(&f);
+}
+
 static double confidence_of(struct fixture *f, const char *query)
 {
     struct mc_context *context = context_in(f, "new", query);
@@ -930,6 +989,7 @@ int main(void)
     test_injection();
     test_no_repetition();
     test_background();
+    test_which_summaries();
     test_confidence();
     test_trivial_turns();
     test_budgets();
