@@ -1,8 +1,9 @@
 /*
  * What fills a budget when the query finds little: what the user said of himself or asked to
- * remember, in any thread, and the end of his last conversation elsewhere.
+ * remember, in any thread, what was said at the time that the query names, and the end of his last
+ * conversation elsewhere.
  *
- * DESIGN. The index finds both by labels: one for what lasts, and the categories, of which every
+ * DESIGN. The index finds them by labels: one for what lasts, and the categories, of which every
  * enriched message has one. Each is one question and a bounded number of rows.
  */
 #include "context/assemble.h"
@@ -17,6 +18,8 @@
 
 #define IMPORTANT_READ 24 /* the newest facts, of which the most important are shown */
 #define IMPORTANT_SHARE 5 /* of the messages, one in so many */
+#define TIME_READ 64      /* the newest of the time that the query names */
+#define TIME_SHARE 5      /* of the messages, one in so many */
 #define SESSION_SHARE 5   /* of the messages, one in so many */
 #define SESSION_READ 16   /* messages of the last session, those that say nothing included */
 #define UNDER_WAY 4       /* messages that say something make a thread one that is under way */
@@ -28,15 +31,18 @@ static size_t share_of(const struct mc_assembly *a, size_t share)
     return a->max_messages > share ? a->max_messages / share : 1;
 }
 
-/* The newest messages with one of the labels. */
-static enum mc_status newest_with(struct mc_assembly *a, struct mc_match_group labels, size_t limit,
-                                  struct mc_records *out, struct mc_error *err)
+/* The newest messages with one of the labels, of a time or (NULL) of any. */
+static enum mc_status newest_with(struct mc_assembly *a, struct mc_match_group labels,
+                                  const struct mc_when *when, size_t limit, struct mc_records *out,
+                                  struct mc_error *err)
 {
     struct mc_match_query query = {
         .user_id = a->query->user_id,
         .reader = &a->reader,
         .required = &labels,
         .required_count = 1,
+        .since_us = when ? when->from_us : 0,
+        .until_us = when ? when->until_us : 0,
         .limit = limit,
     };
     mc_auto(mc_match_result_fini) struct mc_match_result found = {.count = 0};
@@ -67,7 +73,7 @@ enum mc_status mc_assembly_important(struct mc_assembly *a, struct mc_error *err
 {
     const mc_str label = MC_STR(MC_LABEL_LASTING);
     struct mc_match_group group = {&label, 1};
-    enum mc_status status = newest_with(a, group, IMPORTANT_READ, &a->important, err);
+    enum mc_status status = newest_with(a, group, NULL, IMPORTANT_READ, &a->important, err);
     if (status || a->important.count == 0)
         return status;
     qsort(a->important.items, a->important.count, sizeof(struct mc_record *), compare_importance);
@@ -85,7 +91,7 @@ enum mc_status mc_assembly_important(struct mc_assembly *a, struct mc_error *err
     return MC_OK;
 }
 
-/* ---- The last conversation elsewhere ---- */
+/* ---- Any message ---- */
 
 static enum mc_status all_categories(struct mc_assembly *a, struct mc_match_group *group,
                                      struct mc_error *err)
@@ -104,6 +110,36 @@ static enum mc_status all_categories(struct mc_assembly *a, struct mc_match_grou
     *group = (struct mc_match_group){labels, count + 1};
     return MC_OK;
 }
+
+/* ---- What was said at the time that the query names ---- */
+
+enum mc_status mc_assembly_time_named(struct mc_assembly *a, struct mc_error *err)
+{
+    const struct mc_when *when = &a->found.query.when;
+    if (!when->given || when->from_us >= when->until_us || when->from_us >= a->now_us)
+        return MC_OK;
+    struct mc_match_group group;
+    size_t most = share_of(a, TIME_SHARE);
+    enum mc_status status = all_categories(a, &group, err);
+    if (!status)
+        status = newest_with(a, group, when, TIME_READ, &a->of_time, err);
+    for (size_t i = 0; !status && i < a->of_time.count && a->kinds[MC_SHOWN_TIME_NAMED] < most;
+         i++) {
+        struct mc_shown shown = {.record = a->of_time.items[i], .as = MC_SHOWN_TIME_NAMED};
+        const struct mc_message *m = &shown.record->m;
+        bool added;
+        if (mc_rank_is_trivial(m) || mc_assembly_is_shown(a, shown.record))
+            continue;
+        /* Behind the facts, oldest first. */
+        int64_t place = (int64_t)(IMPORTANT_READ + a->of_time.count - i);
+        status = mc_assembly_show(a, shown, m->text, place, ENTRY_UNITS, &added, err);
+        if (!status && !added)
+            break;
+    }
+    return status;
+}
+
+/* ---- The last conversation elsewhere ---- */
 
 /* The newest message of another thread that says something; NULL when there is none. */
 static const struct mc_record *newest_elsewhere(const struct mc_assembly *a,
@@ -137,8 +173,8 @@ static enum mc_status show_session(struct mc_assembly *a, const struct mc_record
             break;
         if (mc_rank_is_trivial(m) || mc_assembly_is_shown(a, shown.record))
             continue;
-        /* Behind the facts, oldest first. */
-        int64_t place = (int64_t)(IMPORTANT_READ + a->elsewhere.count - i);
+        /* Behind the facts and what is of the time named, oldest first. */
+        int64_t place = (int64_t)(IMPORTANT_READ + TIME_READ + a->elsewhere.count - i);
         status = mc_assembly_show(a, shown, m->text, place, ENTRY_UNITS, &added, err);
         if (!status && !added)
             break;
@@ -165,7 +201,7 @@ enum mc_status mc_assembly_last_session(struct mc_assembly *a, struct mc_error *
         return MC_OK;
     enum mc_status status = all_categories(a, &group, err);
     if (!status)
-        status = newest_with(a, group, ELSEWHERE_READ, &newest, err);
+        status = newest_with(a, group, NULL, ELSEWHERE_READ, &newest, err);
     if (status)
         return status;
     const struct mc_record *last = newest_elsewhere(a, &newest);

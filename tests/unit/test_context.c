@@ -757,6 +757,39 @@ static bool tells(struct fixture *f, const char *thread, const char *query, cons
     return found;
 }
 
+static void test_named_time(void)
+{
+    struct fixture f;
+    fixture_open(&f, 50);
+    f.clock_us = NOW - 30 * MC_US_PER_DAY;
+    say(&f, "old", "o1", "user", "I repaired the fence last week.");
+    f.clock_us = NOW - 2 * MC_US_PER_DAY;
+    say(&f, "boat", "w1", "user", "hi");
+    say(&f, "boat", "w2", "user", "The sail is torn.");
+    say(&f, "boat", "w3", "assistant", "A sailmaker sews it for 90 euros.");
+    f.clock_us = NOW - MC_US_PER_DAY / 2;
+    say(&f, "boat", "w4", "user", "The mast is painted now.");
+    enrich(&f);
+    char query[64], day[MC_TIME_TEXT_SIZE];
+    mc_time_format(NOW - 2 * MC_US_PER_DAY, day);
+    snprintf(query, sizeof(query), "What did I say on %.10s?", day);
+    struct mc_context *context = context_in(&f, "new", query);
+    mc_str text = context->assembled_context;
+    diag("%.*s", MC_STR_ARG(text));
+    ok(contains(text, "The sail is torn.") && contains(text, "for 90 euros"),
+       "what was said on the day that is named, whatever its words");
+    ok(!contains(text, "user: hi"), "without what says nothing");
+    ok(contains(context->metadata, "\"feature\":\"time_named\"") &&
+           contains(context->metadata, "\"time_named\":2"),
+       "it says why");
+    mc_context_free(context);
+    ok(tells(&f, "new", "What did I say last month?", "repaired the fence") !=
+           tells(&f, "new", "What did I say this month?", "repaired the fence"),
+       "a month, the one that it was");
+    ok(!tells(&f, "new", "What about the mast?", "The sail is torn."), "only where one is named");
+    fixture_close(&f);
+}
+
 static void test_which_summaries(void)
 {
     struct fixture f;
@@ -990,6 +1023,7 @@ int main(void)
     test_no_repetition();
     test_background();
     test_which_summaries();
+    test_named_time();
     test_confidence();
     test_trivial_turns();
     test_budgets();
