@@ -114,6 +114,32 @@ int mc_cli_search(struct mc_cli *cli)
     return result;
 }
 
+int mc_cli_messages_get(struct mc_cli *cli)
+{
+    struct mc_error err = {0};
+    struct mc_message_list *list = NULL;
+    char *json = NULL;
+    enum mc_status status = mc_message_get(cli->engine, mc_args_operand(&cli->args, 0),
+                                           mc_args_text(&cli->args, "agent"), &list, &err);
+    if (status == MC_OK)
+        status = mc_message_to_json(list->items[0], &json, NULL, &err);
+    mc_message_list_free(list);
+    return mc_cli_result(cli, status, json, &err);
+}
+
+int mc_cli_messages_delete(struct mc_cli *cli)
+{
+    struct mc_error err = {0};
+    mc_str id = mc_args_operand(&cli->args, 0);
+    if (mc_message_delete(cli->engine, id, mc_args_text(&cli->args, "agent"), &err) != MC_OK)
+        return mc_cli_fail(&err);
+    if (cli->json)
+        printf("{\"deleted\":\"%.*s\"}\n", MC_STR_ARG(id));
+    else
+        printf("deleted %.*s\n", MC_STR_ARG(id));
+    return MC_CLI_DONE;
+}
+
 int mc_cli_recent(struct mc_cli *cli)
 {
     const struct mc_args *args = &cli->args;

@@ -48,6 +48,19 @@ def plain_lines(text):
     return re.sub(r"\x1b\[\d*m", "", text).replace("\r", "").split("\n")
 
 
+def test_one_message(cli, db):
+    """By its id, as a dead job or a context names it."""
+    ingest_one(cli, db, "The invoice INV-4711 is wrong.", "--message-id", "m1")
+    found = cli("messages", "get", "m1", "--db", db, "--json", status=0).json
+    assert (found["raw_text"], found["metadata"]["method"]) == ("The invoice INV-4711 is wrong.", "builtin")
+    assert "The invoice INV-4711 is wrong." in cli("messages", "get", "m1", "--db", db, status=0).out
+    assert "no message 'm2'" in cli("messages", "get", "m2", "--db", db, status=1).err
+    assert "needs ID" in cli("messages", "get", "--db", db, status=2).err
+    assert cli("messages", "delete", "m1", "--db", db, status=0).out == "deleted m1\n"
+    assert "no message 'm1'" in cli("messages", "delete", "m1", "--db", db, status=1).err
+    assert cli("search", "--db", db, "--user", "u1", "invoice", "--json", status=0).json["hits"] == []
+
+
 def test_eighty_columns(cli, db):
     """A terminal that does not tell its width, as here, is taken for one of 80 columns: nothing that says what to do
     is cut, and help fits."""
