@@ -31,18 +31,18 @@ static size_t share_of(const struct mc_assembly *a, size_t share)
     return a->max_messages > share ? a->max_messages / share : 1;
 }
 
-/* The newest messages with one of the labels, of a time or (NULL) of any. */
+/* The newest messages with one of the labels, of a time or (0) of any. */
 static enum mc_status newest_with(struct mc_assembly *a, struct mc_match_group labels,
-                                  const struct mc_when *when, size_t limit, struct mc_records *out,
-                                  struct mc_error *err)
+                                  int64_t since_us, int64_t until_us, size_t limit,
+                                  struct mc_records *out, struct mc_error *err)
 {
     struct mc_match_query query = {
         .user_id = a->query->user_id,
         .reader = &a->reader,
         .required = &labels,
         .required_count = 1,
-        .since_us = when ? when->from_us : 0,
-        .until_us = when ? when->until_us : 0,
+        .since_us = since_us,
+        .until_us = until_us,
         .limit = limit,
     };
     mc_auto(mc_match_result_fini) struct mc_match_result found = {.count = 0};
@@ -73,7 +73,7 @@ enum mc_status mc_assembly_important(struct mc_assembly *a, struct mc_error *err
 {
     const mc_str label = MC_STR(MC_LABEL_LASTING);
     struct mc_match_group group = {&label, 1};
-    enum mc_status status = newest_with(a, group, NULL, IMPORTANT_READ, &a->important, err);
+    enum mc_status status = newest_with(a, group, 0, 0, IMPORTANT_READ, &a->important, err);
     if (status || a->important.count == 0)
         return status;
     qsort(a->important.items, a->important.count, sizeof(struct mc_record *), compare_importance);
@@ -115,14 +115,15 @@ static enum mc_status all_categories(struct mc_assembly *a, struct mc_match_grou
 
 enum mc_status mc_assembly_time_named(struct mc_assembly *a, struct mc_error *err)
 {
-    const struct mc_when *when = &a->found.query.when;
-    if (!when->given || when->from_us >= when->until_us || when->from_us >= a->now_us)
+    int64_t since_us = 0, until_us = 0;
+    if (!mc_when_span(&a->found.query.when, a->now_us, &since_us, &until_us) ||
+        since_us >= a->now_us)
         return MC_OK;
     struct mc_match_group group;
     size_t most = share_of(a, TIME_SHARE);
     enum mc_status status = all_categories(a, &group, err);
     if (!status)
-        status = newest_with(a, group, when, TIME_READ, &a->of_time, err);
+        status = newest_with(a, group, since_us, until_us, TIME_READ, &a->of_time, err);
     for (size_t i = 0; !status && i < a->of_time.count && a->kinds[MC_SHOWN_TIME_NAMED] < most;
          i++) {
         struct mc_shown shown = {.record = a->of_time.items[i], .as = MC_SHOWN_TIME_NAMED};
@@ -201,7 +202,7 @@ enum mc_status mc_assembly_last_session(struct mc_assembly *a, struct mc_error *
         return MC_OK;
     enum mc_status status = all_categories(a, &group, err);
     if (!status)
-        status = newest_with(a, group, NULL, ELSEWHERE_READ, &newest, err);
+        status = newest_with(a, group, 0, 0, ELSEWHERE_READ, &newest, err);
     if (status)
         return status;
     const struct mc_record *last = newest_elsewhere(a, &newest);
