@@ -223,7 +223,7 @@ int mc_cli_help(struct mc_cli *cli)
     else if (!second.len && mc_cli_family_exists(first))
         mc_help_family(&cli->out, first);
     else
-        return mc_cli_usage(cli, "there is no command '%s'", name);
+        return mc_cli_usage(cli, "there is no command '%s'; 'mindcore help' lists them", name);
     return MC_CLI_DONE;
 }
 
