@@ -6,6 +6,7 @@ import { featureColor, messageCard } from './messages.js';
 
 const HITS = 30;
 const FOLDED_OVER = 5;
+const PREVIEW = 160; // characters of a message that its line shows
 
 const shares = (why) => bar(why.map(({ feature, share }) =>
   ({ label: words(feature), value: share, text: `${Math.round(100 * share)}%`, color: featureColor(feature) })), 1);
@@ -80,27 +81,41 @@ function items(list, agent) {
   const sections = [...new Set(list.map((item) => item.section))].sort((a, b) => (a === 'recent') - (b === 'recent'));
   return sections.map((section) => {
     const members = list.filter((item) => item.section === section);
-    return h('details', { class: 'items', open: section !== 'recent' || members.length <= FOLDED_OVER },
+    const rows = members.map((item) => itemDetails(item, agent));
+    const details = h('details', { class: 'items', open: section !== 'recent' || members.length <= FOLDED_OVER },
       h('summary', {}, chip(words(section), 'section'), count(members.length)),
-      h('ul', {}, members.map((item) => h('li', {}, itemDetails(item, agent)))));
+      h('ul', {}, rows.map((row) => h('li', {}, row.details))));
+    details.addEventListener('toggle', () => details.open && rows.forEach((row) => row.preview()));
+    return details;
   });
 }
 
-/** An item of a context, which shows its message when it is opened. */
+/** An item of a context: the beginning of its message, which shows itself as a whole when it is opened. */
 function itemDetails(item, agent) {
   const id = item.message_id ?? '';
   const name = id ? h('code', {}, id) : h('bdi', {}, `${item.source}: ${item.title}`);
+  const said = h('span', { class: 'said', dir: 'auto' });
   const place = h('div', {});
+  let asked = null;
+  const message = () => (asked ??= get(`/v1/messages/${encodeURIComponent(id)}`, { agent_id: agent }));
+  const preview = async () => {
+    try {
+      if (id) said.textContent = (await message()).raw_text.slice(0, PREVIEW);
+    } catch {
+      asked = null; // opening it tells what is wrong
+    }
+  };
   const details = h('details', { data: { item: id } },
-    h('summary', {}, name, item.score > 0 && h('span', { class: 'label' }, `score ${item.score.toFixed(3)}`), shares(item.why ?? [])),
+    h('summary', {}, said, name, item.score > 0 && h('span', { class: 'label' }, `score ${item.score.toFixed(3)}`), shares(item.why ?? [])),
     place);
   details.addEventListener('toggle', async () => {
     if (!details.open || place.firstChild || !id) return;
     try {
-      fill(place, messageCard(await get(`/v1/messages/${encodeURIComponent(id)}`, { agent_id: agent })));
+      fill(place, messageCard(await message()));
     } catch (error) {
+      asked = null;
       fill(place, failure(error));
     }
   });
-  return details;
+  return { details, preview };
 }

@@ -4,7 +4,7 @@ import { percent, time, words } from './format.js';
 
 /** A feature of a score, a section or source of a context has the same colour everywhere. */
 const COLORS = {
-  words: 1, relevant: 1, neighbours: 2, neighbour: 2, next_to_relevant: 2, session: 3, important: 3, background: 3, topics: 4, last_session: 4,
+  words: 1, relevant: 1, neighbours: 2, neighbour: 2, next_to_relevant: 2, session: 3, important: 3, background: 3, topics: 4, last_session: 4, time_named: 4,
   chosen_by_model: 4, answer: 5, preferences: 5, time: 6, recent: 6, newest_of_thread: 6, number: 7, summaries: 7, speaker: 8, external: 8,
 };
 export const featureColor = (name) => COLORS[name] ?? 8;

@@ -90,6 +90,9 @@ MC_API MC_MUST_CHECK enum mc_status mc_config_vocabulary(const struct mc_config 
 MC_API size_t mc_option_count(void);
 MC_API const struct mc_option *mc_option_at(size_t index);
 
+/* The row of the option that an environment variable of that name sets; NULL when it sets none. */
+MC_API const struct mc_option *mc_option_of_variable(const char *name);
+
 /* A commented sample file, and the table as Markdown. Free with mc_free. */
 MC_API MC_MUST_CHECK enum mc_status mc_option_sample(char **yaml, struct mc_error *err);
 MC_API MC_MUST_CHECK enum mc_status mc_option_markdown(char **markdown, struct mc_error *err);

@@ -166,7 +166,7 @@ class AssembledContext:
 
     def __repr__(self) -> str:
         return (f"AssembledContext({_short(self.assembled_context)!r}, tokens={self.tokens}, "
-                f"messages={len(self.relevant_message_ids)}, confidence={self.confidence:.2f})")
+                f"messages={self.metadata['messages']}, confidence={self.confidence:.2f})")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AssembledContext) and self.to_dict() == other.to_dict()

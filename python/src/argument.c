@@ -87,8 +87,10 @@ static bool take_integer(PyObject *value, const char *name, int64_t least, int64
         return mc_py_raise_type(name, "an int", value);
     int overflow = 0;
     long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    if (overflow > 0)
+        return mc_py_raise_invalid(name, "%s: too large", name);
     if (overflow || number < least)
-        return mc_py_raise_invalid(name, "%s: too %s", name, overflow > 0 ? "large" : "small");
+        return mc_py_raise_invalid(name, "%s: must be at least %lld", name, (long long)least);
     *target = number;
     return true;
 }

@@ -1,4 +1,6 @@
 /* mindcore config, version, help, completion: what the program knows about itself. */
+#include <unistd.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/compiler.h"
@@ -98,6 +100,24 @@ static enum mc_status try_engine(struct mc_config *config, struct mc_error *err)
     return status;
 }
 
+#define STRAYS_MAX 32 /* variables that are named */
+#define VARIABLE_SIZE 128
+
+/* Variables that look like options and set none: misspelt, or a container's of its own. */
+static size_t find_strays(char names[STRAYS_MAX][VARIABLE_SIZE])
+{
+    size_t count = 0;
+    for (char **variable = environ; *variable && count < STRAYS_MAX; variable++) {
+        mc_str rest = mc_str_of(*variable), name;
+        if (!mc_str_split(&rest, '=', &name) || !mc_str_starts(name, MC_STR("MINDCORE_")) ||
+            name.len >= VARIABLE_SIZE || mc_str_equal(name, MC_STR("MINDCORE_CONFIG")))
+            continue;
+        snprintf(names[count], VARIABLE_SIZE, "%.*s", MC_STR_ARG(name));
+        count += mc_option_of_variable(names[count]) == NULL;
+    }
+    return count;
+}
+
 int mc_cli_config_check(struct mc_cli *cli)
 {
     struct mc_error err = {0};
@@ -116,6 +136,12 @@ int mc_cli_config_check(struct mc_cli *cli)
         status = try_server(cli->config, true, &err);
     if (status == MC_OK)
         status = try_engine(cli->config, &err);
+    char strays[STRAYS_MAX][VARIABLE_SIZE];
+    size_t stray_count = find_strays(strays);
+    for (size_t i = 0; i < stray_count; i++)
+        mc_cli_note(
+            cli, "no option is set by the environment variable %s; docs/options.md has their names",
+            strays[i]);
     if (cli->json) {
         mc_auto(mc_buf_fini) struct mc_buf buf;
         mc_buf_init(&buf, 8192);
@@ -124,6 +150,11 @@ int mc_cli_config_check(struct mc_cli *cli)
         mc_json_member_boolean(&writer, "ok", status == MC_OK);
         mc_json_member_text(&writer, "error", status == MC_OK ? NULL : err.message);
         mc_json_member_text(&writer, "field", status == MC_OK || !err.field[0] ? NULL : err.field);
+        mc_json_key(&writer, "unknown_variables");
+        mc_json_begin(&writer, '[');
+        for (size_t i = 0; i < stray_count; i++)
+            mc_json_put_string(&writer, mc_str_of(strays[i]));
+        mc_json_end(&writer, ']');
         mc_json_end(&writer, '}');
         printf("%.*s\n", MC_STR_ARG(mc_buf_str(&buf)));
         return status == MC_OK ? MC_CLI_DONE : MC_CLI_FAILED;
@@ -192,7 +223,7 @@ int mc_cli_help(struct mc_cli *cli)
     else if (!second.len && mc_cli_family_exists(first))
         mc_help_family(&cli->out, first);
     else
-        return mc_cli_usage(cli, "there is no command '%s'", name);
+        return mc_cli_usage(cli, "there is no command '%s'; 'mindcore help' lists them", name);
     return MC_CLI_DONE;
 }
 

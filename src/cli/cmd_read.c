@@ -44,6 +44,7 @@ static void print_hits(struct mc_cli *cli, const struct mc_hit_list *hits)
     static const char *const heads[] = {"score", "time", "role", "thread", "why", "text"};
     bool explained = hits->count > 0 && hits->items[0].why;
     mc_table_init(&table);
+    table.cut = true;
     for (size_t i = 0; i < mc_countof(heads); i++)
         if (explained || strcmp(heads[i], "why") != 0)
             mc_table_head(&table, mc_str_of(heads[i]));
@@ -111,6 +112,32 @@ int mc_cli_search(struct mc_cli *cli)
         print_hits(cli, hits);
     mc_hit_list_free(hits);
     return result;
+}
+
+int mc_cli_messages_get(struct mc_cli *cli)
+{
+    struct mc_error err = {0};
+    struct mc_message_list *list = NULL;
+    char *json = NULL;
+    enum mc_status status = mc_message_get(cli->engine, mc_args_operand(&cli->args, 0),
+                                           mc_args_text(&cli->args, "agent"), &list, &err);
+    if (status == MC_OK)
+        status = mc_message_to_json(list->items[0], &json, NULL, &err);
+    mc_message_list_free(list);
+    return mc_cli_result(cli, status, json, &err);
+}
+
+int mc_cli_messages_delete(struct mc_cli *cli)
+{
+    struct mc_error err = {0};
+    mc_str id = mc_args_operand(&cli->args, 0);
+    if (mc_message_delete(cli->engine, id, mc_args_text(&cli->args, "agent"), &err) != MC_OK)
+        return mc_cli_fail(&err);
+    if (cli->json)
+        printf("{\"deleted\":\"%.*s\"}\n", MC_STR_ARG(id));
+    else
+        printf("deleted %.*s\n", MC_STR_ARG(id));
+    return MC_CLI_DONE;
 }
 
 int mc_cli_recent(struct mc_cli *cli)

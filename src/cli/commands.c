@@ -115,6 +115,11 @@ EXAMPLES(search_examples) = {
     NULL,
 };
 
+OPTIONS(message_options) = {
+    TEXT("agent", "ID", "the agent that reads or deletes, where agents are enabled"),
+    END,
+};
+
 OPTIONS(recent_options) = {
     USER,
     THREAD,
@@ -382,6 +387,12 @@ static const struct mc_cli_command commands[] = {
      recent_options, NULL, mc_cli_recent, DATABASE, 0},
     {"window", "Show the newest messages of a thread that fit a budget", NULL, NO_OPERAND,
      window_options, NULL, mc_cli_window, DATABASE, 0},
+    {"messages get", "Show one message with what enrichment found in it", NULL, "ID", 1, 1,
+     message_options, NULL, mc_cli_messages_get, DATABASE, 0},
+    {"messages delete", "Delete one message, and the summaries that may tell of it",
+     "It cannot be undone. Where agents are enabled only the agent that wrote a message may delete "
+     "it.",
+     "ID", 1, 1, message_options, NULL, mc_cli_messages_delete, DATABASE, AUDITED},
     {"status", "Show what is stored and how it is going", NULL, NO_OPERAND, status_options,
      status_examples, mc_cli_status, DATABASE, 0},
     {"workers", "Show the health and the counts of the enrichment workers",

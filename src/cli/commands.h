@@ -79,6 +79,8 @@ int mc_cli_serve(struct mc_cli *cli);
 int mc_cli_ingest(struct mc_cli *cli);
 int mc_cli_context(struct mc_cli *cli);
 int mc_cli_search(struct mc_cli *cli);
+int mc_cli_messages_get(struct mc_cli *cli);
+int mc_cli_messages_delete(struct mc_cli *cli);
 int mc_cli_recent(struct mc_cli *cli);
 int mc_cli_window(struct mc_cli *cli);
 int mc_cli_status(struct mc_cli *cli);

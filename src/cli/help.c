@@ -7,27 +7,14 @@
 #include "base/str.h"
 
 #define TEXT_COLUMN 28
-#define LINE_COLUMNS 100
+#define LINE_COLUMNS 100 /* of docs/cli.md, and at most on a terminal */
+#define PIPE_COLUMNS 80
 
-/* A paragraph from a column on, broken at blanks; the cursor stands at that column already. */
+/* A paragraph from a column on; the cursor stands at that column already. */
 static void wrapped(struct mc_out *out, const char *text, size_t column)
 {
-    size_t at = column;
-    mc_str rest = mc_str_of(text);
-    mc_str word;
-    bool first = true;
-    while (rest.len && mc_str_split(&rest, ' ', &word)) {
-        if (!first && at + 1 + word.len > LINE_COLUMNS) {
-            fprintf(out->file, "\n%*s", (int)column, "");
-            at = column;
-        } else if (!first) {
-            fputc(' ', out->file);
-            at++;
-        }
-        fprintf(out->file, "%.*s", MC_STR_ARG(word));
-        at += word.len;
-        first = false;
-    }
+    size_t columns = out->columns > LINE_COLUMNS ? LINE_COLUMNS : out->columns;
+    mc_out_wrapped(out, mc_str_of(text), column, (columns ? columns : PIPE_COLUMNS) - column);
     fputc('\n', out->file);
 }
 
@@ -106,7 +93,7 @@ void mc_help_program(struct mc_out *out)
     }
     heading(out, "Options of every command");
     option_lines(out, mc_cli_common_options());
-    fputs("\nExit status: 0 done, 1 failed, 2 wrong usage. "
+    fputs("\nExit status: 0 done, 1 failed, 2 wrong usage.\n"
           "'mindcore COMMAND --help' says more about a command.\n",
           out->file);
 }
@@ -201,7 +188,8 @@ static void markdown_command(struct mc_out *out, const struct mc_cli_command *co
             MC_STR_ARG(mc_buf_str(&line)));
     if (command->text) {
         fputc('\n', out->file);
-        wrapped(out, command->text, 0);
+        mc_out_wrapped(out, mc_str_of(command->text), 0, LINE_COLUMNS);
+        fputc('\n', out->file);
     }
     if (shows_options(command->options))
         markdown_options(out, command->options);

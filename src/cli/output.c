@@ -161,3 +161,41 @@ void mc_out_line(struct mc_out *out, mc_str text, size_t max_columns)
         put_bytes(out, line);
     }
 }
+
+/* The part of a line that fits; what follows begins behind the blank at which it was broken. */
+static mc_str next_line(mc_str *rest, size_t width)
+{
+    mc_str line = cut_columns(*rest, width);
+    size_t end = line.len;
+    if (end < rest->len) {
+        while (end > 0 && rest->data[end] != ' ')
+            end--;
+        if (end > 0)
+            line.len = end;
+        else if (line.len == 0) /* a wide character where there is one column */
+            line = *rest;
+    }
+    *rest = (mc_str){rest->data + line.len, rest->len - line.len};
+    while (rest->len > 0 && rest->data[0] == ' ')
+        *rest = (mc_str){rest->data + 1, rest->len - 1};
+    return line;
+}
+
+void mc_out_wrapped(struct mc_out *out, mc_str text, size_t column, size_t width)
+{
+    mc_auto(mc_buf_fini) struct mc_buf buf;
+    mc_buf_init(&buf, LINE_BYTES);
+    mc_text_escape(&buf, text, false);
+    mc_str rest = mc_buf_str(&buf);
+    if (width == 0) {
+        put_bytes(out, rest);
+        return;
+    }
+    bool first = true;
+    while (rest.len > 0) {
+        if (!first)
+            fprintf(out->file, "\n%*s", (int)column, "");
+        put_bytes(out, next_line(&rest, width));
+        first = false;
+    }
+}

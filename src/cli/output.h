@@ -38,6 +38,12 @@ void mc_out_print(struct mc_out *out, enum mc_style style, const char *format, .
 void mc_out_text(struct mc_out *out, mc_str text);
 /* Foreign text on one line of at most max columns (0: no limit), cut with an ellipsis. */
 void mc_out_line(struct mc_out *out, mc_str text, size_t max_columns);
+/*
+ * Foreign text in lines of at most width columns, broken at blanks, and within a word only when it is
+ * wider than a line. The first begins where the cursor is, which must be at that column; so do the
+ * others. 0: one line without a limit.
+ */
+void mc_out_wrapped(struct mc_out *out, mc_str text, size_t column, size_t width);
 
 /* Appends text in which control and direction characters are \xHH or \u{HHHH}. */
 void mc_text_escape(struct mc_buf *buf, mc_str text, bool keep_breaks);

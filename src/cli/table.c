@@ -9,7 +9,8 @@
 #define TABLE_BYTES ((size_t)64 << 20)
 #define CELL_BYTES ((size_t)64 << 10)
 #define GAP 2
-#define LEAST_LAST 12
+#define LEAST_LAST 24 /* with less room the last column stands below */
+#define BELOW 4       /* by how much it is indented there */
 
 void mc_table_init(struct mc_table *table)
 {
@@ -75,7 +76,9 @@ static bool looks_numeric(mc_str text)
 struct layout {
     size_t widths[MC_TABLE_COLUMNS];
     bool right[MC_TABLE_COLUMNS];
-    size_t last; /* columns that the last column may take; 0: no limit */
+    size_t at;   /* where the last column begins */
+    size_t last; /* columns that it may take; 0: no limit */
+    bool below;  /* on lines of its own */
 };
 
 static void measure(const struct mc_table *table, const struct mc_out *out, size_t indent,
@@ -96,8 +99,26 @@ static void measure(const struct mc_table *table, const struct mc_out *out, size
         if (c + 1 < table->columns)
             used += layout->widths[c] + GAP;
     }
-    if (out->columns)
-        layout->last = out->columns > used + LEAST_LAST ? out->columns - used : LEAST_LAST;
+    layout->at = used;
+    if (!out->columns || !table->columns)
+        return;
+    layout->last = out->columns > used ? out->columns - used : 1;
+    layout->below = layout->last < LEAST_LAST && layout->widths[table->columns - 1] > layout->last;
+    if (layout->below) {
+        layout->at = indent + BELOW;
+        layout->last = out->columns > layout->at ? out->columns - layout->at : 1;
+    }
+}
+
+static void print_last(const struct mc_table *table, const struct layout *layout, mc_str cell,
+                       struct mc_out *out)
+{
+    if (layout->below)
+        fprintf(out->file, "\n%*s", (int)layout->at, "");
+    if (table->cut)
+        mc_out_line(out, cell, layout->last);
+    else
+        mc_out_wrapped(out, cell, layout->at, layout->last);
 }
 
 static void print_row(const struct mc_table *table, const struct layout *layout,
@@ -112,8 +133,10 @@ static void print_row(const struct mc_table *table, const struct layout *layout,
             fprintf(out->file, "%*s", padding, "");
         if (style != MC_STYLE_NONE)
             mc_out_print(out, style, "%.*s", MC_STR_ARG(cells[c]));
+        else if (is_last)
+            print_last(table, layout, cells[c], out);
         else
-            mc_out_line(out, cells[c], is_last ? layout->last : 0);
+            mc_out_line(out, cells[c], 0);
         if (!is_last)
             fprintf(out->file, "%*s", (layout->right[c] ? 0 : padding) + GAP, "");
     }

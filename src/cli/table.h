@@ -1,6 +1,7 @@
 /*
  * Aligned columns of text. Cells are copied and control characters in them escaped; columns of
- * numbers stand to the right; on a terminal the last column is cut to what room is left.
+ * numbers stand to the right. On a terminal the last column is broken into lines where it is wider
+ * than what room is left, or stands below its row where next to nothing is left.
  */
 #ifndef MC_CLI_TABLE_H
 #define MC_CLI_TABLE_H
@@ -16,6 +17,7 @@ struct mc_table {
     mc_str *cells;
     size_t count;
     size_t capacity;
+    bool cut;    /* the last column is cut to one line instead of broken */
     bool failed; /* out of memory */
 };
 void mc_table_init(struct mc_table *table);

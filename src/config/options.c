@@ -152,6 +152,19 @@ const char *mc_option_environment(size_t index, int nth, char text[MC_OPTION_NAM
     return options[index].environment;
 }
 
+const struct mc_option *mc_option_of_variable(const char *name)
+{
+    for (size_t i = 0; name && i < mc_countof(options); i++) {
+        char built[MC_OPTION_NAME_SIZE];
+        const char *known;
+        for (int nth = 0; (known = mc_option_environment(i, nth, built)) != NULL; nth++) {
+            if (strcmp(name, known) == 0)
+                return &options[i];
+        }
+    }
+    return NULL;
+}
+
 #define NEAR_MAX 64 /* longer keys are cut: no option is that long */
 
 /* Insertions, deletions and replacements between two texts, ASCII case ignored. */

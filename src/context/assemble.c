@@ -48,6 +48,7 @@ static void assembly_fini(struct mc_assembly *a)
     mc_candidates_fini(&a->found);
     mc_records_fini(&a->important);
     mc_records_fini(&a->elsewhere);
+    mc_records_fini(&a->of_time);
     mc_guided_fini(&a->guided);
 }
 
@@ -138,6 +139,7 @@ enum mc_status mc_assembly_show(struct mc_assembly *a, struct mc_shown shown, mc
         [MC_SHOWN_RECENT] = MC_SECTION_RECENT,
         [MC_SHOWN_IMPORTANT] = MC_SECTION_BACKGROUND,
         [MC_SHOWN_LAST_SESSION] = MC_SECTION_BACKGROUND,
+        [MC_SHOWN_TIME_NAMED] = MC_SECTION_BACKGROUND,
     };
     enum mc_section section = sections[shown.as];
     mc_str mark = shown.as == MC_SHOWN_NEIGHBOUR ? MC_STR("~ ") : MC_STR("");
@@ -314,6 +316,8 @@ static enum mc_status assemble(struct mc_assembly *a, struct mc_error *err)
     bool little = a->answer < MC_ANSWER_LITTLE;
     if (little)
         status = mc_assembly_important(a, err);
+    if (!status && (little || mc_query_is_time(&a->found.query)))
+        status = mc_assembly_time_named(a, err);
     if (!status)
         status = show_more_recent(a, err);
     if (!status && little && a->pack.messages_used < a->max_messages)
@@ -325,6 +329,7 @@ static void begin(struct mc_assembly *a)
 {
     mc_records_fini(&a->important);
     mc_records_fini(&a->elsewhere);
+    mc_records_fini(&a->of_time);
     mc_pack_init(&a->pack, a->max_tokens, a->max_messages, a->arena);
     a->pack.measure = &a->measure;
     a->shown_count = 0;

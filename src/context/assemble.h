@@ -17,6 +17,7 @@ enum mc_shown_as {
     MC_SHOWN_RECENT,
     MC_SHOWN_IMPORTANT,
     MC_SHOWN_LAST_SESSION,
+    MC_SHOWN_TIME_NAMED,
     MC_SHOWN_KINDS
 };
 
@@ -46,6 +47,7 @@ struct mc_assembly {
     bool recent_read, found_read; /* a second pass uses them again */
     struct mc_records important;  /* facts of the user, the most important first */
     struct mc_records elsewhere;  /* of the last conversation in another thread, newest first */
+    struct mc_records of_time;    /* of the time that the query names, newest first */
     struct mc_shown *shown;       /* room for max_messages */
     size_t shown_count;
     size_t kinds[MC_SHOWN_KINDS];
@@ -84,9 +86,10 @@ MC_MUST_CHECK enum mc_status mc_assembly_turns(struct mc_assembly *a, struct mc_
 /* How well the message shown that answers best does it, 0 to below 1. */
 double mc_assembly_answer(const struct mc_assembly *a);
 
-/* background.c: what the user said of himself or asked to remember; his last conversation
- * elsewhere. */
+/* background.c: what the user said of himself or asked to remember; what was said at the time that
+ * the query names; his last conversation elsewhere. */
 MC_MUST_CHECK enum mc_status mc_assembly_important(struct mc_assembly *a, struct mc_error *err);
+MC_MUST_CHECK enum mc_status mc_assembly_time_named(struct mc_assembly *a, struct mc_error *err);
 MC_MUST_CHECK enum mc_status mc_assembly_last_session(struct mc_assembly *a, struct mc_error *err);
 
 /* sources.c: each adds its section, within a share of what is left of the budget. */

@@ -1,8 +1,9 @@
 /*
  * What fills a budget when the query finds little: what the user said of himself or asked to
- * remember, in any thread, and the end of his last conversation elsewhere.
+ * remember, in any thread, what was said at the time that the query names, and the end of his last
+ * conversation elsewhere.
  *
- * DESIGN. The index finds both by labels: one for what lasts, and the categories, of which every
+ * DESIGN. The index finds them by labels: one for what lasts, and the categories, of which every
  * enriched message has one. Each is one question and a bounded number of rows.
  */
 #include "context/assemble.h"
@@ -17,8 +18,11 @@
 
 #define IMPORTANT_READ 24 /* the newest facts, of which the most important are shown */
 #define IMPORTANT_SHARE 5 /* of the messages, one in so many */
+#define TIME_READ 64      /* the newest of the time that the query names */
+#define TIME_SHARE 5      /* of the messages, one in so many */
 #define SESSION_SHARE 5   /* of the messages, one in so many */
 #define SESSION_READ 16   /* messages of the last session, those that say nothing included */
+#define UNDER_WAY 4       /* messages that say something make a thread one that is under way */
 #define ELSEWHERE_READ 32 /* the newest messages, among which another thread is looked for */
 #define ENTRY_UNITS ((size_t)200 * MC_TOKEN_UNITS)
 
@@ -27,8 +31,9 @@ static size_t share_of(const struct mc_assembly *a, size_t share)
     return a->max_messages > share ? a->max_messages / share : 1;
 }
 
-/* The newest messages with one of the labels. */
-static enum mc_status newest_with(struct mc_assembly *a, struct mc_match_group labels, size_t limit,
+/* The newest messages with one of the labels, of a time or (0) of any. */
+static enum mc_status newest_with(struct mc_assembly *a, struct mc_match_group labels,
+                                  int64_t since_us, int64_t until_us, size_t limit,
                                   struct mc_records *out, struct mc_error *err)
 {
     struct mc_match_query query = {
@@ -36,6 +41,8 @@ static enum mc_status newest_with(struct mc_assembly *a, struct mc_match_group l
         .reader = &a->reader,
         .required = &labels,
         .required_count = 1,
+        .since_us = since_us,
+        .until_us = until_us,
         .limit = limit,
     };
     mc_auto(mc_match_result_fini) struct mc_match_result found = {.count = 0};
@@ -66,7 +73,7 @@ enum mc_status mc_assembly_important(struct mc_assembly *a, struct mc_error *err
 {
     const mc_str label = MC_STR(MC_LABEL_LASTING);
     struct mc_match_group group = {&label, 1};
-    enum mc_status status = newest_with(a, group, IMPORTANT_READ, &a->important, err);
+    enum mc_status status = newest_with(a, group, 0, 0, IMPORTANT_READ, &a->important, err);
     if (status || a->important.count == 0)
         return status;
     qsort(a->important.items, a->important.count, sizeof(struct mc_record *), compare_importance);
@@ -84,7 +91,7 @@ enum mc_status mc_assembly_important(struct mc_assembly *a, struct mc_error *err
     return MC_OK;
 }
 
-/* ---- The last conversation elsewhere ---- */
+/* ---- Any message ---- */
 
 static enum mc_status all_categories(struct mc_assembly *a, struct mc_match_group *group,
                                      struct mc_error *err)
@@ -103,6 +110,37 @@ static enum mc_status all_categories(struct mc_assembly *a, struct mc_match_grou
     *group = (struct mc_match_group){labels, count + 1};
     return MC_OK;
 }
+
+/* ---- What was said at the time that the query names ---- */
+
+enum mc_status mc_assembly_time_named(struct mc_assembly *a, struct mc_error *err)
+{
+    int64_t since_us = 0, until_us = 0;
+    if (!mc_when_span(&a->found.query.when, a->now_us, &since_us, &until_us) ||
+        since_us >= a->now_us)
+        return MC_OK;
+    struct mc_match_group group;
+    size_t most = share_of(a, TIME_SHARE);
+    enum mc_status status = all_categories(a, &group, err);
+    if (!status)
+        status = newest_with(a, group, since_us, until_us, TIME_READ, &a->of_time, err);
+    for (size_t i = 0; !status && i < a->of_time.count && a->kinds[MC_SHOWN_TIME_NAMED] < most;
+         i++) {
+        struct mc_shown shown = {.record = a->of_time.items[i], .as = MC_SHOWN_TIME_NAMED};
+        const struct mc_message *m = &shown.record->m;
+        bool added;
+        if (mc_rank_is_trivial(m) || mc_assembly_is_shown(a, shown.record))
+            continue;
+        /* Behind the facts, oldest first. */
+        int64_t place = (int64_t)(IMPORTANT_READ + a->of_time.count - i);
+        status = mc_assembly_show(a, shown, m->text, place, ENTRY_UNITS, &added, err);
+        if (!status && !added)
+            break;
+    }
+    return status;
+}
+
+/* ---- The last conversation elsewhere ---- */
 
 /* The newest message of another thread that says something; NULL when there is none. */
 static const struct mc_record *newest_elsewhere(const struct mc_assembly *a,
@@ -136,8 +174,8 @@ static enum mc_status show_session(struct mc_assembly *a, const struct mc_record
             break;
         if (mc_rank_is_trivial(m) || mc_assembly_is_shown(a, shown.record))
             continue;
-        /* Behind the facts, oldest first. */
-        int64_t place = (int64_t)(IMPORTANT_READ + a->elsewhere.count - i);
+        /* Behind the facts and what is of the time named, oldest first. */
+        int64_t place = (int64_t)(IMPORTANT_READ + TIME_READ + a->elsewhere.count - i);
         status = mc_assembly_show(a, shown, m->text, place, ENTRY_UNITS, &added, err);
         if (!status && !added)
             break;
@@ -145,13 +183,26 @@ static enum mc_status show_session(struct mc_assembly *a, const struct mc_record
     return status;
 }
 
+/* Whether the thread has turns enough to speak for itself; another conversation would only distract. */
+static bool is_under_way(const struct mc_assembly *a)
+{
+    size_t turns = 0;
+    for (size_t i = 0; i < a->shown_count && turns < UNDER_WAY; i++) {
+        const struct mc_shown *shown = &a->shown[i];
+        turns += shown->as == MC_SHOWN_RECENT && !mc_rank_is_trivial(&shown->record->m);
+    }
+    return turns == UNDER_WAY;
+}
+
 enum mc_status mc_assembly_last_session(struct mc_assembly *a, struct mc_error *err)
 {
     struct mc_match_group group;
     mc_auto(mc_records_fini) struct mc_records newest = {0};
+    if (is_under_way(a))
+        return MC_OK;
     enum mc_status status = all_categories(a, &group, err);
     if (!status)
-        status = newest_with(a, group, ELSEWHERE_READ, &newest, err);
+        status = newest_with(a, group, 0, 0, ELSEWHERE_READ, &newest, err);
     if (status)
         return status;
     const struct mc_record *last = newest_elsewhere(a, &newest);

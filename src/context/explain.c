@@ -59,6 +59,8 @@ static void write_why(struct mc_json_writer *w, const struct mc_shown *shown)
         write_share(w, "important", 1);
     } else if (shown->as == MC_SHOWN_LAST_SESSION) {
         write_share(w, "last_session", 1);
+    } else if (shown->as == MC_SHOWN_TIME_NAMED) {
+        write_share(w, "time_named", 1);
     } else {
         for (size_t i = 0; i < MC_FEATURE_COUNT; i++) {
             double share = shown->item->features[i] / shown->item->score;
@@ -71,8 +73,8 @@ static void write_why(struct mc_json_writer *w, const struct mc_shown *shown)
 
 static void write_items(const struct mc_assembly *a, struct mc_json_writer *w)
 {
-    static const char *const sections[] = {"relevant", "neighbour", "recent", "background",
-                                           "background"};
+    static const char *const sections[] = {"relevant",   "neighbour",  "recent",
+                                           "background", "background", "background"};
     mc_json_key(w, "items");
     mc_json_begin(w, '[');
     for (size_t i = 0; i < a->shown_count; i++) {
@@ -100,6 +102,7 @@ static void write_sources(const struct mc_assembly *a, struct mc_json_writer *w)
     mc_json_member_integer(w, "neighbours", (int64_t)a->kinds[MC_SHOWN_NEIGHBOUR]);
     mc_json_member_integer(w, "important", (int64_t)a->kinds[MC_SHOWN_IMPORTANT]);
     mc_json_member_integer(w, "last_session", (int64_t)a->kinds[MC_SHOWN_LAST_SESSION]);
+    mc_json_member_integer(w, "time_named", (int64_t)a->kinds[MC_SHOWN_TIME_NAMED]);
     mc_json_member_integer(w, "recent", (int64_t)a->kinds[MC_SHOWN_RECENT]);
     mc_json_end(w, '}');
 }

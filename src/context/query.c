@@ -225,6 +225,17 @@ enum mc_status mc_query_read(mc_str text, const struct mc_vocabulary *vocabulary
     return MC_OK;
 }
 
+bool mc_query_is_time(const struct mc_query *query)
+{
+    if (!query->when.given)
+        return false;
+    for (size_t i = 0; i < query->word_count; i++) {
+        if (query->weights[i] > WEAK_WEIGHT)
+            return false;
+    }
+    return true;
+}
+
 void mc_query_weigh(struct mc_query *query, const uint32_t *df, int64_t messages)
 {
     double words = 0, topics = 0;

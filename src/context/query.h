@@ -38,6 +38,9 @@ MC_MUST_CHECK enum mc_status mc_query_read(mc_str text, const struct mc_vocabula
                                            int64_t now_us, struct mc_arena *arena,
                                            struct mc_query *query, struct mc_error *err);
 
+/* Whether it names a time and nothing else: "What did I say last week?". */
+bool mc_query_is_time(const struct mc_query *query);
+
 /* Sets gains and mass from the (smoothed) number of messages that each term matched, of so many. */
 void mc_query_weigh(struct mc_query *query, const uint32_t *df, int64_t messages);
 

@@ -52,13 +52,13 @@ static enum mc_status check(const struct mc_search_query *query, struct mc_error
     if (!status && query->thread_id.len > 0)
         status = mc_input_check_id("thread_id", query->thread_id, err);
     if (!status && query->text.len > 0)
-        status = mc_input_check_text("text", query->text, err);
+        status = mc_input_check_text("query", query->text, err);
     if (status)
         return status;
     if (query->text.len == 0 && query->topic_count == 0 && query->category_count == 0 &&
         query->intent.len == 0)
-        return mc_fail_field(err, MC_INVALID, "text",
-                             "give at least one of text, topics, categories and intent");
+        return mc_fail_field(err, MC_INVALID, "query",
+                             "give at least one of query, topics, categories and intent");
     if (query->limit > LIMIT_MAX)
         return mc_fail_field(err, MC_INVALID, "limit", "limit must be 1 to %d", LIMIT_MAX);
     if (query->since_us && query->until_us && query->since_us >= query->until_us)
@@ -84,8 +84,10 @@ static enum mc_status require_names(struct search *s, const char *field, char ki
     for (size_t i = 0; i < count; i++) {
         mc_str name = name_of(s->r->vocabulary, names[i]);
         if (!mc_str_given(name))
-            return mc_fail_field(err, MC_INVALID, field, "'%.*s' in %s is not in the vocabulary",
-                                 MC_STR_ARG(names[i]), field);
+            return mc_fail_field(
+                err, MC_INVALID, field,
+                "'%.*s' in %s is not in the vocabulary (docs/metadata.md lists it)",
+                MC_STR_ARG(names[i]), field);
         tokens[i] = mc_query_label(kind, name, &s->arena);
         if (!tokens[i].data)
             return mc_fail_memory(err);

@@ -2,6 +2,7 @@
 #include "context/assemble.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/compiler.h"
 #include "base/error.h"
@@ -103,7 +104,9 @@ enum mc_status mc_assembly_preferences(struct mc_assembly *a, mc_str json, struc
 /* ---- Summaries ---- */
 
 #define SUMMARIES_SHARE 6
-#define SUMMARIES_READ 12
+#define SUMMARIES_READ 64    /* the newest */
+#define SUMMARIES_WEIGHED 12 /* in full, whatever is in them */
+#define BEGINNING 4          /* bytes of a word */
 #define SUMMARIES_SHOWN 4
 
 struct summary {
@@ -142,11 +145,30 @@ static bool take_summary(void *context, const struct mc_summary *summary)
     return true;
 }
 
+/* Whether a word of the query may be there: the beginning of its stem is. */
+static bool may_have(const struct mc_query *query, mc_str text)
+{
+    for (size_t i = 0; i < query->word_count; i++) {
+        mc_str word = query->terms[i];
+        size_t len = word.len < BEGINNING ? word.len : BEGINNING;
+        for (size_t at = 0; len > 0 && at + len <= text.len; at++) {
+            char byte = text.data[at]; /* a stem is in small letters */
+            if ((byte == word.data[0] || (byte | 0x20) == word.data[0]) &&
+                strncasecmp(text.data + at, word.data, len) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 static enum mc_status weigh(const struct mc_assembly *a, struct summary *summary,
                             struct mc_error *err)
 {
     struct mc_terms terms;
     uint64_t mask = 0;
+    /* Taking terms from a text is dear; irregular forms of older ones are given up for it. */
+    if (summary->number >= SUMMARIES_WEIGHED && !may_have(&a->found.query, summary->text))
+        return MC_OK;
     if (!mc_terms_of(summary->text, a->arena, &terms))
         return mc_fail_memory(err);
     const struct mc_query *query = &a->found.query;
@@ -158,6 +180,25 @@ static enum mc_status weigh(const struct mc_assembly *a, struct summary *summary
     }
     summary->worth = mc_rank_covered(query, mask);
     return MC_OK;
+}
+
+/* Whether all that the thread's own summary tells of is among its turns shown. */
+static bool is_told(const struct mc_assembly *a, const struct summary *summary)
+{
+    for (size_t i = 0; summary->of_thread && i < a->shown_count; i++) {
+        const struct mc_shown *shown = &a->shown[i];
+        if (shown->as == MC_SHOWN_RECENT && shown->record->m.created_at_us <= summary->first_us)
+            return true;
+    }
+    return false;
+}
+
+/* Of other threads what has something of the query; anything where the query found nothing at all. */
+static bool is_of_use(const struct mc_assembly *a, const struct summary *summary)
+{
+    if (is_told(a, summary))
+        return false;
+    return summary->of_thread || summary->worth > 0 || a->found.count == 0;
 }
 
 /* The thread's own summary first, then what has more of the query, then the newer one. */
@@ -210,7 +251,9 @@ enum mc_status mc_assembly_summaries(struct mc_assembly *a, struct mc_error *err
         return status;
     qsort(list.items, list.count, sizeof(list.items[0]), compare_summaries);
     size_t share = mc_pack_room(&a->pack, MC_SECTION_SUMMARIES) / SUMMARIES_SHARE;
-    for (size_t i = 0; !status && i < list.count && i < SUMMARIES_SHOWN; i++) {
+    for (size_t i = 0; !status && i < list.count && a->summaries < SUMMARIES_SHOWN; i++) {
+        if (!is_of_use(a, &list.items[i]))
+            continue;
         size_t used = a->pack.section_units[MC_SECTION_SUMMARIES];
         bool added;
         status = show_summary(a, &list.items[i], used < share ? share - used : 0, &added, err);

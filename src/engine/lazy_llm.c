@@ -140,7 +140,9 @@ static size_t describe(struct mc_llm *llm, struct mc_llm_state *states, size_t m
                   : lazy->stage == OPENING ? "loading"
                                            : "not loaded";
     snprintf(state.detail, sizeof(state.detail), "%.*s", (int)sizeof(state.detail) - 1,
-             lazy->stage == FAILED ? lazy->error.message : "loaded when it is first asked");
+             lazy->stage == FAILED
+                 ? lazy->error.message
+                 : "loaded when it is first asked; 'mindcore models --check' asks");
     mc_mutex_unlock(&lazy->mutex);
     states[0] = state;
     return 1;

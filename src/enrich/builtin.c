@@ -36,7 +36,8 @@ static void mention(struct tally *tally, const uint16_t *topics, size_t count)
     }
 }
 
-/* The longest phrase of the vocabulary from a word on; the number of words it takes, at least 1. */
+/* The longest phrase of the vocabulary from a word on, be it one that means something else than its words
+ * ("in order to"); the number of words it takes, at least 1. */
 static size_t match(const struct mc_vocabulary *vocabulary, const struct mc_tokens *tokens,
                     size_t at, struct tally *tally)
 {
@@ -44,7 +45,7 @@ static size_t match(const struct mc_vocabulary *vocabulary, const struct mc_toke
     size_t words = 0;
     size_t found = 0;
     bool stranger = false;
-    uint16_t topics[2], best[2] = {0, 0};
+    uint16_t topics[2] = {0, 0}, best[2] = {0, 0};
     for (size_t i = at; i < tokens->count; i++) {
         const struct mc_token *token = &tokens->items[i];
         if (i > at && (token->gap & MC_GAP_STOP))
@@ -53,13 +54,12 @@ static size_t match(const struct mc_vocabulary *vocabulary, const struct mc_toke
         if (node == 0)
             break;
         size_t count = mc_vocabulary_node_topics(vocabulary, node, topics);
-        if (count > 0) {
-            found = count;
-            memcpy(best, topics, sizeof(best));
-            words = i - at + 1;
-        }
-        stranger =
-            stranger || (i == at && count == 0 && mc_vocabulary_is_stranger(vocabulary, node));
+        if (count == 0 && !mc_vocabulary_is_stranger(vocabulary, node))
+            continue;
+        found = count;
+        stranger = count == 0;
+        memcpy(best, topics, sizeof(best));
+        words = i - at + 1;
     }
     const struct mc_token *token = &tokens->items[at];
     bool content = token->kind == MC_TOKEN_WORD &&

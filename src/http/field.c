@@ -2,9 +2,13 @@
 
 #include <stdio.h>
 
+#include "base/buf.h"
+#include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
 #include "base/utf8.h"
+
+#define KNOWN_MAX 1024 /* of the names of fields in an error */
 
 /* The byte of the escape at text[at], or -1. */
 static int escape_at(mc_str text, size_t at)
@@ -144,8 +148,10 @@ static size_t find_field(const struct mc_http_field *fields, size_t count, mc_st
     return i;
 }
 
-/* The name for an error's field and message: cut, so that a foreign name cannot fill them. */
-static enum mc_status fail_unknown(const char *what, mc_str name, struct mc_error *err)
+/* The error names what there is; the foreign name is cut, so that it cannot fill the message. */
+static enum mc_status fail_unknown(const char *what, mc_str name,
+                                   const struct mc_http_field *fields, size_t count,
+                                   struct mc_error *err)
 {
     char text[60];
     mc_str cut = mc_utf8_cut(name, sizeof(text) - 1);
@@ -154,7 +160,12 @@ static enum mc_status fail_unknown(const char *what, mc_str name, struct mc_erro
         if ((unsigned char)*c < ' ' || *c == 127)
             *c = '?';
     }
-    return mc_fail_field(err, MC_INVALID, text, "unknown %s '%s'", what, text);
+    mc_auto(mc_buf_fini) struct mc_buf known;
+    mc_buf_init(&known, KNOWN_MAX);
+    for (size_t i = 0; i < count; i++)
+        mc_buf_printf(&known, "%s%s", i ? ", " : "; there are ", fields[i].name);
+    return mc_fail_field(err, MC_INVALID, text, "unknown %s '%s'%.*s", what, text,
+                         MC_STR_ARG(mc_buf_str(&known)));
 }
 
 static enum mc_status check_required(const struct mc_http_field *fields, size_t count,
@@ -184,7 +195,7 @@ static enum mc_status read_parameter(struct mc_arena *arena, mc_str pair,
         return status;
     size_t i = find_field(fields, count, name);
     if (i == count)
-        return fail_unknown("query parameter", name, err);
+        return fail_unknown("query parameter", name, fields, count, err);
     if (values[i].given && fields[i].type != MC_HTTP_LIST)
         return mc_fail_field(err, MC_INVALID, fields[i].name, "%s is given twice", fields[i].name);
     values[i].given = true;
@@ -289,7 +300,7 @@ enum mc_status mc_http_read_object(struct mc_arena *arena, const struct mc_json 
     while (mc_json_next(object, &cursor, &key, &node)) {
         size_t i = find_field(fields, count, key);
         if (i == count)
-            return fail_unknown("field", key, err);
+            return fail_unknown("field", key, fields, count, err);
         if (mc_json_type(node) == MC_JSON_NULL)
             continue;
         values[i].given = true;

@@ -2,6 +2,8 @@
 #include "http/routes.h"
 
 #include "base/compiler.h"
+#include "base/error.h"
+#include "base/utf8.h"
 
 const struct mc_http_field mc_http_search_query[MC_HTTP_SEARCH_COUNT] = {
     [MC_HTTP_SEARCH_Q] = {.name = "q",
@@ -68,6 +70,13 @@ enum mc_status mc_http_search(struct mc_http_request *req, struct mc_error *err)
         .limit = (size_t)values[MC_HTTP_SEARCH_LIMIT].integer,
         .explain = values[MC_HTTP_SEARCH_EXPLAIN].boolean,
     };
+    /* The interface calls it text. */
+    if (query.text.len == 0 && query.topic_count == 0 && query.category_count == 0 &&
+        query.intent.len == 0)
+        return mc_fail_field(err, MC_INVALID, "q",
+                             "give at least one of q, topics, categories and intent");
+    if (query.text.len > 0 && mc_utf8_is_blank(query.text))
+        return mc_fail_field(err, MC_INVALID, "q", "q is blank");
     mc_auto(free_hits) struct mc_hit_list *hits = NULL;
     enum mc_status status = mc_search(req->engine, &query, &hits, err);
     if (status != MC_OK)

@@ -32,6 +32,7 @@ enum take {
     TAKE_NAME,    /* capitalised words */
     TAKE_CALLED,  /* the same, where a time may stand instead */
     TAKE_ZONE,    /* a time zone */
+    TAKE_TONGUE,  /* a language */
     TAKE_PHRASE,  /* words to the end of the clause */
     TAKE_HINT     /* the same, but it may be of the moment only: counts as little as a topic */
 };
@@ -49,9 +50,12 @@ static const struct opening {
     {"keep it brief", "communication_style", "concise", TAKE_NOTHING},
     {"be brief", "communication_style", "concise", TAKE_NOTHING},
     {"be concise", "communication_style", "concise", TAKE_NOTHING},
+    {"keep your answers short", "communication_style", "concise", TAKE_NOTHING},
+    {"keep your answers brief", "communication_style", "concise", TAKE_NOTHING},
     {"short answers", "communication_style", "concise", TAKE_NOTHING},
     {"your answers are too long", "communication_style", "concise", TAKE_NOTHING},
     {"your replies are too long", "communication_style", "concise", TAKE_NOTHING},
+    {"answer in detail", "communication_style", "detailed", TAKE_NOTHING},
     {"explain in detail", "communication_style", "detailed", TAKE_NOTHING},
     {"in more detail", "communication_style", "detailed", TAKE_NOTHING},
     {"more details please", "communication_style", "detailed", TAKE_NOTHING},
@@ -75,6 +79,13 @@ static const struct opening {
     {"in spanish please", "language", "Spanish", TAKE_NOTHING},
     {"in italian please", "language", "Italian", TAKE_NOTHING},
     {"in portuguese please", "language", "Portuguese", TAKE_NOTHING},
+    {"please answer in ", "language", NULL, TAKE_TONGUE},
+    {"please reply in ", "language", NULL, TAKE_TONGUE},
+    {"please respond in ", "language", NULL, TAKE_TONGUE},
+    {"please write in ", "language", NULL, TAKE_TONGUE},
+    {"please speak ", "language", NULL, TAKE_TONGUE},
+    {"always answer in ", "language", NULL, TAKE_TONGUE},
+    {"answer me in ", "language", NULL, TAKE_TONGUE},
     {"auf deutsch bitte", "language", "German", TAKE_NOTHING},
     {"en français s'il vous plaît", "language", "French", TAKE_NOTHING},
     {"en español por favor", "language", "Spanish", TAKE_NOTHING},
@@ -217,10 +228,12 @@ static bool is_name(mc_str word, bool called)
     return capital(word) && !is_among(word, NO_NAME) && !(called && is_among(word, NO_CALL_NAME));
 }
 
-/* Capitalised words in a row, at most three: "Anna Maria", "O'Neil". */
+/* Capitalised words in a row, at most three: "Anna Maria", "O'Neil", "Dr. Berg"; a title alone is none. */
 static mc_str take_name(mc_str rest, bool called)
 {
+    static const char TITLES[] = " dr mr mrs ms prof ";
     size_t end = 0;
+    bool named = false;
     for (int words = 0; words < 3; words++) {
         mc_str next = {rest.data + end, rest.len - end};
         size_t skip = words > 0 && next.len > 0 && next.data[0] == ' ' ? 1 : 0;
@@ -232,8 +245,14 @@ static mc_str take_name(mc_str rest, bool called)
         size_t len = 0;
         while (len < word.len && word.data[len] != ' ' && !ends_clause(word.data[len]))
             len++;
+        bool title = is_among((mc_str){word.data, len}, TITLES);
+        if (title && len < word.len && word.data[len] == '.')
+            len++;
+        named = named || !title;
         end += skip + len;
     }
+    if (!named)
+        return MC_STR_NONE;
     return mc_utf8_cut((mc_str){rest.data, end}, end < PHRASE_BYTES ? end : PHRASE_BYTES);
 }
 
@@ -300,6 +319,16 @@ static mc_str take_zone(mc_str rest)
     return is_utc(zone) || is_zone(zone) ? zone : MC_STR_NONE;
 }
 
+static mc_str take_tongue(mc_str rest)
+{
+    static const char TONGUES[] =
+        " english german french spanish italian portuguese dutch polish turkish russian ukrainian "
+        "czech danish swedish norwegian finnish greek hungarian romanian arabic hebrew hindi "
+        "japanese korean chinese thai vietnamese indonesian ";
+    mc_str word = first_word(rest);
+    return capital(word) && is_among(word, TONGUES) ? word : MC_STR_NONE;
+}
+
 /* ---- Openings ---- */
 
 /* The value that an opening gives with what stands behind it; empty when it gives none. */
@@ -313,6 +342,8 @@ static mc_str value_of(const struct opening *opening, mc_str rest)
         return take_name(rest, opening->take == TAKE_CALLED);
     case TAKE_ZONE:
         return take_zone(rest);
+    case TAKE_TONGUE:
+        return take_tongue(rest);
     case TAKE_PHRASE:
     case TAKE_HINT:
         break;

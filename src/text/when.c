@@ -155,7 +155,8 @@ static bool read_day_month(const struct reader *r, size_t i)
     int year = year_at(r, at + 1);
     if (year)
         return found_day(r, i, at + 2, year, month, day);
-    *r->when = (struct mc_when){.given = true, .month = month, .first = i, .last = at + 1};
+    *r->when =
+        (struct mc_when){.given = true, .month = month, .day = day, .first = i, .last = at + 1};
     return true;
 }
 
@@ -184,8 +185,8 @@ static bool read_month(const struct reader *r, size_t i)
                found_months(r, i, i + 3, year_at(r, i + 2), month, 1);
     if (!day && !leads_to_month(r, i))
         return false;
-    *r->when =
-        (struct mc_when){.given = true, .month = month, .first = i, .last = i + 1 + (day > 0)};
+    *r->when = (struct mc_when){
+        .given = true, .month = month, .day = day, .first = i, .last = i + 1 + (day > 0)};
     return true;
 }
 
@@ -323,6 +324,23 @@ void mc_when_of(const struct mc_tokens *tokens, int64_t now_us, struct mc_when *
                 return;
         }
     }
+}
+
+bool mc_when_span(const struct mc_when *when, int64_t now_us, int64_t *from_us, int64_t *until_us)
+{
+    if (!when->given)
+        return false;
+    *from_us = when->from_us;
+    *until_us = when->until_us;
+    if (!when->month)
+        return true;
+    int year, month, day, weekday;
+    mc_time_civil(now_us, &year, &month, &day, &weekday);
+    *from_us = mc_time_from_civil(year, when->month, when->day ? when->day : 1);
+    if (*from_us > now_us)
+        *from_us = mc_time_from_civil(--year, when->month, when->day ? when->day : 1);
+    *until_us = when->day ? *from_us + MC_US_PER_DAY : begin_of_month(year * 12 + when->month);
+    return true;
 }
 
 /* ---- Fit ---- */

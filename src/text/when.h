@@ -16,11 +16,15 @@ struct mc_when {
     int64_t from_us,
         until_us;       /* the span named, until exclusive; both 0 when only the month is known */
     int month;          /* 1..12 of any year, when no year is told; else 0 */
+    int day;            /* of that month; 0 when none is told */
     size_t first, last; /* the tokens that name it, last exclusive */
 };
 
 /* The first time that the words name; relative ones count from now. tokens: of mc_tokens_of. */
 void mc_when_of(const struct mc_tokens *tokens, int64_t now_us, struct mc_when *when);
+
+/* The span named, of a month of any year the last that has begun; false when no time is named. */
+bool mc_when_span(const struct mc_when *when, int64_t now_us, int64_t *from_us, int64_t *until_us);
 
 /*
  * How well a message of that time fits, 0..1: 1 inside of the span; less and less over three weeks after

@@ -131,4 +131,6 @@ const char mc_vocabulary_strangers[] =
     "modeling|serviceable|shopper|costume|saleable|dealer|dealing|dealt|guided|manually|tracks|"
     "billion|billions|prefer|prefers|preferred|preferring|supported|supports|supporting|"
     "featured|optional|optionally|driving|drive|drives|charged up|securely|wrongly|saled|"
-    "payable";
+    "payable|in order to|in order that|in good order|out of order|order of magnitude|i plan|we "
+    "plan|"
+    "they plan|to plan a|to plan my|to plan our|to plan the|plan a trip";

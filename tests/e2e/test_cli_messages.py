@@ -44,6 +44,38 @@ def ingest_one(cli, db, text, *args, status=0, user="u1"):
                text, *args, status=status)
 
 
+def plain_lines(text):
+    return re.sub(r"\x1b\[\d*m", "", text).replace("\r", "").split("\n")
+
+
+def test_one_message(cli, db):
+    """By its id, as a dead job or a context names it."""
+    ingest_one(cli, db, "The invoice INV-4711 is wrong.", "--message-id", "m1")
+    found = cli("messages", "get", "m1", "--db", db, "--json", status=0).json
+    assert (found["raw_text"], found["metadata"]["method"]) == ("The invoice INV-4711 is wrong.", "builtin")
+    assert "The invoice INV-4711 is wrong." in cli("messages", "get", "m1", "--db", db, status=0).out
+    assert "no message 'm2'" in cli("messages", "get", "m2", "--db", db, status=1).err
+    assert "needs ID" in cli("messages", "get", "--db", db, status=2).err
+    assert cli("messages", "delete", "m1", "--db", db, status=0).out == "deleted m1\n"
+    assert "no message 'm1'" in cli("messages", "delete", "m1", "--db", db, status=1).err
+    assert cli("search", "--db", db, "--user", "u1", "invoice", "--json", status=0).json["hits"] == []
+
+
+def test_eighty_columns(cli, db):
+    """A terminal that does not tell its width, as here, is taken for one of 80 columns: nothing that says what to do
+    is cut, and help fits."""
+    ingest_one(cli, db, "The heron stands in the pond. " * 8)
+    status, text = on_terminal("models", "--db", db)
+    lines = plain_lines(text)
+    assert status == 0 and max(map(len, lines)) <= 80, text
+    assert "    set llm.openai.api_key, or llm.openai.base_url to a service of your own" in lines
+    hits = plain_lines(on_terminal("search", "--db", db, "--user", "u1", "heron", "--explain")[1])
+    assert any(line.startswith("    The heron") and len(line) == 80 and line.endswith("…") for line in hits), hits
+    for command in ("tiers undo", "loadtest", ""):
+        said = cli("help", *command.split(), status=0).out
+        assert not [line for line in said.split("\n") if len(line) > 80 and not line.startswith("  mindcore ")], said
+
+
 def test_one_message(cli, db):
     assert ingest_one(cli, db, "Where is my order A-1042?", "--message-id", "m1").out == "stored m1\n"
     assert ingest_one(cli, db, "Where is my order A-1042?", "--message-id", "m1").out == "repeated m1\n"

@@ -159,6 +159,18 @@ def test_check_finds_what_would_fail_at_the_start(cli, tmp_path, text, said):
     assert not list(temporary.iterdir()) and not list(tmp_path.glob("my.db*")), "nothing is left behind"
 
 
+def test_check_names_variables_that_set_nothing(cli, tmp_path):
+    """A misspelt one would be passed over without a word; what comes with a container is no error."""
+    env = {"MINDCORE_ENRICHMENT_WORKER": "4", "MINDCORE_PORT_8000_TCP": "tcp://10.0.0.1:8000",
+           "MINDCORE_DB_POOL_SIZE": "5", "MINDCORE_CACHE_MAX_SIZE": "7", "MINDCORE_ENRICHMENT_WORKERS": "2",
+           "MINDCORE_DATABASE_PATH": str(tmp_path / "m.db")}
+    result = cli("config", "check", env=env, status=0)
+    named = re.findall(r"MINDCORE_\w+", result.err)
+    assert sorted(named) == ["MINDCORE_ENRICHMENT_WORKER", "MINDCORE_PORT_8000_TCP"], result
+    assert sorted(cli("config", "check", "--json", env=env, status=0).json["unknown_variables"]) == sorted(named)
+    assert cli("config", "check", "--quiet", env=env, status=0).err == ""
+
+
 def test_option_errors(cli, db):
     assert "enrichment.workers" in cli("status", "--db", db, "-o", "enrichment.wrkers=2", status=1).err
     assert "1..16" in cli("status", "--db", db, "--option", "enrichment.workers=17", status=1).err

@@ -223,8 +223,11 @@ def test_a_memory_is_browsed(make_server, open_page):
     first = next(item for item in context["metadata"]["items"] if item["section"] == "relevant")
     item = page.locator(f'#context [data-item="{first["message_id"]}"]')
     assert all(part["feature"].replace("_", " ") in item.inner_text() for part in first["why"])
+    text = server.http.get(f"/v1/messages/{first['message_id']}").json["raw_text"]
+    item.locator(".said", has_text=text[:160]).wait_for()
     item.locator("summary").click()
     item.locator(".message .text").wait_for()
+    assert not item.locator(".said").is_visible()
 
 
 def test_hostile_messages_are_text(make_server, open_page):

@@ -183,6 +183,24 @@ def test_a_body_where_none_belongs(server):
     assert server.http.get("/health").status == 200
 
 
+def test_what_there_is(server):
+    """Who misspells a name is told the names; errors use those of the route."""
+    detail = server.http.get("/v1/users/u1/search", query={"q": "a", "lmit": 3}).json["detail"]
+    assert detail == "unknown query parameter 'lmit'; there are q, topics, categories, intent, thread_id, since, " \
+                     "until, limit, agent_id, explain"
+    assert server.http.get("/v1/users", query={"a" * 300: 1}).json["detail"].endswith("; there are limit, after, prefix")
+    assert server.http.post("/v1/tiers/migrate", {"dryrun": True}).json["detail"] \
+        == "unknown field 'dryrun'; there are user_id, dry_run"
+    for query in ({}, {"q": ""}, {"since": "2026-01-01T00:00:00Z"}):
+        response = server.http.get("/v1/users/u1/search", query=query)
+        assert (response.status, response.json["field"]) == (400, "q"), response
+        assert response.json["detail"] == "give at least one of q, topics, categories and intent"
+    response = server.http.get("/v1/users/u1/search", query={"q": " "})
+    assert (response.json["field"], response.json["detail"]) == ("q", "q is blank")
+    response = server.http.get("/v1/users/u1/search", query={"topics": "rocket"})
+    assert response.json["field"] == "topics" and "docs/metadata.md" in response.json["detail"]
+
+
 @pytest.mark.parametrize(("body", "field"), [
     ({"thread_id": "t", "query": "q"}, "user_id"), ({"user_id": "u", "query": "q"}, "thread_id"),
     ({"user_id": "u", "thread_id": "t"}, "query"), ({"user_id": "u", "thread_id": "t", "query": 1}, "query"),

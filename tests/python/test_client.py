@@ -113,6 +113,14 @@ def test_bad_arguments(client, call, field, values):
     assert client.get_recent_messages("ann", "t1") == []
 
 
+def test_what_people_read(client):
+    """An error says what is allowed, a context how many messages it shows, of whatever section."""
+    with pytest.raises(mindcore.InvalidArgumentError, match="max_tokens: must be at least 1"):
+        client.get_context("ann", "t1", "order", max_tokens=0)
+    client.ingest("ann", "t1", "s1", "user", "The parcel is here.")
+    assert "messages=1," in repr(client.get_context("ann", "t1", "And now?"))
+
+
 def test_bad_options(tmp_path):
     for arguments in ({"enrichment_workers": 17}, {"enrichment_workers": "4"}, {"llm_provider": "none"},
                       {"use_sqlite": "yes"}, {"multi_agent_config": {}}, {"options": {"no.such": 1}},

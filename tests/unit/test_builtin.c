@@ -77,6 +77,21 @@ static void test_details(void)
        "order and orders go together");
     m = enrich("production is fine");
     ok(!has(m.topics, m.topic_count, "product"), "a stranger of the same stem");
+    static const char *const idioms[] = {
+        "I did it in order to save time", "the events arrive out of order",
+        "we plan to visit my aunt", "I want to plan a trip to Rome",
+        "a returning customer bought soap"};
+    for (size_t i = 0; i < sizeof(idioms) / sizeof(idioms[0]); i++) {
+        m = enrich(idioms[i]);
+        ok(!has(m.topics, m.topic_count, "order") &&
+               !has(m.topics, m.topic_count, "subscription") &&
+               !has(m.topics, m.topic_count, "refund"),
+           "an idiom is no topic: %s", idioms[i]);
+    }
+    m = enrich("put my order in order");
+    ok(has(m.topics, m.topic_count, "order"), "but the word by itself is");
+    m = enrich("which plan do I have?");
+    is_text(m.topics[0], "subscription", "a plan");
     m = enrich("see https://example.com/invoice/docs for more");
     is_text(m.topics[0], "general", "words of an address are no topic");
     m = enrich("this is not urgent");

@@ -700,6 +700,22 @@ static void test_background(void)
     ok(!contains(context->assembled_context, "peanuts"), "needs nothing else");
     mc_context_free(context);
 
+    say(&f, "t3", "b6", "user", "hello");
+    say(&f, "t3", "b7", "user", "The hedge is too high.");
+    say(&f, "t3", "b8", "assistant", "How high is it?");
+    say(&f, "t3", "b9", "user", "Two metres and a half.");
+    enrich(&f);
+    context = context_in(&f, "t3", "What should we cook?");
+    ok(contains(context->assembled_context, "train to Rome"), "a thread that has just begun too");
+    mc_context_free(context);
+    say(&f, "t3", "b10", "assistant", "I will cut it on Saturday.");
+    enrich(&f);
+    context = context_in(&f, "t3", "What should we cook?");
+    text = context->assembled_context;
+    ok(!contains(text, "train to Rome"), "a thread of its own turns gets no other conversation");
+    ok(contains(text, "allergic to peanuts"), "but what the user said of himself");
+    mc_context_free(context);
+
     struct mc_error err;
     struct mc_context_query query = {
         .user_id = MC_STR("ann"), .thread_id = MC_STR("new"), .query = MC_STR("cook")};
@@ -710,6 +726,98 @@ static void test_background(void)
     must(mc_retrieve_context(&f.r, &query, &everyone, MC_STR_NONE, NOW, &context, &err), &err);
     is_int(count_entries(context->assembled_context), 2, "a fifth of the messages for each");
     mc_context_free(context);
+    fixture_close(&f);
+}
+
+static void put_summary(struct fixture *f, const char *thread, const char *text, int64_t first_us)
+{
+    struct mc_error err;
+    struct mc_summary summary = {
+        .user_id = MC_STR("ann"),
+        .thread_id = mc_str_of(thread),
+        .text = mc_str_of(text),
+        .key_facts = MC_STR("[]"),
+        .topics = MC_STR("[]"),
+        .method = MC_STR("extractive"),
+        .first_us = first_us,
+        .last_us = NOW,
+        .messages = 4,
+        .created_at_us = f->clock_us++,
+        .thread_version = INT64_MAX,
+    };
+    must(f->r.store->ops->put_summary(f->r.store, &summary, &err), &err);
+}
+
+/* Whether the context of a query in a thread has the text. */
+static bool tells(struct fixture *f, const char *thread, const char *query, const char *text)
+{
+    struct mc_context *context = context_in(f, thread, query);
+    bool found = contains(context->assembled_context, text);
+    mc_context_free(context);
+    return found;
+}
+
+static void test_named_time(void)
+{
+    struct fixture f;
+    fixture_open(&f, 50);
+    f.clock_us = NOW - 30 * MC_US_PER_DAY;
+    say(&f, "old", "o1", "user", "I repaired the fence last week.");
+    f.clock_us = NOW - 2 * MC_US_PER_DAY;
+    say(&f, "boat", "w1", "user", "hi");
+    say(&f, "boat", "w2", "user", "The sail is torn.");
+    say(&f, "boat", "w3", "assistant", "A sailmaker sews it for 90 euros.");
+    f.clock_us = NOW - MC_US_PER_DAY / 2;
+    say(&f, "boat", "w4", "user", "The mast is painted now.");
+    enrich(&f);
+    char query[64], day[MC_TIME_TEXT_SIZE];
+    mc_time_format(NOW - 2 * MC_US_PER_DAY, day);
+    snprintf(query, sizeof(query), "What did I say on %.10s?", day);
+    struct mc_context *context = context_in(&f, "new", query);
+    mc_str text = context->assembled_context;
+    diag("%.*s", MC_STR_ARG(text));
+    ok(contains(text, "The sail is torn.") && contains(text, "for 90 euros"),
+       "what was said on the day that is named, whatever its words");
+    ok(!contains(text, "user: hi"), "without what says nothing");
+    ok(contains(context->metadata, "\"feature\":\"time_named\"") &&
+           contains(context->metadata, "\"time_named\":2"),
+       "it says why");
+    mc_context_free(context);
+    ok(tells(&f, "new", "What did I say last month?", "repaired the fence") !=
+           tells(&f, "new", "What did I say this month?", "repaired the fence"),
+       "a month, the one that it was");
+    ok(!tells(&f, "new", "What about the mast?", "The sail is torn."), "only where one is named");
+    fixture_close(&f);
+}
+
+static void test_which_summaries(void)
+{
+    struct fixture f;
+    fixture_open(&f, 50);
+    int64_t first_us = f.clock_us;
+    say(&f, "garden", "g1", "user", "The hedge is too high, I want it lower.");
+    say(&f, "garden", "g2", "assistant", "It may be cut in March.");
+    say(&f, "car", "k1", "user", "The brakes squeak.");
+    say(&f, "car", "k2", "assistant", "Are they worn?");
+    enrich(&f);
+    put_summary(&f, "garden", "A hedge, to be lowered in spring.", first_us);
+    put_summary(&f, "car", "Squeaking brakes.", first_us);
+    ok(tells(&f, "new", "When is the hedge cut?", "lowered in spring"), "one that has the query");
+    ok(!tells(&f, "new", "When is the hedge cut?", "Squeaking"), "none that has nothing of it");
+    ok(tells(&f, "new", "And now?", "Squeaking") && tells(&f, "new", "And now?", "lowered"),
+       "all where the query found nothing");
+    ok(!tells(&f, "garden", "When is the hedge cut?", "lowered in spring"),
+       "not of what is shown itself");
+    put_summary(&f, "garden", "A hedge, to be lowered in spring.", first_us - MC_US_PER_DAY);
+    ok(tells(&f, "garden", "When is the hedge cut?", "lowered in spring"),
+       "the thread's own where it tells of more");
+    for (int i = 0; i < 40; i++) {
+        char thread[16];
+        snprintf(thread, sizeof(thread), "late%d", i);
+        say(&f, thread, thread, "user", "Nothing of interest.");
+        put_summary(&f, thread, "Nothing of interest.", first_us);
+    }
+    ok(tells(&f, "new", "When is the hedge cut?", "lowered in spring"), "an old one of many");
     fixture_close(&f);
 }
 
@@ -914,6 +1022,8 @@ int main(void)
     test_injection();
     test_no_repetition();
     test_background();
+    test_which_summaries();
+    test_named_time();
     test_confidence();
     test_trivial_turns();
     test_budgets();

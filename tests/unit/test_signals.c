@@ -48,12 +48,28 @@ static void test_names(void)
     said("please call me Anna Maria, ok?", "preferred_name=Anna Maria");
     said("My name is José Álvarez.", "preferred_name=José Álvarez");
     said("my name's Öz", "preferred_name=Öz");
+    said("You can call me Dr. Berg.", "preferred_name=Dr. Berg");
+    said("call me Prof. Dr. Eva Berg", "preferred_name=Prof. Dr. Eva");
+    said("just call me Dr., please", "");
     said("My name is Jean Paul Marie Pierre", "preferred_name=Jean Paul Marie");
     said("call me later", "");
     said("Can you call me tomorrow at 5?", "");
     said("my name is on the invoice", "");
     said("they recall me Bob", "");
     said("call me ", "");
+}
+
+static void test_how_to_answer(void)
+{
+    said("Please answer in German.", "language=German");
+    said("please reply in French from now on", "language=French");
+    said("Answer me in Dutch!", "language=Dutch");
+    said("Please answer in detail", "communication_style=detailed");
+    said("Keep your answers brief", "communication_style=concise");
+    said("please answer in a minute", "");
+    said("Please do not write in German", "");
+    said("Why did he always answer in German?", "");
+    said("I can answer in German", "");
 }
 
 /* What may stand behind or before "call me" and is no wish for a name. */
@@ -237,6 +253,7 @@ static void test_bounds(void)
 
 int main(void)
 {
+    test_how_to_answer();
     test_names();
     test_no_names();
     test_zones();

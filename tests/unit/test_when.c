@@ -209,12 +209,37 @@ static void test_fit(void)
     is_double(mc_when_fit(&month, day_us("2024-11-30")), 0, 0, "nothing before it");
 }
 
+static void test_span(void)
+{
+    static const struct row rows[] = {
+        {"what happened last week", "2026-03-18", "2026-03-09 2026-03-16"},
+        {"on 3 November", "2026-03-18", "2025-11-03 2025-11-04"},
+        {"on March 3", "2026-03-18", "2026-03-03 2026-03-04"},
+        {"on March 18", "2026-03-18", "2026-03-18 2026-03-19"},
+        {"in May", "2026-03-18", "2025-05-01 2025-06-01"},
+        {"in December", "2026-03-18", "2025-12-01 2026-01-01"},
+        {"in March", "2026-03-18", "2026-03-01 2026-04-01"},
+    };
+    for (size_t i = 0; i < mc_countof(rows); i++) {
+        struct mc_when when = when_of(rows[i].text, day_us(rows[i].now));
+        struct mc_when span = {.given = true};
+        char text[64] = "-";
+        if (mc_when_span(&when, day_us(rows[i].now), &span.from_us, &span.until_us))
+            describe(&span, text);
+        is_str(text, rows[i].want, "%s", rows[i].text);
+    }
+    struct mc_when none = {.given = false};
+    int64_t from_us = 7, until_us = 7;
+    ok(!mc_when_span(&none, 0, &from_us, &until_us) && from_us == 7, "none where none is named");
+}
+
 int main(void)
 {
     test_dates();
     test_relative();
     test_no_time();
     test_extremes();
+    test_span();
     test_fit();
     return done_testing();
 }
