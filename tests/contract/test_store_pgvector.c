@@ -28,12 +28,6 @@ static struct mc_store *open_as(bool pgvector)
     return pg_open(&options);
 }
 
-static struct mc_store *open_empty(void)
-{
-    pg_empty(&server, database);
-    return open_as(true);
-}
-
 static struct mc_store *open_cleared(void)
 {
     pg_clear(&server, database);
