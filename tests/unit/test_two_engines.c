@@ -9,13 +9,18 @@
 #include "base/compiler.h"
 #include "support/engine.h"
 
-/* How long the other one may take to see a change; sanitizers are given more. */
+/*
+ * How long the other one may take to see a change; sanitizers are given more. What takes a processor away for as long
+ * makes one of four late at most.
+ */
 #define SEEN_MS 100
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SLOWNESS 10
 #else
 #define SLOWNESS 1
 #endif
+
+static int looks, late;
 
 static bool sees(struct mc_engine *engine, const char *expected)
 {
@@ -31,8 +36,9 @@ static void seen(struct mc_engine *engine, const char *expected, const char *wha
     int64_t took_us = mc_time_monotonic_us() - started;
     char ids[1024];
     is_str(recent_ids(engine, NULL, ids, sizeof(ids)), expected, "%s", what);
-    ok(held && took_us < SEEN_MS * SLOWNESS * MC_US_PER_MS, "%s: seen after %.1f ms", what,
-       (double)took_us / 1e3);
+    ok(held, "%s: seen after %.1f ms", what, (double)took_us / 1e3);
+    looks++;
+    late += took_us >= SEEN_MS * SLOWNESS * MC_US_PER_MS;
 }
 
 static const char *state_of(struct mc_engine *engine, const char *id)
@@ -230,5 +236,6 @@ int main(void)
         test_agents(&scratch);
         scratch_remove(&scratch);
     }
+    ok(late * 4 <= looks, "%d of %d seen later than after %d ms", late, looks, SEEN_MS * SLOWNESS);
     return done_testing();
 }
