@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/audit.h"
+#include "base/str.h"
 #include "base/time.h"
 #include "http/export.h"
 #include "http/grant.h"
@@ -99,12 +101,36 @@ static void carry_answer(struct mc_http_connection *c)
     mc_http_carry(c, req->body.len + req->out.len);
 }
 
+void mc_http_audit(struct mc_http_connection *c)
+{
+    const struct mc_http_request *req = &c->req;
+    char from[MC_ADDRESS_SIZE];
+    struct mc_address peer = {.socket = c->peer};
+    bool noted = req->route && (req->route->audited || req->route->scope == MC_SCOPE_ADMIN);
+    if (!c->server->audit || !noted || c->audited)
+        return;
+    c->audited = true;
+    mc_address_text(&peer, from);
+    const struct mc_audit_act act = {
+        .act = req->route->name,
+        .result = req->status < 400   ? "done"
+                  : req->status < 500 ? "refused"
+                                      : "failed",
+        .target = req->path,
+        .who = req->grant ? req->grant->key_id : MC_STR_NONE,
+        .from = mc_str_of(from),
+        .request_id = mc_str_of(req->id),
+    };
+    mc_audit_write(c->server->audit, &act);
+}
+
 enum MHD_Result mc_http_send(struct mc_http_connection *c)
 {
     struct mc_http_request *req = &c->req;
     check_complete(req);
     atomic_store_explicit(&c->receiving, false, memory_order_relaxed);
     carry_answer(c);
+    mc_http_audit(c);
     struct MHD_Response *response = make_response(c);
     if (!response)
         return MHD_NO;

@@ -12,7 +12,6 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
-#include "base/audit.h"
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -396,28 +395,6 @@ static void log_request(const struct mc_http_connection *c, int64_t taken_us,
            code == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "" : " aborted=true");
 }
 
-static void audit_request(const struct mc_http_connection *c)
-{
-    const struct mc_http_request *req = &c->req;
-    char from[MC_ADDRESS_SIZE];
-    struct mc_address peer = {.socket = c->peer};
-    bool noted = req->route && (req->route->audited || req->route->scope == MC_SCOPE_ADMIN);
-    if (!c->server->audit || !noted)
-        return;
-    mc_address_text(&peer, from);
-    const struct mc_audit_act act = {
-        .act = req->route->name,
-        .result = req->status < 400   ? "done"
-                  : req->status < 500 ? "refused"
-                                      : "failed",
-        .target = req->path,
-        .who = req->grant ? req->grant->key_id : MC_STR_NONE,
-        .from = mc_str_of(from),
-        .request_id = mc_str_of(req->id),
-    };
-    mc_audit_write(c->server->audit, &act);
-}
-
 static void reset_buf(struct mc_buf *buf)
 {
     if (buf->capacity > KEEP_BYTES)
@@ -444,7 +421,7 @@ static void reset_request(struct mc_http_connection *c)
     req->method = req->path = req->authority = req->query_text = MC_STR_NONE;
     req->segment_count = 0;
     req->query = req->fields = NULL;
-    req->in_pool = req->deferred = req->close = false;
+    req->in_pool = req->deferred = req->close = c->audited = false;
     req->status = 0;
     req->header_count = 0;
     req->id[0] = '\0';
@@ -467,7 +444,7 @@ void mc_http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     int64_t taken_us = mc_time_monotonic_us() - c->started_us;
     log_request(c, taken_us, code);
     count_request(c, taken_us);
-    audit_request(c);
+    mc_http_audit(c);
     reset_request(c);
     atomic_store_explicit(&c->receiving, true, memory_order_relaxed);
     mc_http_set_deadline(c, server->idle_timeout_us + server->request_timeout_us);

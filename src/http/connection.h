@@ -98,6 +98,7 @@ struct mc_http_connection {
     bool expects_continue;
     uint64_t discarded;
     uint64_t streamed;
+    bool audited;   /* in the audit log */
     size_t carried; /* its part of the server's */
     bool asked;     /* it had a request */
 };
@@ -131,6 +132,8 @@ bool mc_http_check_headers(struct mc_http_connection *c, bool *bulk);
  * queued. */
 enum MHD_Result mc_http_send(struct mc_http_connection *c);
 void mc_http_send_now(struct mc_http_connection *c);
+/* Notes an administrative act in the audit log, once: before it is answered, so that no answered one is missing. */
+void mc_http_audit(struct mc_http_connection *c);
 
 /* acceptor.c: accepts on listen_fd; stop closes it. */
 MC_MUST_CHECK enum mc_status mc_http_acceptor_start(struct mc_http_server *server,
