@@ -105,10 +105,11 @@ static enum mc_status start(struct mc_cli *cli, struct service *service, struct 
                mc_args_given(&cli->args, "verbose") ? MC_LOG_DEBUG : log_level(cli->config));
     cli->opening = (struct mc_open_options){.lazy_model = false};
     status = mc_cli_open(cli, err);
-    if (status == MC_OK)
-        status = start_one(cli, false, &service->server, err);
+    /* What says that it is ready comes last. */
     if (status == MC_OK)
         status = start_one(cli, true, &service->metrics, err);
+    if (status == MC_OK)
+        status = start_one(cli, false, &service->server, err);
     return status;
 }
 
