@@ -202,8 +202,9 @@ def test_the_end_waits_for_requests_in_flight(server, sig):
     body = json.dumps(message("Half before, half after the signal", message_id="last")).encode()
     with contextlib.closing(connect(server)) as connection:
         connection.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                           b"Content-Length: %d\r\n\r\n" % len(body) + body[:20])
-        wait_until(lambda: server.http.get("/live").status == 200)
+                           b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100")  # so that the server has it
+        connection.sendall(body[:20])
         server.process.send_signal(sig)
 
         def refused():
