@@ -322,10 +322,11 @@ class Server:
         return int(re.search(rf"^{field}:\s+(\d+) kB", text, re.M)[1])
 
     def drain(self, timeout=30):
-        """Waits until the queue holds no job that is ready or leased."""
+        """Waits until the queue holds no job that is ready or leased, and the workers have counted what they did."""
         def empty():
             queue = self.http.get("/v1/queue").json
-            return queue["ready"] == 0 and queue["leased"] == 0
+            return (queue["ready"] == 0 and queue["leased"] == 0 and
+                    self.http.get("/v1/metrics").json["busy_workers"] == 0)
         wait_until(empty, timeout, "an empty queue")
 
     def __enter__(self):
