@@ -35,18 +35,35 @@ static enum mc_status apply_option(struct mc_config *config, mc_str pair, struct
     return status == MC_OK ? MC_OK : mc_fail_prefix(err, status, "option --option");
 }
 
+/* The database of that option, then each --option. */
+static enum mc_status apply_arguments(const struct mc_args *args, const char *option,
+                                      struct mc_config *config, struct mc_error *err)
+{
+    enum mc_status status = MC_OK;
+    if (mc_args_given(args, option))
+        status = mc_database_url_apply(config, option, mc_args_text(args, option), err);
+    for (size_t i = 0; status == MC_OK && i < mc_args_count(args, "option"); i++)
+        status = apply_option(config, mc_args_at(args, "option", i), err);
+    return status;
+}
+
+enum mc_status mc_cli_check_arguments(const struct mc_cli *cli, struct mc_error *err)
+{
+    struct mc_config *config = NULL;
+    enum mc_status status = mc_config_new(&config, err);
+    if (status == MC_OK)
+        status = apply_arguments(&cli->args, "db", config, err);
+    mc_config_free(config);
+    return status;
+}
+
 enum mc_status mc_cli_config_for(const struct mc_cli *cli, const char *option,
                                  struct mc_config **config, struct mc_error *err)
 {
-    const struct mc_args *args = &cli->args;
     enum mc_status status = mc_config_new(config, err);
     if (status == MC_OK)
-        status = mc_config_load(*config, mc_args_text(args, "config").data, err);
-    if (status == MC_OK && mc_args_given(args, option))
-        status = mc_database_url_apply(*config, option, mc_args_text(args, option), err);
-    for (size_t i = 0; status == MC_OK && i < mc_args_count(args, "option"); i++)
-        status = apply_option(*config, mc_args_at(args, "option", i), err);
-    return status;
+        status = mc_config_load(*config, mc_args_text(&cli->args, "config").data, err);
+    return status == MC_OK ? apply_arguments(&cli->args, option, *config, err) : status;
 }
 
 enum mc_status mc_cli_load_config(struct mc_cli *cli, struct mc_error *err)

@@ -24,6 +24,8 @@ struct mc_cli {
     const char *program; /* argv[0] */
 };
 
+/* Whether --db and --option can be applied, whatever file and environment hold: else the command line is wrong. */
+MC_MUST_CHECK enum mc_status mc_cli_check_arguments(const struct mc_cli *cli, struct mc_error *err);
 /* Configuration of file, environment, --db and --option, in this order. */
 MC_MUST_CHECK enum mc_status mc_cli_load_config(struct mc_cli *cli, struct mc_error *err);
 /*

@@ -106,6 +106,8 @@ int main(int argc, char **argv)
         result = mc_cli_usage(&cli, "%s", err.message);
     else if (cli.args.help || cli.args.version)
         result = answer_at_once(&cli);
+    else if (mc_cli_check_arguments(&cli, &err) != MC_OK)
+        result = mc_cli_usage(&cli, "%s", err.message);
     else
         result = run_command(&cli);
     mc_args_fini(&cli.args);
