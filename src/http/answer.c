@@ -101,6 +101,15 @@ static void carry_answer(struct mc_http_connection *c)
     mc_http_carry(c, req->body.len + req->out.len);
 }
 
+/* On a terminal what comes next stands on a line of its own. */
+static void end_line(struct mc_http_request *req)
+{
+    struct mc_buf *out = &req->out;
+    bool json = req->content_type && strstr(req->content_type, "json");
+    if (json && out->len > 0 && out->data[out->len - 1] != '\n')
+        mc_buf_char(out, '\n');
+}
+
 void mc_http_audit(struct mc_http_connection *c)
 {
     const struct mc_http_request *req = &c->req;
@@ -130,6 +139,7 @@ enum MHD_Result mc_http_send(struct mc_http_connection *c)
     check_complete(req);
     atomic_store_explicit(&c->receiving, false, memory_order_relaxed);
     carry_answer(c);
+    end_line(req);
     mc_http_audit(c);
     struct MHD_Response *response = make_response(c);
     if (!response)

@@ -85,6 +85,8 @@ def check_answer(response, operation, document):
         return
     assert response.headers["content-type"] in answer["content"]
     schema = answer["content"][response.headers["content-type"]]["schema"]
+    if "json" in response.headers["content-type"]:
+        assert response.body.endswith(b"\n"), "a shell's prompt begins on a line of its own"
     if "ndjson" in response.headers["content-type"]:
         for line in response.json.splitlines():
             check(json.loads(line), schema, document)
