@@ -11,6 +11,7 @@
 #include "text/stem.h"
 #include "text/terms.h"
 #include "text/token.h"
+#include "vocabulary/match.h"
 
 #define WEAK_WEIGHT 0.4
 #define DATE_WEIGHT 0.3 /* of words that name a time */
@@ -106,45 +107,19 @@ static enum mc_status add_topic(struct mc_query *query, mc_str topic, struct mc_
     return MC_OK;
 }
 
-/* The topics that the words from token i on lead to, the longest sequence of them, else the stem of
- * one. */
-static size_t topics_at(const struct mc_vocabulary *vocabulary, const struct mc_tokens *tokens,
-                        size_t i, uint16_t topics[2])
-{
-    size_t count = 0;
-    uint32_t node = 0;
-    for (size_t k = i; k < tokens->count; k++) {
-        const struct mc_token *token = &tokens->items[k];
-        node = mc_vocabulary_step(vocabulary, node, token->folded, token->hash);
-        if (node == 0)
-            break;
-        uint16_t found[2];
-        size_t here = mc_vocabulary_node_topics(vocabulary, node, found);
-        if (here > 0) {
-            memcpy(topics, found, sizeof(found));
-            count = here;
-        }
-    }
-    if (count > 0 || (mc_lexicon_entry(tokens->items[i].word)->flags & MC_WORD_STOP))
-        return count;
-    char room[MC_STEM_BYTES];
-    mc_str stem = mc_stem(tokens->items[i].folded, room);
-    return mc_vocabulary_stem_topics(vocabulary, stem, mc_word_hash(stem), topics);
-}
-
 static enum mc_status add_topics(struct mc_query *query, const struct mc_tokens *tokens,
                                  const struct mc_vocabulary *vocabulary, struct mc_arena *arena,
                                  struct mc_error *err)
 {
-    for (size_t i = 0; i < tokens->count; i++) {
-        uint16_t topics[2] = {0};
-        size_t count = topics_at(vocabulary, tokens, i, topics);
-        for (size_t t = 0; t < count; t++) {
-            enum mc_status status =
-                add_topic(query, mc_vocabulary_topic_at(vocabulary, topics[t]), arena, err);
+    for (size_t i = 0; i < tokens->count;) {
+        struct mc_topic_match match = mc_vocabulary_match(vocabulary, tokens, i);
+        for (size_t t = 0; t < match.count; t++) {
+            mc_str topic = mc_vocabulary_topic_at(vocabulary, match.topics[t]);
+            enum mc_status status = add_topic(query, topic, arena, err);
             if (status)
                 return status;
         }
+        i += match.words;
     }
     return MC_OK;
 }

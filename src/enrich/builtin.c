@@ -9,6 +9,7 @@
 #include "text/lexicon.h"
 #include "text/phrases.h"
 #include "text/sentiment.h"
+#include "vocabulary/match.h"
 
 #define TOPICS_SEEN 32 /* distinct topics of a message that are counted */
 #define TAGS_MAX 10
@@ -34,42 +35,6 @@ static void mention(struct tally *tally, const uint16_t *topics, size_t count)
         }
         tally->mentions[at]++;
     }
-}
-
-/* The longest phrase of the vocabulary from a word on, be it one that means something else than its words
- * ("in order to"); the number of words it takes, at least 1. */
-static size_t match(const struct mc_vocabulary *vocabulary, const struct mc_tokens *tokens,
-                    size_t at, struct tally *tally)
-{
-    uint32_t node = 0;
-    size_t words = 0;
-    size_t found = 0;
-    bool stranger = false;
-    uint16_t topics[2] = {0, 0}, best[2] = {0, 0};
-    for (size_t i = at; i < tokens->count; i++) {
-        const struct mc_token *token = &tokens->items[i];
-        if (i > at && (token->gap & MC_GAP_STOP))
-            break;
-        node = mc_vocabulary_step(vocabulary, node, token->folded, token->hash);
-        if (node == 0)
-            break;
-        size_t count = mc_vocabulary_node_topics(vocabulary, node, topics);
-        if (count == 0 && !mc_vocabulary_is_stranger(vocabulary, node))
-            continue;
-        found = count;
-        stranger = count == 0;
-        memcpy(best, topics, sizeof(best));
-        words = i - at + 1;
-    }
-    const struct mc_token *token = &tokens->items[at];
-    bool content = token->kind == MC_TOKEN_WORD &&
-                   !(mc_lexicon_entry(token->word)->flags & (MC_WORD_STOP | MC_WORD_NEGATION));
-    if (found == 0 && content && !stranger) {
-        found = mc_vocabulary_stem_topics(vocabulary, token->stem, token->stem_hash, best);
-        words = 1;
-    }
-    mention(tally, best, found);
-    return words > 0 ? words : 1;
 }
 
 /* The most mentioned first; a stable order, because the insertion keeps equals apart as they came.
@@ -114,8 +79,13 @@ static bool set_topics(const struct mc_vocabulary *vocabulary, const struct mc_t
     struct tally tally;
     tally.count = 0;
     size_t next = 0;
-    for (size_t i = 0; i < tokens->count;)
-        i += in_address(tokens, i, entities, &next) ? 1 : match(vocabulary, tokens, i, &tally);
+    for (size_t i = 0; i < tokens->count;) {
+        struct mc_topic_match match = {.words = 1};
+        if (!in_address(tokens, i, entities, &next))
+            match = mc_vocabulary_match(vocabulary, tokens, i);
+        mention(&tally, match.topics, match.count);
+        i += match.words;
+    }
     rank(&tally);
     mc_str *topics = mc_arena_array(arena, tally.count + 1, sizeof(*topics));
     if (!topics)

@@ -284,6 +284,9 @@ static void test_topics(void)
     ok(feature(&s, about, MC_FEATURE_TOPICS) > 0, "the topic agrees");
     is_double(feature(&s, not, MC_FEATURE_TOPICS), 0, 0, "or does not");
     set_close(&s);
+    set_open(&s, "what did we sell in order to move?");
+    is_int(s.query.term_count, s.query.word_count, "an idiom leads to no topic, as in a message");
+    set_close(&s);
 }
 
 static void test_order(void)
