@@ -273,6 +273,53 @@ static inline void turns_and_rows(struct mc_store *store)
     is_str(ids_of(&found), "m3 m0 m3", "rows come as asked, without those that are gone");
 }
 
+#define LINE 240 /* messages */
+
+/* The same of each row, whether it is asked for alone or with others near and far from it. */
+static inline void check_turns_together(struct mc_store *store, const int64_t *rows, size_t count,
+                                        const struct mc_reader *reader, const char *who)
+{
+    struct mc_turns together[LINE], alone;
+    struct mc_error err = {0};
+    size_t same = 0, with_turns = 0;
+    is_status(store->ops->turns(store, rows, count, reader, together, &err), MC_OK, &err, "%s",
+              who);
+    for (size_t i = 0; i < count; i++) {
+        if (store->ops->turns(store, &rows[i], 1, reader, &alone, &err))
+            break;
+        same += memcmp(&alone, &together[i], sizeof(alone)) == 0;
+        with_turns += alone.before[0] != 0 && alone.after[1] != 0;
+    }
+    is_int(same, count, "%s: the turns of each are those that it has alone", who);
+    ok(with_turns > count / 2, "%s: most have some", who);
+}
+
+static inline void turns_of_many(struct mc_store *store)
+{
+    int64_t rows[LINE], asked[LINE];
+    size_t count = 0;
+    for (int i = 0; i < LINE; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "m%d", i);
+        struct mc_put put =
+            agent_message("u", i % 8 ? "long" : "short", id, "x", i % 5 == 1 ? "a" : "b",
+                          i % 5 == 1 ? MC_VISIBILITY_PRIVATE : MC_VISIBILITY_PUBLIC);
+        put.message.created_at_us += i / 3 * SECOND; /* three at once */
+        rows[i] = store_one(store, put);
+    }
+    for (int i = 0; i < LINE; i++) {
+        int mixed = i * 37 % LINE;
+        if (mixed < LINE / 3 || mixed % 41 == 0) /* some side by side, some far apart */
+            asked[count++] = rows[mixed];
+    }
+    const struct mc_reader b = {.agent_id = MC_STR("b"), .read_public = true};
+    check_turns_together(store, asked, count, &everything, "one who sees everything");
+    check_turns_together(store, asked, count, &b, "another");
+    struct mc_error err = {0};
+    is_status(store->ops->turns(store, asked, 0, &everything, NULL, &err), MC_OK, &err,
+              "turns of no row");
+}
+
 static inline void thread_versions(struct mc_store *store)
 {
     struct mc_thread_state state = {.exists = true};
@@ -423,5 +470,6 @@ static inline void access_rule(struct mc_store *store)
     {"put and get", put_and_get}, {"odd names of groups", put_odd_groups},                         \
         {"the longest message", put_long}, {"repeats", put_repeat}, {"batches", put_batch},        \
         {"new ids", put_new_ids}, {"order in a thread", order_in_thread},                          \
-        {"turns and rows", turns_and_rows}, {"versions of a thread", thread_versions},             \
-        {"rows are not used again", rows_not_reused}, {"the access rule", access_rule},
+        {"turns and rows", turns_and_rows}, {"turns of many", turns_of_many},                      \
+        {"versions of a thread", thread_versions}, {"rows are not used again", rows_not_reused},   \
+        {"the access rule", access_rule},
