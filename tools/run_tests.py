@@ -32,6 +32,9 @@ C_SUITES = ["unit", "contract", "checks", "examples"]
 SUITES = C_SUITES + ["e2e", "python", "lint", "fuzz"]
 FUZZ_SECONDS = 10
 LOG_LINES = 80  # of a failing test on the screen; the whole log is named beside them
+TELLING = r"\| (not ok|FAILED|ERROR)\b|exit status -?\d|Sanitizer:|runtime error:|: error:|killed after"
+TOLD_LINES = 10  # of a suite's failures, at the end of all
+TOLD_LENGTH = 400
 
 SANITIZER_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
@@ -68,12 +71,15 @@ class Report:
         self.lock = threading.Lock()  # guards the counts and the order of the output
         self.passed = 0
         self.failed = 0
+        self.failures = []  # (suite, log)
 
     def add(self, name, passed, failed, seconds, note="", log=""):
         mark = "FAILED" if failed else "ok"
         with self.lock:
             self.passed += passed
             self.failed += failed
+            if failed:
+                self.failures.append((name, log))
             print(f"{name:<22}{mark:<8}{passed:>6} passed {failed:>4} failed {seconds:>7.1f} s  {note}".rstrip(),
                   flush=True)
             if log:
@@ -81,6 +87,14 @@ class Report:
 
     def check(self, name, passed, seconds, log="", note=""):
         self.add(name, int(passed), int(not passed), seconds, note, "" if passed else log)
+
+    def repeat_failures(self):
+        """The lines that say what failed, once more at the end: of a long output often the end alone is kept."""
+        for name, log in self.failures:
+            lines = [line.rstrip() for line in log.splitlines()]
+            said = [line for line, before in zip(lines, ["", *lines])
+                    if re.search(TELLING, line) or "| not ok" in before] or lines[-TOLD_LINES:]
+            print("\n".join([f"{name} FAILED", *(line[:TOLD_LENGTH] for line in said[:TOLD_LINES])]))
 
 
 def run(command, timeout, environment=None, folder=ROOT, text=None):
@@ -538,6 +552,7 @@ def main():
     if fuzz_built:
         run_fuzz(report, options.jobs)
 
+    report.repeat_failures()
     print(f"{time.monotonic() - start:.0f} s")
     print(f"{report.passed} passed, {report.failed} failed")
     return 1 if report.failed or not report.passed else 0
