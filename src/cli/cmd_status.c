@@ -57,9 +57,7 @@ static enum mc_status failed_open(const struct mc_error *cause, char **json, str
     mc_json_member_text(&writer, "detail", cause->message);
     mc_json_member_text(
         &writer, "advice",
-        cause->status == MC_NOT_FOUND
-            ? "make it with 'mindcore serve', 'mindcore ingest' or 'mindcore import'"
-        : cause->status == MC_CORRUPT ? "restore a backup, or name another file with --db"
+        cause->status == MC_CORRUPT   ? "restore a backup, or name another file with --db"
         : cause->status == MC_BUSY    ? "end the program that holds the file"
         : cause->status == MC_VERSION ? "use the newer version of mindcore that wrote it"
                                       : "correct what is said and run 'mindcore doctor' again");
