@@ -4,11 +4,6 @@
  * export has under "extra", goes back in. Messages go in batches; a batch ends before a line of
  * another type, so that the order of the file is kept.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "base/arena.h"
 #include "base/compiler.h"
 #include "base/error.h"
@@ -227,7 +222,7 @@ static enum mc_status dispatch(struct import *import, mc_str line, uint64_t numb
 }
 
 static enum mc_status read_all(struct import *import, struct mc_lines *lines,
-                               struct mc_progress *progress, uint64_t total, struct mc_error *err)
+                               struct mc_progress *progress, struct mc_error *err)
 {
     for (;;) {
         mc_str line;
@@ -255,20 +250,8 @@ static enum mc_status read_all(struct import *import, struct mc_lines *lines,
             status = flush_messages(import, err);
         if (status != MC_OK)
             return status;
-        mc_progress_update(progress, lines->bytes, total);
+        mc_progress_update(progress, lines->bytes, lines->size);
     }
-}
-
-static enum mc_status open_input(const char *path, int *descriptor, uint64_t *size,
-                                 struct mc_error *err)
-{
-    struct stat info;
-    *descriptor = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
-    if (*descriptor < 0)
-        return mc_fail(err, errno == ENOENT ? MC_NOT_FOUND : MC_IO, "cannot read '%s': %s", path,
-                       strerror(errno));
-    *size = fstat(*descriptor, &info) == 0 && S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
-    return MC_OK;
 }
 
 static int report(const struct import *import)
@@ -295,21 +278,14 @@ int mc_cli_import(struct mc_cli *cli)
     mc_auto(mc_lines_fini) struct mc_lines lines = {0};
     struct mc_progress progress;
     struct mc_error err = {0};
-    int descriptor = -1;
-    uint64_t size = 0;
     mc_arena_init(&import.arena, (size_t)64 << 20);
     enum mc_status status =
-        open_input(mc_args_operand(&cli->args, 0).data, &descriptor, &size, &err);
-    if (status == MC_OK)
-        status = mc_lines_init(&lines, descriptor, LINE_BYTES, &err);
-    if (status != MC_OK && descriptor >= 0)
-        close(descriptor);
+        mc_lines_open(&lines, mc_args_operand(&cli->args, 0).data, LINE_BYTES, &err);
     if (status != MC_OK)
         return mc_cli_fail(&err);
     mc_progress_start(&progress, "import", "B", cli->quiet);
-    status = read_all(&import, &lines, &progress, size, &err);
+    status = read_all(&import, &lines, &progress, &err);
     mc_progress_stop(&progress);
-    close(descriptor);
     int result = report(&import);
     fflush(stdout);
     if (import.stored)

@@ -1,5 +1,4 @@
-/* mindcore ingest: one message from options, or many from standard input. */
-#include <sys/stat.h>
+/* mindcore ingest: one message from options, or many from a file or standard input. */
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -92,8 +91,7 @@ static enum mc_status take_line(struct stream *stream, mc_str line, uint64_t num
 }
 
 static enum mc_status read_stream(struct stream *stream, struct mc_lines *lines,
-                                  struct mc_progress *progress, uint64_t total,
-                                  struct mc_error *err)
+                                  struct mc_progress *progress, struct mc_error *err)
 {
     for (;;) {
         mc_str line;
@@ -119,7 +117,7 @@ static enum mc_status read_stream(struct stream *stream, struct mc_lines *lines,
         }
         if (status != MC_OK)
             return status;
-        mc_progress_update(progress, lines->bytes, total);
+        mc_progress_update(progress, lines->bytes, lines->size);
     }
 }
 
@@ -135,21 +133,13 @@ static void print_counts(const struct stream *stream)
            MC_STR_ARG(mc_buf_str(&stream->report)));
 }
 
-static uint64_t input_size(void)
-{
-    struct stat info;
-    if (fstat(STDIN_FILENO, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size < 0)
-        return 0;
-    return (uint64_t)info.st_size;
-}
-
 static void stream_fini(struct stream *stream)
 {
     mc_arena_fini(&stream->arena);
     mc_buf_fini(&stream->report);
 }
 
-static int ingest_stream(struct mc_cli *cli)
+static int ingest_stream(struct mc_cli *cli, const char *path)
 {
     mc_auto(mc_lines_fini) struct mc_lines lines = {0};
     mc_auto(stream_fini) struct stream stream = {.cli = cli};
@@ -159,10 +149,11 @@ static int ingest_stream(struct mc_cli *cli)
     mc_buf_init(&stream.report, (size_t)16 << 20);
     stream.writer = mc_json_writer(&stream.report);
     mc_json_begin(&stream.writer, '[');
-    enum mc_status status = mc_lines_init(&lines, STDIN_FILENO, MC_CLI_LINE_BYTES, &err);
+    enum mc_status status = mc_lines_open(&lines, path, MC_CLI_LINE_BYTES, &err);
+    if (status != MC_OK)
+        return mc_cli_fail(&err);
     mc_progress_start(&progress, "ingest", "B", cli->quiet);
-    if (status == MC_OK)
-        status = read_stream(&stream, &lines, &progress, input_size(), &err);
+    status = read_stream(&stream, &lines, &progress, &err);
     mc_progress_stop(&progress);
     print_counts(&stream);
     fflush(stdout);
@@ -228,11 +219,16 @@ int mc_cli_ingest(struct mc_cli *cli)
                                         "text",  "message-id", "agent",   "visibility",
                                         "group", "created-at", "metadata"};
     for (size_t i = 0; i < mc_countof(parts); i++) {
-        if (mc_args_given(&cli->args, parts[i]))
-            return ingest_one(cli);
+        if (!mc_args_given(&cli->args, parts[i]))
+            continue;
+        if (cli->args.operand_count > 0)
+            return mc_cli_usage(cli, "give a file or --%s, not both", parts[i]);
+        return ingest_one(cli);
     }
+    if (cli->args.operand_count > 0)
+        return ingest_stream(cli, mc_args_operand(&cli->args, 0).data);
     if (isatty(STDIN_FILENO) == 1)
         return mc_cli_usage(cli, "give a message with --user, --thread, --session, --role and "
-                                 "--text, or JSON Lines on standard input");
-    return ingest_stream(cli);
+                                 "--text, or a file of JSON Lines");
+    return ingest_stream(cli, "-");
 }

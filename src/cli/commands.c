@@ -68,7 +68,8 @@ OPTIONS(ingest_options) = {
 };
 EXAMPLES(ingest_examples) = {
     "mindcore ingest --user ann --thread t1 --session s1 --role user --text 'Where is order A-17?'",
-    "mindcore ingest < conversation.jsonl",
+    "mindcore ingest conversation.jsonl",
+    "grep ann conversation.jsonl | mindcore ingest",
     NULL,
 };
 
@@ -372,12 +373,10 @@ static const struct mc_cli_command commands[] = {
      "ends it at once.",
      NO_OPERAND, serve_options, serve_examples, mc_cli_serve, NOTHING, 0},
     {"ingest", "Store messages",
-     "One message from options, or many from standard input: one JSON object a line with the "
-     "fields "
-     "of POST /v1/messages. A line that is refused is named with its number and does not hinder "
-     "the "
-     "others; the exit status is then 1.",
-     NO_OPERAND, ingest_options, ingest_examples, mc_cli_ingest, ENGINE, 0},
+     "One message from options, or many from a file (standard input when none is named): one JSON "
+     "object a line with the fields of POST /v1/messages. A line that is refused is named with its "
+     "number and does not hinder the others; the exit status is then 1.",
+     "FILE", 0, 1, ingest_options, ingest_examples, mc_cli_ingest, ENGINE, 0},
     {"context", "Assemble what an agent needs to know now", NULL, "TEXT", 0, ANY_WORDS,
      context_options, context_examples, mc_cli_context, DATABASE, 0},
     {"search", "Search in a user's messages", NULL, "WORDS", 0, ANY_WORDS, search_options,

@@ -3,10 +3,7 @@
  * that a killed writer left, lets the workers finish, and compares what is stored with what was
  * acknowledged.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -225,10 +222,7 @@ static enum mc_status read_acknowledged(struct verify *verify, const char *path,
                                         struct mc_error *err)
 {
     mc_auto(mc_lines_fini) struct mc_lines lines = {0};
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0)
-        return mc_fail(err, MC_IO, "cannot read '%s': %s", path, strerror(errno));
-    enum mc_status status = mc_lines_init(&lines, descriptor, LINE_BYTES, err);
+    enum mc_status status = mc_lines_open(&lines, path, LINE_BYTES, err);
     mc_str line;
     enum mc_line read = MC_LINE_END;
     while (status == MC_OK && (read = mc_lines_next(&lines, &line, err)) == MC_LINE_TEXT) {
@@ -240,7 +234,6 @@ static enum mc_status read_acknowledged(struct verify *verify, const char *path,
         memcpy(digits, line.data, 16);
         check_acknowledged(verify, id, name, strtoull(digits, NULL, 16));
     }
-    close(descriptor);
     return read == MC_LINE_FAILED ? err->status : status;
 }
 

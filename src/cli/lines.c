@@ -1,8 +1,10 @@
 #include "cli/lines.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -20,8 +22,26 @@ enum mc_status mc_lines_init(struct mc_lines *lines, int descriptor, size_t max_
     return lines->chunk ? MC_OK : mc_fail_memory(err);
 }
 
+enum mc_status mc_lines_open(struct mc_lines *lines, const char *path, size_t max_bytes,
+                             struct mc_error *err)
+{
+    struct stat info;
+    int descriptor = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return mc_fail(err, errno == ENOENT ? MC_NOT_FOUND : MC_IO, "cannot read '%s': %s", path,
+                       strerror(errno));
+    enum mc_status status = mc_lines_init(lines, descriptor, max_bytes, err);
+    lines->opened = true;
+    if (fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode))
+        lines->size = (uint64_t)info.st_size;
+    return status;
+}
+
 void mc_lines_fini(struct mc_lines *lines)
 {
+    if (lines->opened)
+        close(lines->descriptor);
+    lines->opened = false;
     mc_buf_fini(&lines->line);
     free(lines->chunk);
     lines->chunk = NULL;

@@ -48,6 +48,19 @@ def plain_lines(text):
     return re.sub(r"\x1b\[\d*m", "", text).replace("\r", "").split("\n")
 
 
+def test_a_file_is_as_good_as_standard_input(cli, db, tmp_path):
+    line = json.dumps({"message_id": "m1", "user_id": "u", "thread_id": "t", "session_id": "s", "role": "user",
+                       "text": "I prefer tea."})
+    path = tmp_path / "messages.jsonl"
+    path.write_text(line + "\n", encoding="utf-8")
+    assert cli("ingest", path, "--db", db, status=0).out.startswith("stored 1, repeated 0")
+    for more, text in ((["-"], line), ([], line), ([path], "")):
+        assert cli("ingest", *more, "--db", db, input=text, status=0).out.startswith("stored 0, repeated 1")
+    assert "not both" in cli("ingest", path, "--user", "u", "--db", db, status=2).err
+    missing = cli("ingest", tmp_path / "missing", "--db", db, status=1)
+    assert "missing': No such file" in missing.err and missing.out == ""
+
+
 def test_one_message(cli, db):
     """By its id, as a dead job or a context names it."""
     ingest_one(cli, db, "The invoice INV-4711 is wrong.", "--message-id", "m1")
@@ -281,7 +294,7 @@ def test_errors_are_escaped_on_a_terminal(stored):
 
 def test_ingest_without_input_on_a_terminal(db):
     status, out = on_terminal("ingest", "--db", db)
-    assert status == 2 and "standard input" in out
+    assert status == 2 and "JSON Lines" in out
 
 
 def test_erase_asks_on_a_terminal(cli, stored):
