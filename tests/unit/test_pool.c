@@ -351,37 +351,43 @@ static void test_no_polling(void)
 
 /* ---- Failures ---- */
 
-static atomic_llong attempt_times[8];
-static atomic_int attempts_seen;
+static atomic_llong complete_times[8];
+static atomic_int completes_seen;
 
-/* An attempt's wait is counted from after its completion was refused. */
-static void note_attempts(void *context, const char *op)
+static void note_completes(void *context, const char *op)
 {
     (void)context;
     if (strcmp(op, "complete") != 0)
         return;
-    int n = atomic_fetch_add(&attempts_seen, 1);
+    int n = atomic_fetch_add(&completes_seen, 1);
     if (n < 8)
-        atomic_store(&attempt_times[n], mc_time_monotonic_us());
+        atomic_store(&complete_times[n], mc_time_monotonic_us());
+}
+
+/* Between the last that an attempt wanted to write and the first of the next; each writes twice: as a batch, then alone. */
+static long long wait_after(int attempt)
+{
+    return atomic_load(&complete_times[2 * attempt]) -
+           atomic_load(&complete_times[2 * attempt - 1]);
 }
 
 static void test_back_off_and_death(void)
 {
     struct fixture f;
     set_up(&f);
-    atomic_store(&attempts_seen, 0);
-    mc_fault_store_hook(f.store, note_attempts, NULL);
+    atomic_store(&completes_seen, 0);
+    mc_fault_store_hook(f.store, note_completes, NULL);
     mc_fault_store_fail(f.store, "complete", 1, 0, MC_INTERNAL);
     put(&f, "bad", "My order 4711 has not arrived");
     start(&f);
     ok(scratch_wait(scratch_queue(f.inner).dead == 1, WAIT_MS), "the job dies");
     mc_pool_pause(f.pool, true); /* what is tried again must not be done before it is looked at */
     drained(&f, "a dead job does not hold up");
-    is_int(atomic_load(&attempts_seen), 3, "after three attempts");
-    int64_t first = atomic_load(&attempt_times[1]) - atomic_load(&attempt_times[0]);
-    int64_t second = atomic_load(&attempt_times[2]) - atomic_load(&attempt_times[1]);
-    ok(first >= 20000, "the first wait is at least half of retry_min (%lld us)", (long long)first);
-    ok(second >= 30000, "the second at least half of retry_max (%lld us)", (long long)second);
+    is_int(mc_fault_store_calls(f.store, "fail"), 3, "after three attempts");
+    is_int(atomic_load(&completes_seen), 6, "each of which tried to write twice");
+    ok(wait_after(1) >= 20000, "the first wait is at least half of retry_min (%lld us)",
+       wait_after(1));
+    ok(wait_after(2) >= 30000, "the second at least half of retry_max (%lld us)", wait_after(2));
     struct scratch_dead dead = scratch_dead_jobs(f.inner);
     is_int(dead.count, 1, "one dead job");
     is_int(dead.attempts, 3, "with its attempts");
