@@ -43,7 +43,7 @@ EXPECTED = {
 def run(program, arguments, text, folder):
     environment = dict(os.environ, HOME=folder, XDG_CACHE_HOME=folder)
     return subprocess.run([os.path.abspath(program), *arguments], input=text, text=True, cwd=folder,
-                          env=environment, capture_output=True, timeout=50, check=False)
+                          env=environment, capture_output=True, timeout=250, check=False)
 
 
 def main():

@@ -116,6 +116,12 @@ def run(command, timeout, environment=None, folder=ROOT, text=None):
     return status, output.decode("utf-8", "replace")
 
 
+def fetch(command, timeout):
+    """As run, and once more after a failure: what it downloads may not come at the first time."""
+    status, output = run(command, timeout)
+    return (status, output) if status == 0 else run(command, timeout)
+
+
 def head(text):
     """The first lines of a compiler's output: the first error is the one that matters."""
     lines = text.strip().splitlines()
@@ -141,7 +147,7 @@ def meson():
 def without_randomization():
     """The thread sanitizer of gcc 12 cannot start under some address layouts; this fixes the layout."""
     command = ["setarch", os.uname().machine, "-R"]
-    works = shutil.which("setarch") and run(command + ["true"], 10)[0] == 0
+    works = shutil.which("setarch") and run(command + ["true"], 60)[0] == 0
     return command if works else []
 
 
@@ -153,7 +159,7 @@ def get_llama(report):
     start = time.monotonic()
     status, output = run(["tools/get-llama", "--find", "--server"], 60)
     if not output.strip():
-        status, output = run(["sh", "-c", "tools/install-deps llama && tools/get-llama --server"], 3600)
+        status, output = fetch(["sh", "-c", "tools/install-deps llama && tools/get-llama --server"], 3600)
         report.check("llama.cpp", status == 0, time.monotonic() - start, tail(output + "\nLLAMA=no leaves it out"))
     if status == 0:
         os.environ["MINDCORE_LLAMA_PREFIX"] = output.strip().splitlines()[-1]
@@ -162,7 +168,7 @@ def get_llama(report):
 def get_playwright(report):
     """What leads the browser in the tests of the dashboard."""
     start = time.monotonic()
-    status, output = run(["tools/get-playwright"], 600)
+    status, output = fetch(["tools/get-playwright"], 600)
     if status != 0:
         report.check("playwright", False, time.monotonic() - start, tail(output))
 
@@ -170,7 +176,7 @@ def get_playwright(report):
 def get_pgvector(report):
     """A PostgreSQL that has pgvector, for the tests of searching vectors there."""
     start = time.monotonic()
-    status, output = run(["tools/get-pgvector"], 900)
+    status, output = fetch(["tools/get-pgvector"], 900)
     if status != 0:
         report.check("pgvector", False, time.monotonic() - start, tail(output))
 
@@ -180,7 +186,7 @@ def configure(report, target):
     new = not os.path.exists(os.path.join(target.folder, "build.ninja"))
     start = time.monotonic()
     environment = {"CC": target.compiler} if target.compiler else {}
-    status, output = run(["tools/setup-build", target.folder] + target.options, 300, environment)
+    status, output = run(["tools/setup-build", target.folder] + target.options, 900, environment)
     if status != 0:
         if new:
             shutil.rmtree(target.folder, ignore_errors=True)
@@ -255,7 +261,7 @@ def run_pytest(report, name, target, interpreter, tests, environment, options):
     if os.path.exists(results):
         os.unlink(results)
     status, output = run(interpreter + ["-m", "pytest", "-q", "--maxfail=20", "-p", "no:cacheprovider", "--tb=short",
-                                        f"--junitxml={results}", tests, *options], 1500,
+                                        f"--junitxml={results}", tests, *options], 3600,
                          {**environment, "PYTHONDONTWRITEBYTECODE": "1"})
     log = os.path.join(target.folder, f"{name}.log")
     with open(log, "w", encoding="utf-8") as file:
@@ -320,7 +326,7 @@ def run_python(report):
         return
     environment = {"PYTHONPATH": package, "MINDCORE_BUILD": PLAIN.folder}
     start = time.monotonic()
-    status, output = run(["tools/get-python-packages", PYTHON], 900)
+    status, output = fetch(["tools/get-python-packages", PYTHON], 900)
     report.check("python packages", status == 0, time.monotonic() - start, tail(output))
     if status == 0:
         run_pytest(report, "python", PLAIN, [output.strip().splitlines()[-1]], "tests/python", environment, [])
@@ -330,7 +336,7 @@ def run_python(report):
         folder = os.path.join(PLAIN.folder, "python-other")
         status, output = run([other, "-m", "venv", "--clear", folder], 120)
         if status == 0:
-            status, output = run([os.path.join(folder, "bin", "pip"), "install", "--quiet", "pytest"], 300)
+            status, output = fetch([os.path.join(folder, "bin", "pip"), "install", "--quiet", "pytest"], 300)
         if status == 0:
             run_pytest(report, "python-other", PLAIN, [os.path.join(folder, "bin", "python")], "tests/python", environment,
                        ["-m", "not plain_only", "-k", "test_client or test_process"])
@@ -480,11 +486,11 @@ def fuzz_one(name):
     with tempfile.TemporaryDirectory() as folder:
         seeds = os.path.join(ROOT, "fuzz", "corpus", name)
         command = [os.path.join(FUZZ.folder, "fuzz", f"fuzz_{name}"), f"-max_total_time={FUZZ_SECONDS}",
-                   "-timeout=10", "-rss_limit_mb=2048", "-verbosity=0", "-print_final_stats=1",
+                   "-timeout=30", "-rss_limit_mb=2048", "-verbosity=0", "-print_final_stats=1",
                    f"-artifact_prefix={FUZZ.folder}/{name}-", folder]
         if os.path.isdir(seeds):
             command.append(seeds)
-        status, output = run(command, FUZZ_SECONDS + 60, SANITIZER_ENVIRONMENT)
+        status, output = run(command, FUZZ_SECONDS + 300, SANITIZER_ENVIRONMENT)
     runs = re.search(r"number_of_executed_units:\s*(\d+)", output)
     return name, status == 0, output, f"{int(runs[1]):,} inputs" if runs else ""
 

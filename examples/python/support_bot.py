@@ -32,7 +32,7 @@ def find_orders(query: SourceQuery) -> Iterable[Tuple[str, str]]:
 def main(user_id: str) -> None:
     service = OpenAI()
     with MindcoreClient(use_sqlite=True, sqlite_path="support.db") as client:
-        client.register_source("orders", find_orders, topics=["orders", "delivery"])
+        client.register_source("orders", find_orders, topics=["orders", "delivery"], timeout=5)
         memory = ChatMemory(client, user_id, thread_id=str(uuid.uuid4()))
         messages: List[ChatCompletionMessageParam] = [{"role": "system", "content": INSTRUCTIONS}]
         for line in map(str.strip, sys.stdin):

@@ -103,6 +103,12 @@ static inline const char *recent_ids(struct mc_store *store, const char *user, c
 
 /* ---- Jobs ---- */
 
+/* A time at which all that a case stores is due, however slowly it runs. */
+static inline int64_t due_time(void)
+{
+    return mc_time_now_us() + 10 * MINUTE;
+}
+
 static inline size_t claim_into(struct mc_store *store, const char *lease, enum mc_stage stage,
                                 int64_t now_us, size_t limit, struct mc_jobs *jobs)
 {
@@ -137,7 +143,7 @@ static inline void index_all(struct mc_store *store)
 {
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
     struct mc_error err = {0};
-    int64_t late = mc_time_now_us() + SECOND;
+    int64_t late = due_time();
     while (store->ops->claim(store, MC_STR("indexer"), MC_STAGE_FIRST, late, MINUTE, 64, &jobs,
                              &err) == MC_OK &&
            jobs.count > 0) {

@@ -340,7 +340,7 @@ static inline void tiers(struct mc_store *store)
         {"fresh-chatter", 3, 0.1, "{\"method\":\"trivial\"}", MC_TIER_MID},
     };
     /* Far ahead: what decides about deletions is then created_at, not when it was stored. */
-    int64_t now = T0 + 30000 * DAY, clock = mc_time_now_us() + SECOND;
+    int64_t now = T0 + 30000 * DAY, clock = due_time();
     for (size_t i = 0; i < mc_countof(rows); i++) {
         struct mc_put put = message("u", "t", rows[i].id, "cat", 0);
         put.message.created_at_us = now - rows[i].days * DAY - 1;

@@ -335,7 +335,7 @@ static inline void thread_versions(struct mc_store *store)
     is_int(state.version, put.thread_version, "in the version that put told");
     int64_t version = state.version;
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
-    claim_into(store, "w", MC_STAGE_FIRST, mc_time_now_us() + SECOND, 1, &jobs);
+    claim_into(store, "w", MC_STAGE_FIRST, due_time(), 1, &jobs);
     complete_row(store, "w", row, "x", 0);
     is_status(store->ops->thread(store, MC_STR("u"), MC_STR("t"), &state, &err), MC_OK, &err,
               "after enrichment");

@@ -8,7 +8,7 @@ static inline bool complete_hashed(struct mc_store *store, int64_t row, enum mc_
                                    enum mc_stage next_stage, const char *metadata, mc_str hash)
 {
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
-    claim_into(store, "hashed", stage, mc_time_now_us() + SECOND, 64, &jobs);
+    claim_into(store, "hashed", stage, due_time(), 64, &jobs);
     struct mc_completion done = {
         .row = row,
         .user_id = MC_STR("u"),
@@ -82,7 +82,7 @@ static inline void twins_done_again(struct mc_store *store)
        "and once more");
     is_str(twin_of(store, HASH_A), "{\"n\":4}", "it is");
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
-    is_int(claim_into(store, "w", MC_STAGE_MODEL, mc_time_now_us() + SECOND, 1, &jobs), 1, "taken");
+    is_int(claim_into(store, "w", MC_STAGE_MODEL, due_time(), 1, &jobs), 1, "taken");
     struct mc_failure dead = {
         .row = row, .error = MC_STR("no use"), .metadata = MC_STR("{\"enrichment_failed\":true}")};
     struct mc_error err = {0};

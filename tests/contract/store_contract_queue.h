@@ -2,7 +2,7 @@
 
 static inline void claim_order(struct mc_store *store)
 {
-    int64_t now = mc_time_now_us() + SECOND;
+    int64_t now = due_time();
     int64_t first = store_one(store, message("u", "t", "m1", "x", 9));
     store_one(store, message("u", "t", "m2", "x", 5));
     store_one(store, message("u", "t", "m3", "x", 7));
@@ -30,7 +30,7 @@ static inline void claim_order(struct mc_store *store)
 
 static inline void lease_expiry(struct mc_store *store)
 {
-    int64_t now = mc_time_now_us() + SECOND;
+    int64_t now = due_time();
     int64_t row = store_one(store, message("u", "t", "m1", "x", 0));
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
     is_int(claim_into(store, "w1", MC_STAGE_FIRST, now, 1, &jobs), 1, "claimed");
@@ -52,7 +52,7 @@ static inline void lease_expiry(struct mc_store *store)
 /* What ended a process comes alone, so that it takes no other job with it; what was put back does not. */
 static inline void attempted_alone(struct mc_store *store)
 {
-    int64_t now = mc_time_now_us() + SECOND;
+    int64_t now = due_time();
     store_one(store, message("u", "t", "m1", "x", 0));
     store_one(store, message("u", "t", "m2", "x", 0));
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
@@ -79,7 +79,7 @@ static inline void attempted_alone(struct mc_store *store)
 
 static inline void two_stages(struct mc_store *store)
 {
-    int64_t now = mc_time_now_us() + SECOND;
+    int64_t now = due_time();
     int64_t row = store_one(store, message("u", "t", "m1", "x", 0));
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
     claim_into(store, "w", MC_STAGE_FIRST, now, 1, &jobs);
@@ -123,7 +123,7 @@ static inline bool see_dead(void *context, mc_str message_id, mc_str user_id, in
 static inline void failures(struct mc_store *store)
 {
     struct mc_error err = {0};
-    int64_t now = mc_time_now_us() + SECOND;
+    int64_t now = due_time();
     int64_t row = store_one(store, message("u", "t", "m1", "x", 0));
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
     claim_into(store, "w", MC_STAGE_FIRST, now, 1, &jobs);
@@ -181,7 +181,7 @@ static inline void failures(struct mc_store *store)
 static inline void releases(struct mc_store *store)
 {
     struct mc_error err = {0};
-    int64_t now = mc_time_now_us() + SECOND;
+    int64_t now = due_time();
     store_one(store, message("u", "t", "m1", "x", 0));
     store_one(store, message("u", "t", "m2", "x", 0));
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
@@ -198,7 +198,7 @@ static inline void removed_while_leased(struct mc_store *store)
     struct mc_error err = {0};
     int64_t row = store_one(store, message("u", "t", "m1", "x", 0));
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
-    claim_into(store, "w", MC_STAGE_FIRST, mc_time_now_us() + SECOND, 1, &jobs);
+    claim_into(store, "w", MC_STAGE_FIRST, due_time(), 1, &jobs);
     struct mc_record *removed = NULL;
     int64_t version;
     is_status(store->ops->remove(store, MC_STR("m1"), &everything, &removed, &version, &err), MC_OK,
@@ -215,7 +215,7 @@ static inline void removed_while_leased(struct mc_store *store)
 static inline void renewals(struct mc_store *store)
 {
     struct mc_error err = {0};
-    int64_t now = mc_time_now_us() + SECOND;
+    int64_t now = due_time();
     int64_t row = store_one(store, message("u", "t", "m1", "x", 0));
     store_one(store, message("u", "t", "m2", "x", 0));
     is_status(store->ops->renew(store, MC_STR("w1"), now, &err), MC_NOT_FOUND, &err,
@@ -246,7 +246,7 @@ static inline void renewals(struct mc_store *store)
 static inline void no_attempts(struct mc_store *store)
 {
     struct mc_error err = {0};
-    int64_t now = mc_time_now_us() + SECOND;
+    int64_t now = due_time();
     int64_t first = store_one(store, message("u", "t", "m1", "x", 0));
     int64_t second = store_one(store, message("u", "t", "m2", "x", 0));
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
@@ -276,7 +276,7 @@ static inline void no_attempts(struct mc_store *store)
 static inline void model_stage(struct mc_store *store)
 {
     struct mc_error err = {0};
-    int64_t now = mc_time_now_us() + SECOND, rows[3];
+    int64_t now = due_time(), rows[3];
     static const char *const ids[] = {"m1", "m2", "m3"};
     for (int i = 0; i < 3; i++) {
         rows[i] = store_one(store, message("u", "t", ids[i], "x", 0));

@@ -48,7 +48,7 @@ static inline void search_by_terms(struct mc_store *store)
 
 static inline void search_by_labels(struct mc_store *store)
 {
-    int64_t now = mc_time_now_us() + SECOND;
+    int64_t now = due_time();
     const char *terms[] = {"cat t:billing c:support i:complaint", "cat t:shipping c:support",
                            "dog t:billing t:refund c:sales"};
     const char *ids[] = {"m1", "m2", "m3"};
@@ -83,7 +83,7 @@ static inline void search_odd_terms(struct mc_store *store)
 {
     int64_t row = store_one(store, message("u", "t", "m1", "x", 0));
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
-    claim_into(store, "w", MC_STAGE_FIRST, mc_time_now_us() + SECOND, 1, &jobs);
+    claim_into(store, "w", MC_STAGE_FIRST, due_time(), 1, &jobs);
     complete_row(store, "w", row, "grüße 你好 ord-12345 naïve a.b #7 x_y  \xf0\x9f\x8e\x89", 0);
     const mc_str found[] = {
         MC_STR("grüße"), MC_STR("你好"), MC_STR("ord-12345"), MC_STR("naïve"),

@@ -77,22 +77,25 @@ static inline void concurrent_puts(struct mc_store *store)
     check_is_clean(store, "after the storm");
 }
 
-/* Claims with short leases that run out at once for the others, so that many complete the same job.
+/*
+ * Claims with short leases that run out at once for the others, so that many complete the same job; until nothing has
+ * been left to claim for a while.
  */
 static inline void *claim_and_complete(void *context)
 {
     struct caller *c = context;
     char lease[32];
     snprintf(lease, sizeof(lease), "w%d", c->number);
-    for (int turn = 0; turn < 60; turn++) {
+    for (int turn = 0, idle = 0; idle < 30; turn++) {
         mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
         struct mc_error err;
         int64_t now = mc_time_now_us() + (int64_t)turn * SECOND;
         if (c->store->ops->claim(c->store, mc_str_of(lease), MC_STAGE_FIRST, now, 1, 16, &jobs,
                                  &err)) {
             c->failures++;
-            continue;
+            break;
         }
+        idle += jobs.count == 0;
         struct mc_completion done[16];
         for (size_t i = 0; i < jobs.count; i++)
             done[i] = (struct mc_completion){.row = jobs.items[i].record->row,

@@ -298,7 +298,7 @@ static inline void undo_jobs(struct mc_store *store)
 {
     struct mc_error err = {0};
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
-    int64_t now_us = mc_time_now_us() + SECOND, model;
+    int64_t now_us = due_time(), model;
     is_status(store->ops->vector_model(store, MC_STR("model"), 4, &model, &err), MC_OK, &err,
               "a vector model");
     store_one(store, message("u", "t", "enriched", "enriched words", 0));

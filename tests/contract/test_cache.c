@@ -274,12 +274,16 @@ static void case_damage(void)
 
 /* ---- Processes ---- */
 
-/* Appends to ten threads in turn until it is killed. */
+#define STARTED_FD 3 /* of a child: the other end is the parent's */
+
+/* Appends to ten threads in turn until it is killed; says when all have their first message. */
 __attribute__((noreturn)) static void write_for_ever(void)
 {
     struct mc_cache *cache = reopen();
     char thread[16];
     for (int64_t row = 1;; row++) {
+        if (row == 2 && write(STARTED_FD, "", 1) != 1)
+            _exit(1);
         for (int i = 0; i < 10; i++) {
             snprintf(thread, sizeof(thread), "k%d", i);
             if (row == 1 || row % 1000 == 0)
@@ -301,15 +305,34 @@ static pid_t start_self(const char *what)
     return child;
 }
 
+/* Lets another process write for so long, once it does, and kills it. */
+static void write_and_die(useconds_t time_us)
+{
+    int started[2];
+    char byte;
+    if (pipe(started) != 0)
+        bail_out("no pipe");
+    pid_t child = fork();
+    if (child == 0) {
+        if (dup2(started[1], STARTED_FD) == STARTED_FD)
+            execl("/proc/self/exe", "test_cache", "write", cache_dir, (char *)NULL);
+        _exit(127);
+    }
+    close(started[1]);
+    if (read(started[0], &byte, 1) != 1)
+        bail_out("a child does not write");
+    close(started[0]);
+    usleep(time_us);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
 static void case_kill(void)
 {
     fresh_dir();
     int warm = 0, wrong = 0;
     for (int round = 0; round < 30; round++) {
-        pid_t child = start_self("write");
-        usleep((useconds_t)(20000 + random_number() % 30000));
-        kill(child, SIGKILL);
-        waitpid(child, NULL, 0);
+        write_and_die((useconds_t)(random_number() % 30000));
         struct mc_cache *cache = reopen();
         for (int i = 0; i < 10; i++) {
             char thread[16];
@@ -382,10 +405,7 @@ static void case_processes(void)
     waitpid(children[0], NULL, 0);
     is_str(rows_of(cache, "u", "history", 3, &read), "401 400 399", "another process went on");
     ok(!read.verified, "which this one has to compare first");
-    children[0] = start_self("write");
-    usleep(30000);
-    kill(children[0], SIGKILL);
-    waitpid(children[0], NULL, 0);
+    write_and_die(30000);
     append_row(cache, "u", "history", 402);
     is_str(rows_of(cache, "u", "history", 1, NULL), "402", "a killed one hinders nobody");
     is_int(stats_of(cache).errors, 0, "no errors");

@@ -113,7 +113,7 @@ static void fill(struct mc_store *store)
     int64_t dead = store_one(store, message("u", "t", "dead", "dead words", 1));
     int64_t later = store_one(store, shared);
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
-    claim_into(store, "w", MC_STAGE_FIRST, mc_time_now_us() + SECOND, 64, &jobs);
+    claim_into(store, "w", MC_STAGE_FIRST, due_time(), 64, &jobs);
     struct mc_completion completion = {.row = done,
                                        .user_id = MC_STR("u"),
                                        .metadata = MC_STR("{\"z\": 1, \"method\":\"builtin\"}"),
@@ -210,9 +210,9 @@ static void check_target(struct pair *p)
     is_int(queue.ready, MANY + 1, "what was leased is ready");
     is_int(queue.leased, 0, "nothing is leased");
     mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
-    claim_into(p->from, "x", MC_STAGE_FIRST, mc_time_now_us() + SECOND, 2, &jobs);
+    claim_into(p->from, "x", MC_STAGE_FIRST, due_time(), 2, &jobs);
     size_t own = jobs.count;
-    claim_into(to, "x", MC_STAGE_FIRST, mc_time_now_us() + SECOND, 2, &jobs);
+    claim_into(to, "x", MC_STAGE_FIRST, due_time(), 2, &jobs);
     ok(jobs.count > own && jobs.items[own].attempts == 1, "and counts no attempt");
     is_status(p->from->ops->release(p->from, MC_STR("x"), &err), MC_OK, &err, "released");
     is_status(to->ops->release(to, MC_STR("x"), &err), MC_OK, &err, "released");

@@ -377,13 +377,15 @@ static void index_is_made(struct mc_store *without)
 
     struct mc_postgres_options options = pg_options(&server, database, through_bouncer);
     options.pgvector = true;
-    options.statement_timeout_us = SECOND;
+    options.statement_timeout_us = 2 * SECOND;
     store = pg_open(&options);
-    before_index("PERFORM pg_sleep(1.5);");
+    before_index("PERFORM pg_sleep(2.2);");
     is_status(store->ops->fill_vectors(store, mc_time_now_us(), 64, &done, &err), MC_OK, &err,
               "a step that makes it slowly");
     is_str(index_count(), "1", "has made it");
     ok(!done, "and goes on");
+    store->ops->close(store);
+    store = open_as(true);
     pg_sql(&server, database,
            "DROP EVENT TRIGGER before_index; UPDATE pg_index SET indisvalid = false"
            " WHERE indexrelid = 'vectors_unmoved'::regclass");
@@ -516,16 +518,23 @@ static void looks_into_one_partition(void)
     put_values(store, model, u->rows, u->values, MESSAGES);
     fill_all(store, 64);
     store->ops->close(store);
+    /* Its sessions tell what they did when they end. */
+    ok(scratch_wait(strcmp(pg_value(&server, database,
+                                    "SELECT count(*) FROM pg_stat_activity WHERE application_name"
+                                    " = 'mindcore' AND datname = current_database()"),
+                           "0") == 0,
+                    60000),
+       "no session is left");
     pg_sql(&server, database, "SELECT pg_stat_reset()");
     store = open_as(true);
     ok(searchable(store, "u"), "there");
     same_as_one_by_one(store, u, model);
-    store->ops->close(store); /* its sessions tell what they did when they end */
+    store->ops->close(store);
     ok(scratch_wait(strcmp(pg_value(&server, database,
                                     "SELECT count(*) FROM pg_stat_user_tables WHERE relname LIKE"
                                     " 'vectors\\_p%' AND seq_scan + idx_scan > 0"),
                            "1") == 0,
-                    20000),
+                    60000),
        "one partition of vectors was looked into");
     free(u);
 }

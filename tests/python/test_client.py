@@ -149,11 +149,11 @@ def test_subinterpreter_is_refused(tmp_path):
 def test_sources(client):
     asked = []
 
-    @client.source("orders", topics=["order"])
+    @client.source("orders", topics=["order"], timeout=60)
     def orders(query):
         asked.append(query)
         return [("Order 48213", "a desk lamp, sent on Monday")]
-    client.register_source("broken", lambda query: 1 / 0, ["order"])
+    client.register_source("broken", lambda query: 1 / 0, ["order"], timeout=60)
     context = client.get_context("ann", "t1", "Where is my order?")
     assert "[orders: Order 48213] a desk lamp" in context.assembled_context
     assert asked[0].user_id == "ann"
@@ -173,7 +173,7 @@ def test_vocabulary(tmp_path):
         words.register(topics=["NOT A NAME!"])
     with MindcoreClient(use_sqlite=True, sqlite_path=tmp_path / "a.db", vocabulary=words) as client:
         message = say(client, "Does the guarantee cover this?")
-        assert client.drain(60)
+        assert client.drain(60 * SLOWNESS)
         assert "warranty" in client.get_message(message.message_id).metadata.topics
 
 
@@ -221,7 +221,7 @@ def test_agents(tmp_path):
 
 def test_command_line(tmp_path):
     done = subprocess.run([sys.executable, "-m", "mindcore", "version"], cwd=tmp_path, env=environment(),
-                          capture_output=True, text=True, timeout=60, check=True)
+                          capture_output=True, text=True, timeout=60 * SLOWNESS, check=True)
     assert done.stdout.startswith(f"mindcore {mindcore.__version__}")
 
 
@@ -244,7 +244,7 @@ def everything_once(client):
 def test_no_leak(client):
     """Neither Python's memory nor the process's grows over 30,000 calls, good and bad."""
     say(client)
-    assert client.drain(60)
+    assert client.drain(60 * SLOWNESS)
     for _ in range(1000):
         everything_once(client)
     gc.collect()

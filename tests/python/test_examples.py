@@ -65,10 +65,10 @@ def service(tmp_path):
         process = subprocess.Popen([sys.executable, EXAMPLES / "web_service.py", str(port)], cwd=tmp_path, stdout=output,
                                    stderr=output, env=environment({"MINDCORE_LLM_PROVIDER": "builtin"}))
     try:
-        wait_until(lambda: process.poll() is not None or call(f"http://127.0.0.1:{port}/users/u/threads/t"), 30)
+        wait_until(lambda: process.poll() is not None or call(f"http://127.0.0.1:{port}/users/u/threads/t"), 60)
         yield f"http://127.0.0.1:{port}"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, log.read_text(encoding="utf-8")
+        assert process.wait(60) == 0, log.read_text(encoding="utf-8")
         assert "Traceback" not in log.read_text(encoding="utf-8")
     finally:
         process.kill()

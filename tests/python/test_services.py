@@ -31,7 +31,7 @@ def test_log_goes_to_logging(log, tmp_path):
     """Unchanged, whatever it holds, by a thread of its own to the logger of the module."""
     path = tmp_path / "100%s.db"
     with MindcoreClient(use_sqlite=True, sqlite_path=path):
-        record = wait_until(lambda: library_records(log), 10, "a record of the library")[0]
+        record = wait_until(lambda: library_records(log), 30, "a record of the library")[0]
     assert (record.name, record.levelno, record.threadName) == ("mindcore.engine", logging.INFO, "mindcore-log")
     assert f"opened {path}" in record.getMessage()
 
@@ -42,7 +42,7 @@ def test_log_level(log, tmp_path):
         pass
     mindcore.set_log_level("INFO")
     with MindcoreClient(use_sqlite=True, sqlite_path=tmp_path / "b.db"):
-        wait_until(lambda: library_records(log), 10, "a record of the library")
+        wait_until(lambda: library_records(log), 30, "a record of the library")
     assert "a.db" not in log.text and "b.db" in log.text
     for wrong in ("LOUD", 1.5, None):
         with pytest.raises(ValueError):
@@ -59,7 +59,7 @@ def test_log_filter_that_fails(log, tmp_path):
     try:
         for name in ("a.db", "b.db"):
             MindcoreClient(use_sqlite=True, sqlite_path=tmp_path / name).close()
-        wait_until(lambda: "b.db" in log.text, 10, "a record after the one that failed")
+        wait_until(lambda: "b.db" in log.text, 30, "a record after the one that failed")
     finally:
         logger.removeFilter(fail)
     assert "a.db" not in log.text

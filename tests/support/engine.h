@@ -41,7 +41,7 @@ static inline struct mc_engine *engine_open(const struct scratch *scratch,
 static inline void engine_drain(struct mc_engine *engine)
 {
     struct mc_error err = {0};
-    if (mc_engine_drain(engine, 20000, &err))
+    if (mc_engine_drain(engine, 60000, &err))
         bail_out("not drained: %s", err.message);
 }
 

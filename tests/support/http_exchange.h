@@ -70,12 +70,12 @@ static inline bool exchange_is_done(struct exchange *exchange)
 
 static inline void exchange_wait(struct exchange *exchange)
 {
-    int64_t until_us = mc_time_monotonic_us() + 30 * MC_US_PER_SECOND;
+    int64_t until_us = mc_time_monotonic_us() + 60 * MC_US_PER_SECOND;
     mc_mutex_lock(&exchange->mutex);
     while (!exchange->done) {
         if (!mc_cond_wait_until(&exchange->changed, &exchange->mutex, until_us) &&
             mc_time_monotonic_us() >= until_us)
-            bail_out("no answer within 30 s");
+            bail_out("no answer within 60 s");
     }
     mc_mutex_unlock(&exchange->mutex);
 }

@@ -9,7 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#define START_MS 30000
+#define START_MS 120000
 
 /* ---- Processes ---- */
 

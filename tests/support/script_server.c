@@ -15,7 +15,7 @@
 #define ANSWERS_MAX 512
 #define REQUESTS_MAX 8192
 #define REQUEST_BYTES ((size_t)16 * 1024 * 1024)
-#define WAIT_US (20 * MC_US_PER_SECOND)
+#define WAIT_US (60 * MC_US_PER_SECOND)
 
 struct connection {
     struct script_server *server;

@@ -59,7 +59,7 @@ size_t script_server_connections(struct script_server *server);
 size_t script_server_most_at_once(struct script_server *server);
 /* Lives until the server stops or is cleared; bails out when there is none. */
 const struct script_request *script_server_request(struct script_server *server, size_t number);
-/* Waits until so many requests came; false after 20 s. */
+/* Waits until so many requests came; false after 60 s. */
 bool script_server_wait(struct script_server *server, size_t requests);
 
 #endif

@@ -464,7 +464,7 @@ struct shared_run {
 static void *read_always(void *context)
 {
     struct shared_run *run = context;
-    while (!atomic_load(&run->stop)) {
+    do {
         struct mc_arena arena;
         mc_arena_init(&arena, 1 << 20);
         struct mc_reader r;
@@ -480,7 +480,7 @@ static void *read_always(void *context)
             atomic_fetch_add(&run->wrong, 1);
         mc_buf_fini(&json);
         atomic_fetch_add(&run->reads, 1);
-    }
+    } while (!atomic_load(&run->stop));
     return NULL;
 }
 

@@ -397,6 +397,7 @@ static void run(const struct scratch *scratch, bool failing)
     struct mc_engine *engine = engine_open(scratch, NULL);
     fill(engine);
     mc_engine_pause(engine, true);
+    engine_drain(engine); /* no worker is at anything any more */
     struct call warm = {.engine = engine};
     struct mc_error error = {0};
     is_status(call_source(&warm, &error), MC_OK, &error, "a source, and what its thread keeps");

@@ -134,10 +134,10 @@ static void test_many(void)
     mc_arena_reset(&arena);
     if (!ok(mc_tokens_of((mc_str){text, len}, 100000, &arena, &tokens), "tokens"))
         return;
-    int64_t start = mc_time_monotonic_us();
+    clock_t start = clock(); /* of the processor, which others have meanwhile */
     mc_entities_of(&tokens, &found);
     is_int(found.count, MC_ENTITIES_MAX, "no more than the maximum");
-    ok(mc_time_monotonic_us() - start < 2000000, "in linear time");
+    ok(clock() - start < 2 * CLOCKS_PER_SEC, "in linear time");
 }
 
 int main(void)

@@ -134,11 +134,11 @@ static void test_disk(const struct disk *disk, const struct scratch *scratch)
     ok(!is_healthy(engine), "%s: and stays so", disk->name);
 
     disk->grow(scratch);
-    ok(scratch_wait(store_one(engine, more, &err) == MC_OK, 5000),
+    ok(scratch_wait(store_one(engine, more, &err) == MC_OK, 60000),
        "%s: it goes on when space returns", disk->name);
     engine_drain(engine);
     is_int(exported(engine), more + 1, "%s: nothing is lost", disk->name);
-    ok(scratch_wait(is_healthy(engine), 20000), "%s: healthy again", disk->name);
+    ok(scratch_wait(is_healthy(engine), 60000), "%s: healthy again", disk->name);
     struct answer s = ANSWER(mc_engine_status, engine);
     is_int(answer_int(&s, "messages_by_state.enriched"), more + 1, "%s: every message is enriched",
            disk->name);

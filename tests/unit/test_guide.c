@@ -572,7 +572,7 @@ static void test_sources(void)
                                                          .topic_count = 1,
                                                          .lookup = look_up,
                                                          .context = &asked,
-                                                         .timeout_ms = 5000},
+                                                         .timeout_ms = 30000},
                              &err),
          &err);
     answer("{\"calls\":[{\"tool\":\"lookup_external_data\",\"topics\":[\"account\"],\"context\":"

@@ -16,6 +16,8 @@
 #include "support/engine.h"
 #include "support/fake_llm.h"
 
+#define PATIENCE_US (60 * MC_US_PER_SECOND)
+
 static struct scratch scratch;
 static struct mc_fake_llm *local_fake, *remote_fake; /* those opened last */
 static atomic_int local_opened;
@@ -319,7 +321,7 @@ static void blocked(void)
     mc_models_health(bench.models, &health);
     ok(health.trouble == 1 && health.blocked, "messages wait: %s", health.issues[0]);
     mc_fake_llm_answer_with(remote_fake, yes, NULL);
-    ok(scratch_wait(ask(bench.models, MC_LLM_ENRICH, &err) == MC_OK, 5000), "it answers again");
+    ok(scratch_wait(ask(bench.models, MC_LLM_ENRICH, &err) == MC_OK, 20000), "it answers again");
     mc_models_health(bench.models, &health);
     ok(health.trouble == 0 && !health.blocked, "and health is well again");
     is_double(metric(&bench, "mindcore_llm_circuit_open{provider=\"openai\"}"), 0, 0,
@@ -388,7 +390,7 @@ static void checks(void)
     struct mc_model_check got[MC_CHAIN_MAX];
     mc_fake_llm_answer_with(local_fake, down, NULL);
     mc_fake_llm_answer_with(remote_fake, yes, NULL);
-    is_int(mc_models_check(bench.models, MC_US_PER_SECOND, got, MC_CHAIN_MAX), 2, "each is asked");
+    is_int(mc_models_check(bench.models, PATIENCE_US, got, MC_CHAIN_MAX), 2, "each is asked");
     ok(!got[0].ok && strstr(got[0].detail, "connection refused") && got[0].advice[0],
        "why not, and what to do: %s: %s", got[0].detail, got[0].advice);
     is_str(got[0].model, "tiny", "its model");
@@ -400,11 +402,11 @@ static void checks(void)
                                               MC_CONFIG, MC_INVALID};
     for (size_t i = 0; i < mc_countof(FAILURES); i++) {
         mc_fake_llm_push(remote_fake, &(struct mc_fake_answer){.status = FAILURES[i]});
-        mc_models_check(bench.models, MC_US_PER_SECOND, got, MC_CHAIN_MAX);
+        mc_models_check(bench.models, PATIENCE_US, got, MC_CHAIN_MAX);
         ok(!got[1].ok && got[1].advice[0], "%s: %s: %s", mc_status_name(FAILURES[i]), got[1].detail,
            got[1].advice);
     }
-    mc_models_check(bench.models, MC_US_PER_SECOND, got, MC_CHAIN_MAX);
+    mc_models_check(bench.models, PATIENCE_US, got, MC_CHAIN_MAX);
     ok(got[1].ok && strstr(got[1].detail, "not asked: daily cap"), "the cap holds: %s",
        got[1].detail);
     is_int(mc_fake_llm_calls(remote_fake), 6, "nothing was sent");
@@ -512,7 +514,7 @@ static void loading(void)
     for (int i = 0; i < 3; i++)
         if (pthread_create(&threads[i], NULL, ask_in_thread, llm) != 0)
             bail_out("no thread");
-    ok(scratch_wait(atomic_load(&loads) == 1, 5000), "one loads");
+    ok(scratch_wait(atomic_load(&loads) == 1, 20000), "one loads");
     struct mc_llm_state state;
     is_int(llm->ops->describe(llm, &state, 1), 1, "described");
     is_str(state.state, "loading", "while it is loading");
@@ -584,7 +586,8 @@ static void in_engine(void)
     mc_fake_llm_answer_with(remote_fake, yes, NULL);
     bool fine = false;
     char *json = NULL;
-    is_status(mc_models_ask(engine, 5000, &fine, &json, &err), MC_OK, &err, "ask");
+    is_status(mc_models_ask(engine, PATIENCE_US / MC_US_PER_MS, &fine, &json, &err), MC_OK, &err,
+              "ask");
     struct answer asked = answer_of(json);
     ok(fine && answer_true(&asked, "ok"), "it answers");
     answer_free(&asked);

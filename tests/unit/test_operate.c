@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/compiler.h"
+#include "store/sqlite/sqlite.h"
 #include "support/engine.h"
 
 /* The value of one line of the Prometheus text. */
@@ -25,6 +26,13 @@ static void metric_is(struct mc_engine *engine, const char *name, double expecte
     is_double(metric(engine, name), expected, 0, "%s", name);
 }
 
+/* When it returns no worker is at anything any more. */
+static void pause_workers(struct mc_engine *engine)
+{
+    mc_engine_pause(engine, true);
+    engine_drain(engine);
+}
+
 #define ENRICHED(method) "mindcore_messages_enriched_total{method=\"" method "\"}"
 #define CACHED(result) "mindcore_cache_operations_total{result=\"" result "\"}"
 #define ERRORS(type) "mindcore_errors_total{error_type=\"" type "\"}"
@@ -36,7 +44,7 @@ static void test_ingest_metrics(struct mc_engine *engine)
     metric_is(engine, "mindcore_messages_ingested_total", 0);
     metric_is(engine, "mindcore_worker_pool_size", 1);
     metric_is(engine, "mindcore_active_workers", 1);
-    mc_engine_pause(engine, true);
+    pause_workers(engine);
     say(engine, "m1", "Thanks!");
     say(engine, "m2", "My order 4711 is late, I want a refund");
     say(engine, "m2", "My order 4711 is late, I want a refund");
@@ -187,7 +195,7 @@ static struct answer queue_of(struct mc_engine *engine)
 static void test_queue(const struct scratch *scratch, struct mc_engine *engine)
 {
     char ids[256];
-    mc_engine_pause(engine, true);
+    pause_workers(engine);
     for (int i = 0; i < 3; i++) {
         char id[16];
         snprintf(id, sizeof(id), "q%d", i);
@@ -238,7 +246,7 @@ static void test_queue(const struct scratch *scratch, struct mc_engine *engine)
     is_int(count, 2, "the other two");
     engine_drain(engine);
 
-    mc_engine_pause(engine, true);
+    pause_workers(engine);
     say(engine, "q3", "Where is my invoice?");
     is_int(bury(scratch), 1, "another dies");
     mc_engine_pause(engine, false);
@@ -256,6 +264,17 @@ static void test_queue(const struct scratch *scratch, struct mc_engine *engine)
 }
 
 /* ---- Health ---- */
+
+/* The jobs of the file have waited an hour longer. */
+static void age_jobs(const struct scratch *scratch)
+{
+    sqlite3 *db = NULL;
+    if (sqlite3_open(scratch_path(scratch, "e.db"), &db) || sqlite3_busy_timeout(db, 60000) ||
+        sqlite3_exec(db, "UPDATE jobs SET enqueued_at = enqueued_at - 3600000000", NULL, NULL,
+                     NULL))
+        bail_out("%s", sqlite3_errmsg(db));
+    sqlite3_close(db);
+}
 
 static struct answer health(struct mc_engine *engine, bool expected, const char *what)
 {
@@ -278,12 +297,12 @@ static void test_health(void)
     struct scratch scratch;
     scratch_make(&scratch);
     struct mc_engine *engine = engine_open(
-        &scratch, OPTIONS("health.max_oldest_job", "1s", "health.max_queue_depth", "3"));
+        &scratch, OPTIONS("health.max_oldest_job", "30m", "health.max_queue_depth", "3"));
     struct answer h = health(engine, true, "new");
     is_int(answer_true(&h, "checks.store.ok"), 1, "the store is well");
     is_int(answer_true(&h, "checks.queue.ok"), 1, "the queue too");
     answer_free(&h);
-    mc_engine_pause(engine, true);
+    pause_workers(engine);
     say(engine, "m1", "Where is my order?");
     h = health(engine, true, "paused for a moment");
     answer_free(&h);
@@ -294,7 +313,7 @@ static void test_health(void)
     is_int(answer_int(&w, "workers.enrichment.metrics.queue_size"), 1, "one job");
     answer_free(&w);
 
-    scratch_pause_ms(1100);
+    age_jobs(&scratch);
     h = health(engine, false, "a job has waited too long");
     is_int(answer_true(&h, "checks.workers.ok"), 0, "workers are to blame");
     ok(strstr(h.text, "health.max_oldest_job") != NULL, "and which option says so");
@@ -484,6 +503,7 @@ static void test_removed_file(void)
     struct scratch scratch;
     scratch_make(&scratch);
     struct mc_engine *engine = engine_open(&scratch, NULL);
+    pause_workers(engine);
     say(engine, "m1", "The payment failed");
     struct answer h = health(engine, true, "the file is there");
     answer_free(&h);

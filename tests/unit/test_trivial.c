@@ -125,12 +125,15 @@ static void test_time(void)
         "I would like to know why my invoice is wrong",
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        int64_t start = mc_time_monotonic_us();
-        for (int round = 0; round < 2000; round++)
-            (void)mc_trivial_detect(detector, MC_ROLE_USER, mc_str_of(texts[i]), NULL);
-        double each = (double)(mc_time_monotonic_us() - start) / 2000;
-        /* Generous, because sanitizers and a busy machine slow it down. */
-        ok(each < 100, "%.2f microseconds: %.30s", each, texts[i]);
+        double best = HUGE_VAL; /* of several rounds: others may take the processor in some */
+        for (int round = 0; round < 20; round++) {
+            int64_t start = mc_time_monotonic_us();
+            for (int k = 0; k < 100; k++)
+                (void)mc_trivial_detect(detector, MC_ROLE_USER, mc_str_of(texts[i]), NULL);
+            best = fmin(best, (double)(mc_time_monotonic_us() - start) / 100);
+        }
+        /* Generous, because sanitizers slow it down. */
+        ok(best < 100, "%.2f microseconds: %.30s", best, texts[i]);
     }
 }
 
