@@ -10,8 +10,10 @@ import itertools
 import json
 import os
 import re
+import select
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -53,8 +55,8 @@ def assert_clean(text):
     assert not found, f"sanitizer output:\n{text[max(0, found.start() - 200):][:6000]}"
 
 
-def wait_until(condition, timeout=10, what="the condition"):
-    """The first true value of condition(), which is asked again until the time limit."""
+def wait_until(condition, timeout=30, what="the condition"):
+    """The first true value of condition(), which is asked again until the time limit: one that only what hangs reaches."""
     deadline = time.monotonic() + timeout * SLOWNESS
     while True:
         value = condition()
@@ -71,11 +73,18 @@ def environment(extra=None):
     return {**kept, "TZ": "UTC", **(extra or {})}
 
 
-# Below the ports that the kernel gives to clients, and apart for runs at the same time.
-_FIRST_PORT = {"": 20000, "asan": 24000, "tsan": 28000}.get(SANITIZER, 20000)
-_ports = itertools.cycle(range(_FIRST_PORT + WORKER, _FIRST_PORT + 4000, WORKERS))
-for _ in range(os.getpid() % 1000):
-    next(_ports)
+def _own_ports():
+    """Of those below the ports that the kernel gives to clients, and of no other process of tests: a name is held for them."""
+    for first in range(20000, 32400, 400):
+        guard = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError):
+            guard.bind(f"\0mindcore-tests-{first}")
+            return guard, itertools.cycle(range(first, first + 400))
+        guard.close()
+    raise AssertionError("all ports are those of other tests")
+
+
+_guard, _ports = _own_ports()
 
 
 def free_port():
@@ -144,6 +153,9 @@ class Http:
             body = body.encode("utf-8")
         if query:
             path += "?" + urllib.parse.urlencode(query, doseq=True)
+        idle = self.connection.sock
+        if idle and not isinstance(idle, ssl.SSLSocket) and select.select([idle], [], [], 0)[0]:
+            self.connection.close()  # nothing was asked: it can only be the end of the connection
         fresh = self.connection.sock is None
         try:
             return self._exchange(method, path, body, sent)
@@ -244,7 +256,7 @@ class Server:
         for line in stream:
             lines.append(line)
 
-    def start(self, timeout=10):
+    def start(self, timeout=30):
         """Starts the process and waits until /ready answers 200."""
         self.launch()
         wait_until(self._ready, timeout, "readiness of the server")
@@ -281,7 +293,7 @@ class Server:
                     received += chunk
             return received
 
-    def stop(self, sig=signal.SIGTERM, status=0, timeout=15):
+    def stop(self, sig=signal.SIGTERM, status=0, timeout=30):
         """Ends the server by a signal; asserts its exit status and that no sanitizer complained."""
         process = self._signal(sig)
         try:
@@ -314,7 +326,7 @@ class Server:
 
     def _finish(self):
         for reader in self._readers:
-            reader.join(5)
+            reader.join(30 * SLOWNESS)
 
     def memory_kb(self, field="VmRSS"):
         """A figure of /proc/PID/status in kB: VmRSS, VmHWM."""
@@ -322,10 +334,11 @@ class Server:
         return int(re.search(rf"^{field}:\s+(\d+) kB", text, re.M)[1])
 
     def drain(self, timeout=30):
-        """Waits until the queue holds no job that is ready or leased."""
+        """Waits until the queue holds no job that is ready or leased, and the workers have counted what they did."""
         def empty():
             queue = self.http.get("/v1/queue").json
-            return queue["ready"] == 0 and queue["leased"] == 0
+            return (queue["ready"] == 0 and queue["leased"] == 0 and
+                    self.http.get("/v1/metrics").json["busy_workers"] == 0)
         wait_until(empty, timeout, "an empty queue")
 
     def __enter__(self):
@@ -378,6 +391,21 @@ def program():
 def db(tmp_path):
     """URL of a database that does not exist yet."""
     return f"sqlite:{tmp_path / 'mindcore.db'}"
+
+
+@pytest.fixture
+def within_a_day():
+    """For tests of what is counted by days: none begins shortly before midnight, UTC."""
+    wait_until(lambda: time.time() % 86400 < 86400 - 60 * SLOWNESS, 90, "the next day")
+
+
+@pytest.fixture
+def one_processor():
+    """The test shares one with what it starts, so that nobody gets on while the other is kept from it."""
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(processors)[WORKER % len(processors)]})
+    yield
+    os.sched_setaffinity(0, processors)
 
 
 @pytest.fixture
@@ -436,7 +464,7 @@ def llama_server(tiny_model):
         pytest.skip("no llama-server: tools/get-llama --server")
     server = LlamaServer(prefix, tiny_model, free_port())
     try:
-        wait_until(server.ready, 20, "llama-server")
+        wait_until(server.ready, 60, "llama-server")
         yield server
     finally:
         server.stop()
@@ -448,7 +476,8 @@ def make_models():
     servers = []
 
     def make(**options):
-        servers.append(ModelServer(**options).start())
+        # Not one that a client may have as its own while a test has stopped the server.
+        servers.append(ModelServer(port=free_port(), **options).start())
         return servers[-1]
 
     yield make
