@@ -114,7 +114,7 @@ def test_metrics_server(make_server):
 
 
 def test_rate(make_server):
-    server = make_server(config="server: {rate_limit: 5}\n")
+    server = make_server(config="server: {rate_limit: 2}\n")
     statuses = [server.http.get("/v1/queue").status for _ in range(40)]
     assert 200 in statuses and 429 in statuses
     limited = server.http.get("/v1/queue")
