@@ -48,7 +48,7 @@ def plain_lines(text):
     return re.sub(r"\x1b\[\d*m", "", text).replace("\r", "").split("\n")
 
 
-def test_one_message(cli, db):
+def test_a_message_by_its_id(cli, db):
     """By its id, as a dead job or a context names it."""
     ingest_one(cli, db, "The invoice INV-4711 is wrong.", "--message-id", "m1")
     found = cli("messages", "get", "m1", "--db", db, "--json", status=0).json
