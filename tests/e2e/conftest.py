@@ -153,9 +153,8 @@ class Http:
             body = body.encode("utf-8")
         if query:
             path += "?" + urllib.parse.urlencode(query, doseq=True)
-        idle = self.connection.sock
-        if idle and not isinstance(idle, ssl.SSLSocket) and select.select([idle], [], [], 0)[0]:
-            self.connection.close()  # nothing was asked: it can only be the end of the connection
+        if self._is_ended():
+            self.connection.close()
         fresh = self.connection.sock is None
         try:
             return self._exchange(method, path, body, sent)
@@ -165,6 +164,14 @@ class Http:
             if fresh or method != "GET":
                 raise
             return self._exchange(method, path, body, sent)
+
+    def _is_ended(self):
+        """Whether something came on the idle connection: as nothing was asked it can only be its end."""
+        if not self.connection.sock or isinstance(self.connection.sock, ssl.SSLSocket):
+            return False
+        look = select.poll()
+        look.register(self.connection.sock, select.POLLIN)
+        return bool(look.poll(0))
 
     def _exchange(self, method, path, body, headers):
         self.connection.request(method, path, body=body, headers=headers)
