@@ -48,7 +48,7 @@ def plain_lines(text):
     return re.sub(r"\x1b\[\d*m", "", text).replace("\r", "").split("\n")
 
 
-def test_a_message_by_its_id(cli, db):
+def test_one_message(cli, db):
     """By its id, as a dead job or a context names it."""
     ingest_one(cli, db, "The invoice INV-4711 is wrong.", "--message-id", "m1")
     found = cli("messages", "get", "m1", "--db", db, "--json", status=0).json
@@ -76,7 +76,7 @@ def test_eighty_columns(cli, db):
         assert not [line for line in said.split("\n") if len(line) > 80 and not line.startswith("  mindcore ")], said
 
 
-def test_one_message(cli, db):
+def test_one_message_is_stored_once(cli, db):
     assert ingest_one(cli, db, "Where is my order A-1042?", "--message-id", "m1").out == "stored m1\n"
     assert ingest_one(cli, db, "Where is my order A-1042?", "--message-id", "m1").out == "repeated m1\n"
     result = ingest_one(cli, db, "Something else", "--message-id", "m1", status=1)
