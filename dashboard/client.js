@@ -70,7 +70,8 @@ async function send(path, options, patience) {
   const headers = { ...options.headers };
   if (key) headers.Authorization = `Bearer ${key}`;
   const response = await exchange(path, { ...options, headers }, patience);
-  if (response.status === 401) {
+  // Not where another key is there by now: who was refused without it asks again.
+  if (response.status === 401 && key === sessionStorage.getItem(KEY)) {
     askForKey(key ? 'The server does not know this key.' : 'This server asks for a key.');
   }
   // An unhealthy server says why in the same form.

@@ -68,21 +68,26 @@ function refresh(work) {
 
 async function run(task) {
   task.running = true;
+  task.due = Infinity;
+  let due;
   try {
     await task.work();
     task.error = null;
-    task.due = performance.now() + task.every;
+    due = performance.now() + task.every;
     if (!known.health) refresh(health); // it was silent
     show('updated', `Updated ${clock(new Date())}`);
   } catch (error) {
     task.error = error;
-    task.due = performance.now() + (REFUSALS.includes(error.status) ? Infinity : CALM_MS);
+    due = performance.now() + (REFUSALS.includes(error.status) ? Infinity : CALM_MS);
     if (error.status === 0) {
       known.health = null;
       showSilence();
     }
   }
   task.running = false;
+  // Who wants it again meanwhile, perhaps with another key, does not want this answer.
+  if (task.due === 0) task.error = null;
+  else task.due = due;
   tellTrouble();
 }
 

@@ -56,6 +56,12 @@ static double depth_now(const struct mc_load_run *run)
     return mc_load_metric(mc_buf_str(&run->result->after), "mindcore_enrichment_queue_depth", "");
 }
 
+/* Workers count what they did after the queue has it no more. */
+static double busy_now(const struct mc_load_run *run)
+{
+    return mc_load_metric(mc_buf_str(&run->result->after), "mindcore_busy_workers", "");
+}
+
 bool mc_load_interrupted(struct mc_load_run *run, int64_t wait_us)
 {
     const struct timespec wait = {.tv_sec = wait_us / MC_US_PER_SECOND,
@@ -80,7 +86,7 @@ static int64_t wait_for_queue(struct mc_load_run *run, const char *what, int64_t
         if (mc_load_interrupted(run, took_us == 0 ? 0 : LOOK_US))
             break;
         bool seen = look(run);
-        empty = seen && depth_now(run) <= 0;
+        empty = seen && depth_now(run) <= 0 && !(busy_now(run) > 0);
         took_us = mc_time_monotonic_us() - start_us;
         seen_us = seen ? took_us : seen_us;
         double depth = depth_now(run);

@@ -10,8 +10,10 @@ import itertools
 import json
 import os
 import re
+import select
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -53,8 +55,8 @@ def assert_clean(text):
     assert not found, f"sanitizer output:\n{text[max(0, found.start() - 200):][:6000]}"
 
 
-def wait_until(condition, timeout=10, what="the condition"):
-    """The first true value of condition(), which is asked again until the time limit."""
+def wait_until(condition, timeout=30, what="the condition"):
+    """The first true value of condition(), which is asked again until the time limit: one that only what hangs reaches."""
     deadline = time.monotonic() + timeout * SLOWNESS
     while True:
         value = condition()
@@ -71,11 +73,18 @@ def environment(extra=None):
     return {**kept, "TZ": "UTC", **(extra or {})}
 
 
-# Below the ports that the kernel gives to clients, and apart for runs at the same time.
-_FIRST_PORT = {"": 20000, "asan": 24000, "tsan": 28000}.get(SANITIZER, 20000)
-_ports = itertools.cycle(range(_FIRST_PORT + WORKER, _FIRST_PORT + 4000, WORKERS))
-for _ in range(os.getpid() % 1000):
-    next(_ports)
+def _own_ports():
+    """Of those below the ports that the kernel gives to clients, and of no other process of tests: a name is held for them."""
+    for first in range(20000, 32400, 400):
+        guard = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError):
+            guard.bind(f"\0mindcore-tests-{first}")
+            return guard, itertools.cycle(range(first, first + 400))
+        guard.close()
+    raise AssertionError("all ports are those of other tests")
+
+
+_guard, _ports = _own_ports()
 
 
 def free_port():
@@ -144,6 +153,8 @@ class Http:
             body = body.encode("utf-8")
         if query:
             path += "?" + urllib.parse.urlencode(query, doseq=True)
+        if self._is_ended():
+            self.connection.close()
         fresh = self.connection.sock is None
         try:
             return self._exchange(method, path, body, sent)
@@ -153,6 +164,14 @@ class Http:
             if fresh or method != "GET":
                 raise
             return self._exchange(method, path, body, sent)
+
+    def _is_ended(self):
+        """Whether something came on the idle connection: as nothing was asked it can only be its end."""
+        if not self.connection.sock or isinstance(self.connection.sock, ssl.SSLSocket):
+            return False
+        look = select.poll()
+        look.register(self.connection.sock, select.POLLIN)
+        return bool(look.poll(0))
 
     def _exchange(self, method, path, body, headers):
         self.connection.request(method, path, body=body, headers=headers)
@@ -244,7 +263,7 @@ class Server:
         for line in stream:
             lines.append(line)
 
-    def start(self, timeout=10):
+    def start(self, timeout=30):
         """Starts the process and waits until /ready answers 200."""
         self.launch()
         wait_until(self._ready, timeout, "readiness of the server")
@@ -281,7 +300,7 @@ class Server:
                     received += chunk
             return received
 
-    def stop(self, sig=signal.SIGTERM, status=0, timeout=15):
+    def stop(self, sig=signal.SIGTERM, status=0, timeout=30):
         """Ends the server by a signal; asserts its exit status and that no sanitizer complained."""
         process = self._signal(sig)
         try:
@@ -314,7 +333,7 @@ class Server:
 
     def _finish(self):
         for reader in self._readers:
-            reader.join(5)
+            reader.join(30 * SLOWNESS)
 
     def memory_kb(self, field="VmRSS"):
         """A figure of /proc/PID/status in kB: VmRSS, VmHWM."""
@@ -382,6 +401,21 @@ def db(tmp_path):
 
 
 @pytest.fixture
+def within_a_day():
+    """For tests of what is counted by days: none begins shortly before midnight, UTC."""
+    wait_until(lambda: time.time() % 86400 < 86400 - 60 * SLOWNESS, 90, "the next day")
+
+
+@pytest.fixture
+def one_processor():
+    """The test shares one with what it starts, so that nobody gets on while the other is kept from it."""
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(processors)[WORKER % len(processors)]})
+    yield
+    os.sched_setaffinity(0, processors)
+
+
+@pytest.fixture
 def cli(tmp_path):
     """cli("recent", "--db", db, input=..., status=0) -> Result, run in the test's own folder."""
     def call(*args, **options):
@@ -437,7 +471,7 @@ def llama_server(tiny_model):
         pytest.skip("no llama-server: tools/get-llama --server")
     server = LlamaServer(prefix, tiny_model, free_port())
     try:
-        wait_until(server.ready, 20, "llama-server")
+        wait_until(server.ready, 60, "llama-server")
         yield server
     finally:
         server.stop()
@@ -449,7 +483,8 @@ def make_models():
     servers = []
 
     def make(**options):
-        servers.append(ModelServer(**options).start())
+        # Not one that a client may have as its own while a test has stopped the server.
+        servers.append(ModelServer(port=free_port(), **options).start())
         return servers[-1]
 
     yield make

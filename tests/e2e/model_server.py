@@ -338,7 +338,7 @@ class _Server(http.server.ThreadingHTTPServer):
 class ModelServer:
     """Start with `with`. `errors` holds what went wrong in the server itself: a test asserts it empty."""
 
-    def __init__(self, latency=0.0, model="scripted", seed=1):
+    def __init__(self, latency=0.0, model="scripted", seed=1, port=0):
         self.latency = latency
         self.model = model
         self.seed = seed
@@ -356,8 +356,10 @@ class ModelServer:
         self.busy = 0
         self.most_busy = 0
         self.stopping = threading.Event()
+        self.gate = threading.Event()  # while a test has it cleared no answer is given
+        self.gate.set()
         self.server = None
-        self.port = None
+        self.port = port
 
     @property
     def url(self):
@@ -373,6 +375,12 @@ class ModelServer:
         """What happens to every request from now on that `when` says, after what is scripted."""
         with self.lock:
             self.standing.append((when, fault))
+
+    def only(self, fault, when):
+        """As always(), in place of all that was said before."""
+        with self.lock:
+            self.plan.clear()
+            self.standing[:] = [(when, fault)]
 
     def heal(self):
         """Good answers again."""
@@ -392,6 +400,8 @@ class ModelServer:
             self.most_busy = max(self.most_busy, self.busy)
         try:
             self.stopping.wait(self.latency)
+            while not self.gate.wait(0.05) and not self.stopping.is_set():
+                pass
             if fault:
                 fault.reply(self, handler, asked)
             else:
@@ -446,7 +456,7 @@ class ModelServer:
     def start(self):
         """Listens; again on the same port after stop()."""
         self.stopping.clear()
-        self.server = _Server(("127.0.0.1", self.port or 0), _Handler)
+        self.server = _Server(("127.0.0.1", self.port), _Handler)
         self.server.owner = self
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()

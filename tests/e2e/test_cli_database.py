@@ -142,8 +142,9 @@ def test_a_postgresql_that_is_not_there(cli, tmp_path):
 def test_several_programs_at_the_same_time(cli, path):
     lines = "".join(f'{{"user_id":"u{w}","thread_id":"t","session_id":"s","role":"user","text":"number {i}"}}\n'
                     for w in range(4) for i in range(100))
-    writers = [subprocess.Popen([str(PROGRAM), "ingest", "--db", f"sqlite:{path}"], stdin=subprocess.PIPE, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) for _ in range(4)]
+    command = [str(PROGRAM), "ingest", "--db", f"sqlite:{path}", "-o", "database.busy_timeout=10m"]
+    writers = [subprocess.Popen(command, stdin=subprocess.PIPE, text=True, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, env=environment()) for _ in range(4)]
     for writer in writers:
         writer.stdin.write(lines)
         writer.stdin.close()

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from conftest import PROGRAM, SLOWNESS, environment, message, wait_until
+from conftest import PROGRAM, environment, message, wait_until
 
 
 @pytest.fixture
@@ -220,4 +220,4 @@ def test_the_command_line_works_while_a_server_runs(cli, make_server, tmp_path):
                                                     message_id="c1")], status=0)
     hits = cli("search", "--db", server.db, "--user", "u1", "kayak", "--json", status=0).json["hits"]
     assert sorted(hit["message"]["message_id"] for hit in hits) == ["c1", "h1"]
-    wait_until(lambda: server.http.get("/v1/messages/c1").status == 200, 10 * SLOWNESS, "the message of the other")
+    wait_until(lambda: server.http.get("/v1/messages/c1").status == 200, what="the message of the other")

@@ -89,7 +89,7 @@ def test_eighty_columns(cli, db):
         assert not [line for line in said.split("\n") if len(line) > 80 and not line.startswith("  mindcore ")], said
 
 
-def test_one_message(cli, db):
+def test_one_message_is_stored_once(cli, db):
     assert ingest_one(cli, db, "Where is my order A-1042?", "--message-id", "m1").out == "stored m1\n"
     assert ingest_one(cli, db, "Where is my order A-1042?", "--message-id", "m1").out == "repeated m1\n"
     result = ingest_one(cli, db, "Something else", "--message-id", "m1", status=1)

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -87,7 +88,10 @@ def test_a_second_address_for_metrics(make_server):
 
 @pytest.mark.plain_only
 def test_it_is_ready_quickly(tmp_path):
-    """Other programs may take the machine now and then, so that one of many starts says it."""
+    """
+    Without the time for which it might run and other programs have the machine; these may delay what it waits for, too,
+    so that one of many starts says it.
+    """
     times = []
     while min(times, default=1) >= 0.05 * SLOWNESS:
         assert len(times) < 40, times
@@ -97,7 +101,9 @@ def test_it_is_ready_quickly(tmp_path):
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment())
         port = json.loads(process.stdout.readline())["port"]
         with socket.create_connection(("127.0.0.1", port)):
-            times.append(time.monotonic() - start)
+            took = time.monotonic() - start
+        held_up_ns = Path(f"/proc/{process.pid}/schedstat").read_text(encoding="ascii").split()[1]
+        times.append(took - int(held_up_ns) / 1e9)
         process.terminate()
-        assert process.wait(15) == 0
+        assert process.wait(15 * SLOWNESS) == 0
         process.stdout.close()

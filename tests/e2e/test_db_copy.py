@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import PROGRAM, SANITIZER, assert_clean, environment, message, wait_until
+from conftest import PROGRAM, SANITIZER, SLOWNESS, assert_clean, environment, message, wait_until
 from postgres import Postgres, find_postgres, other_user
 from test_postgres import is_built
 
@@ -97,7 +97,7 @@ def test_interrupted_it_goes_on(cli, postgres, source, sig):
     process = start(source, postgres.url(name))
     wait_until(lambda: copied(postgres, name) > 0 or process.poll() is not None, 30, "the first page")
     process.send_signal(sig)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=120 * SLOWNESS)
     assert_clean(said)
     before = copied(postgres, name)
     assert 0 < before
@@ -123,7 +123,7 @@ def test_the_target_server_dies(cli, source):
         wait_until(lambda: copied(server, name) > 0 or process.poll() is not None, 30, "the first page")
         server.crash()
         server.run()
-        said = process.communicate(timeout=240)[1]
+        said = process.communicate(timeout=240 * SLOWNESS)[1]
         assert_clean(said)
         # Short absences are waited for; after a longer one it is told.
         assert process.returncode == 0 or "PostgreSQL" in said

@@ -399,7 +399,7 @@ def test_slow_requests_by_the_thousand(make_server, descriptors, data):
     before = server.memory_kb()
     with attackers(server, MANY, data):
         check_served(server)
-        assert connections(server) >= MANY
+        wait_until(lambda: connections(server) >= MANY, 120, "all of them")
         if not SANITIZER:
             assert server.memory_kb() - before < MANY * 80, "kB"
     wait_until(lambda: connections(server) < 10, 120, "the end of those whose clients left")

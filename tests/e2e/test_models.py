@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import PROGRAM, environment, free_port, message
+from conftest import PROGRAM, SLOWNESS, environment, free_port, message, wait_until
 from model_server import ModelServer
 from schema_check import check
 
@@ -68,6 +68,7 @@ def test_days_in_the_wrong_order(cli, stored):
     assert "first day" in result.err
 
 
+@pytest.mark.usefixtures("within_a_day")
 def test_a_check_is_counted(cli, stored, models):
     options = options_for(models.url)
     result = cli("models", "--check", "--db", stored, *options, status=0)
@@ -90,6 +91,7 @@ def test_a_check_is_counted(cli, stored, models):
     assert cli("models", "--usage", "--until", "2001-01-01", "--db", stored, "--json", status=0).json["usage"] == []
 
 
+@pytest.mark.usefixtures("within_a_day")
 def test_a_daily_cap_holds_over_runs(cli, stored, models):
     options = options_for(models.url, "llm.daily_cap_calls=1")
     cli("models", "--check", "--db", stored, *options, status=0)
@@ -142,9 +144,9 @@ def test_a_file_that_is_no_model(cli, stored, tmp_path, make_server):
     assert re.match(r"FAIL +llama_cpp: .+\n +.+", result.out), result.out
     server = make_server(start=False, db=stored, args=options)
     server.launch()
-    assert server.process.wait(30) == 1
+    assert server.process.wait(30 * SLOWNESS) == 1
     server.process = None
-    assert "llm.llama_cpp.model_path" in server.stderr or "model.gguf" in server.stderr
+    wait_until(lambda: "llm.llama_cpp.model_path" in server.stderr or "model.gguf" in server.stderr, what="the reason")
 
 
 def test_over_http(make_server, models):
@@ -169,6 +171,7 @@ def test_over_http(make_server, models):
     assert 'mindcore_llm_cost_usd_total{provider="openai"} 0.' in metrics
 
 
+@pytest.mark.usefixtures("within_a_day")
 def test_a_server_and_a_command_share_the_ledger(cli, make_server, models):
     server = make_server(args=options_for(models.url))
     cli("models", "--check", "--db", server.db, *options_for(models.url), status=0)

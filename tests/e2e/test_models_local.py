@@ -1,7 +1,9 @@
 """A local model in the process of the server, of random weights: what it says follows the vocabulary all the same."""
 
+import contextlib
 import json
 import re
+import sqlite3
 
 import pytest
 
@@ -28,7 +30,7 @@ def test_every_answer_is_of_use(make_server, tiny_model):
     server = make_server(config=config(tiny_model))
     messages = [question(number) for number in range(COUNT)]
     ingest(server, messages)
-    server.drain(90)
+    server.drain(300)
     metrics = check_all_enriched(server, messages)
     assert metrics["error_count"] == 0, metrics
     model = provider(server, "llama_cpp")
@@ -72,14 +74,19 @@ def test_what_is_known_is_not_asked_again(make_server, tiny_model):
 
 
 def test_work_goes_on_after_a_restart(make_server, tiny_model):
-    server = make_server(config=config(tiny_model))
-    messages = [question(number) for number in range(COUNT // 3)]
-    ingest(server, messages)
-    done = server.http.get("/v1/enrichment/metrics").json["processed_count"]
-    server.stop()
-    assert done < len(messages), "the server was stopped in the middle of its work"
+    server = make_server(config=config(tiny_model), start=False)
+    messages = []
+
+    def is_stopped_at_work():
+        server.start()
+        messages.extend(question(number) for number in range(len(messages), len(messages) + COUNT // 3))
+        ingest(server, messages[-(COUNT // 3):])
+        server.stop()
+        with contextlib.closing(sqlite3.connect(server.folder / "mindcore.db")) as file:
+            return file.execute("SELECT count(*) FROM jobs").fetchone()[0] > 0
+    wait_until(is_stopped_at_work, 60, "a server that was stopped in the middle of its work")
     server.start()
-    server.drain(60)
+    server.drain(300)
     for message in stored(server, messages):
         check_enriched(message)
 
@@ -122,6 +129,7 @@ def test_a_command_without_its_model(cli, tmp_path, name, state):
     assert [message["enrichment_state"] for message in messages] == [state]
 
 
+@pytest.mark.usefixtures("within_a_day")
 def test_commands_tell_of_it(make_server, cli, tiny_model):
     server = make_server(config=config(tiny_model, "auto"))
     options = ["--config", server.folder / "mindcore.yaml", "--db", server.db]
@@ -135,7 +143,7 @@ def test_commands_tell_of_it(make_server, cli, tiny_model):
     listed = tell()
     assert list(listed) == ["llama_cpp", "openai", "builtin"], "in the order in which they are asked"
     assert (listed["llama_cpp"]["state"], listed["llama_cpp"]["model"]) == ("not loaded", tiny_model.name), listed
-    wait_until(lambda: tell()["llama_cpp"]["calls_today"] == 1, 10, "what the server has asked")
+    wait_until(lambda: tell()["llama_cpp"]["calls_today"] == 1, what="what the server has asked")
     assert listed["openai"]["state"] == "off" and "llm.openai" in listed["openai"]["detail"]
     text = cli("models", *options, status=0).out
     assert "llama_cpp" in text and "builtin" in text

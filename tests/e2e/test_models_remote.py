@@ -102,6 +102,7 @@ def test_cost(make_server, make_models):
     assert prometheus(server, 'mindcore_llm_tokens_total{provider="openai",direction="in"}') == model["tokens_in"]
 
 
+@pytest.mark.usefixtures("within_a_day")
 def test_cap_on_requests(make_server, make_models):
     """With auto, what the cap leaves over is enriched without a model; a restart does not lift the cap."""
     models = make_models()
@@ -169,7 +170,7 @@ def test_the_key_is_never_told(make_server, make_models, cli):
     options = ["--config", server.folder / "mindcore.yaml", "--db", server.db]
     messages = [question(number) for number in range(4)]
     ingest(server, messages)
-    wait_until(lambda: not server.http.get("/v1/workers/health").json["healthy"], 10, "health that tells")
+    wait_until(lambda: not server.http.get("/v1/workers/health").json["healthy"], what="health that tells")
     paths = "models queue workers/health enrichment/metrics metrics".split()
     told = [server.http.get(path).body.decode() for path in ["/metrics", "/health", *(f"/v1/{path}" for path in paths)]]
     told.append(str(stored(server, messages)))

@@ -13,7 +13,7 @@ import pytest
 
 from conftest import SLOWNESS, message, wait_until
 from postgres import Postgres, find_postgres, other_user
-from test_postgres import Place, is_built, make_servers, texts  # pylint: disable=unused-import
+from test_postgres import Place, is_built, make_servers, store, texts  # pylint: disable=unused-import
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ HOLD_THREAD = "UPDATE threads SET version = version WHERE user_id = 'u1' AND thr
 # ---- Statements that wait ----
 
 def test_who_waits_for_a_row_holds_nobody_up(postgres, place, make_servers):
-    server, = make_servers(place, 1)
+    server, = make_servers(place, 1, ["-o", "database.lock_timeout=1h"])
     assert server.http.post("/v1/messages", message("The first")).status == 201
     server.drain()
     with postgres.holding(HOLD_THREAD, place.name):
@@ -70,7 +70,8 @@ def test_who_waits_for_a_row_holds_nobody_up(postgres, place, make_servers):
             other = message(f"Line {number}", user_id="u2")
             assert server.http.post("/v1/messages", other).status == 201
         assert len(texts(server, "u2", "t1")) == 20
-        assert held.is_alive() and waiting(place) == 1, "it still waits"
+        wait_until(lambda: waiting(place) == 1, what="nobody else that waits")
+        assert held.is_alive(), "it still waits"
     held.join()
     assert held.answer.status == 201, held.answer
     assert texts(server, "u1", "t1") == ["The second", "The first"]
@@ -81,15 +82,15 @@ def test_who_waits_for_a_row_holds_nobody_up(postgres, place, make_servers):
     pytest.param("database.statement_timeout", "LOCK TABLE threads IN ACCESS EXCLUSIVE MODE", 504, id="statement"),
 ])
 def test_a_wait_comes_to_an_end(postgres, place, make_servers, option, hold, status):
-    server, = make_servers(place, 1, ["-o", f"{option}={300 * SLOWNESS}ms"])
-    assert server.http.post("/v1/messages", message("The first", message_id="m1")).status == 201
+    server, = make_servers(place, 1, ["-o", f"{option}={500 * SLOWNESS}ms"])
+    store(server, message("The first", message_id="m1"))
     server.drain()
     second = message("The second", message_id="m2")
     with postgres.holding(hold, place.name):
         answer = server.http.post("/v1/messages", second)
         assert answer.status == status and option in answer.json["detail"], answer
     assert place.counts()[0] == 1, "what was refused is not there"
-    assert server.http.post("/v1/messages", second).status == 201
+    store(server, second)
     server.drain()
     assert texts(server, "u1", "t1") == ["The second", "The first"]
 
@@ -100,7 +101,7 @@ def test_the_server_has_no_connections_left(postgres, place, make_servers):
     """Other programs have taken them all; the pool has one, and may not open more."""
     server, = make_servers(place, 1, ["-o", "database.pool_size=1", "-o", "database.max_overflow=9", "-o",
                                       f"database.pool_timeout={200 * SLOWNESS}ms"])
-    assert server.http.post("/v1/messages", message("The first")).status == 201
+    store(server, message("The first", message_id="m1"))
     server.drain()
     with contextlib.ExitStack() as others:
         refused = False
@@ -122,7 +123,7 @@ def test_the_server_has_no_connections_left(postgres, place, make_servers):
         assert answer.status == 503, answer
         for option in ("database.pool_size", "database.max_overflow", "max_connections"):
             assert option in answer.json["detail"], answer
-    assert server.http.post("/v1/messages", message("The second")).status == 201
+    store(server, message("The second", message_id="m2"))
     server.drain()
     assert texts(server, "u1", "t1") == ["The second", "The first"]
 

@@ -172,6 +172,7 @@ def test_the_log_of_a_crash_goes_with_the_old_database(cli, stored, backup, make
     assert cli("doctor", "--db", stored, "--json", status=0).json["ok"] is True
 
 
+@pytest.mark.usefixtures("one_processor")
 def test_a_server_that_starts_during_the_restore(cli, large, tmp_path, make_server):
     """There was no database when the restore began; what is acknowledged since must stay."""
     folder = tmp_path / "new"
@@ -217,6 +218,7 @@ def large(cli, tmp_path):
     return path
 
 
+@pytest.mark.usefixtures("one_processor")
 @pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM])
 def test_ended_in_the_middle(cli, stored, large, tmp_path, sig):
     before = everything(cli, stored)
