@@ -197,9 +197,9 @@ ELSEWHERE = {
     r'mindcore_(messages_enriched_total|enrichment_duration_seconds_(count|sum)){method="builtin"}':
         ("unit/test_operate.c", 'metric_is(engine, ENRICHED("builtin"), 1)'),
     r"mindcore_enrichment_dead_jobs": ("unit/test_operate.c", '"{name}", 3'),
-    r"mindcore_enrichment_dead_total": ("unit/test_model_stage.c", "MC_COUNT_ENRICHMENT_DEAD), 1,"),
-    r"mindcore_enrichment_retries_total": ("unit/test_model_stage.c", "MC_COUNT_ENRICHMENT_RETRY), 2,"),
-    r'mindcore_errors_total{error_type="enrichment"}': ("unit/test_model_stage.c", "MC_COUNT_ERROR_ENRICHMENT), 3,"),
+    r"mindcore_enrichment_dead_total": ("unit/test_model_stage.c", "MC_COUNT_ENRICHMENT_DEAD)"),
+    r"mindcore_enrichment_retries_total": ("unit/test_model_stage.c", "MC_COUNT_ENRICHMENT_RETRY)"),
+    r'mindcore_errors_total{error_type="enrichment"}': ("unit/test_model_stage.c", "MC_COUNT_ERROR_ENRICHMENT)"),
     r'mindcore_errors_total{error_type="(ingest|store|cache)"}': ("unit/test_full_disk.c", 'errors_of(engine, "{value}")'),
     r'mindcore_errors_total{error_type="context"}': ("unit/test_engine_memory.c", 'counted(engine, "context"'),
     r"mindcore_llm_(calls|call_failures|tokens|cost_usd)_total.*|mindcore_llm_call_duration_seconds.*":
@@ -208,7 +208,7 @@ ELSEWHERE = {
     r'mindcore_llm_circuit_open{provider="openai"}': ("e2e/test_models_faults.py", "{series}') == 1"),
     r'mindcore_source_lookups_total{result="(\w+)"}': ("unit/test_lookup.c", "counted(MC_COUNT_SOURCE_{VALUE})"),
     r"mindcore_source_lookup_duration_seconds_(count|sum)": ("unit/test_lookup.c", "MC_TIME_SOURCE_LOOKUP"),
-    r'mindcore_vectors_total{result="given_up"}': ("unit/test_embedder.c", "MC_COUNT_VECTORS_{VALUE}), 1,"),
+    r'mindcore_vectors_total{result="given_up"}': ("unit/test_embedder.c", "MC_COUNT_VECTORS_{VALUE})"),
     r'mindcore_(vectors_total|meaning_queries_total|vectors_stored){\w+="\w+"}|mindcore_embeddings_circuit_open'
     r"|mindcore_vectors_waiting": ("e2e/test_embeddings.py", "{series}"),
     r"mindcore_store_context_reads_total{.*}|mindcore_store_replica(s_serving|_lag_seconds)":
@@ -226,7 +226,7 @@ ELSEWHERE = {
 
 # Those that the load may move, or not: which of two alike is enriched first, and what other programs do, decide.
 SOMETIMES = {
-    r"mindcore_enrichment_reused_total": ("unit/test_model_stage.c", "MC_COUNT_ENRICHMENT_REUSED), 4,"),
+    r"mindcore_enrichment_reused_total": ("unit/test_model_stage.c", "MC_COUNT_ENRICHMENT_REUSED)"),
     r"mindcore_store_disk_free_bytes": ("unit/test_operate.c", '"{name}"'),
     r"process_(open_fds|(virtual|resident)_memory_bytes)": ("unit/test_metrics.c", "{name} "),
 }
