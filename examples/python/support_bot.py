@@ -1,7 +1,7 @@
 """
 A support bot that remembers its customers.
 
-    pip install mindcore[openai]
+    pip install '.[openai]'          # in Mindcore's source tree, or its wheel (docs/python.md)
     export OPENAI_API_KEY=sk-...     # and OPENAI_BASE_URL for another service
     python support_bot.py ada        # type; the end of the input (Ctrl-D) ends the conversation
 

@@ -247,7 +247,7 @@
 
 #define MC_OPTION_SERVICE_MAP(X)                                                                   \
     X("server.listen", "MINDCORE_SERVER_LISTEN", ADDRESS, "127.0.0.1:8000", "host:port", "",       \
-      "Address of the HTTP server; one that others can reach needs server.api_keys.")              \
+      "Address of the HTTP server; one that others can reach needs keys.")              \
     X("server.metrics_listen", "MINDCORE_SERVER_METRICS_LISTEN", ADDRESS, "", "host:port", "",     \
       "Address of a second server with nothing but /metrics.")                                     \
     X("server.api_keys", "MINDCORE_SERVER_API_KEYS", SECRETS, "[]", "", "",                        \
