@@ -119,7 +119,9 @@ MC_API MC_MUST_CHECK enum mc_status mc_tiers_undo(struct mc_engine *engine, int6
  * The receipt: {user_id, erased_at, messages, messages_in_trash (of undoable migrations), threads, jobs, summaries, preferences, signals,
  * cached_threads, verified, wiped}. verified: a search afterwards found nothing of the user. wiped:
  * the words are overwritten in the files too; false: something was in the way (a reader, too large an
- * index), call it again; always false with PostgreSQL, whose files leave no such access. A user that is unknown gives a receipt of zeros.
+ * index), call it again; always false with PostgreSQL, whose files leave no such access. A cache that another process keeps for the same
+ * database is emptied and overwritten by that process: within a second, or when it is next started. A user that is
+ * unknown gives a receipt of zeros.
  */
 MC_API MC_MUST_CHECK enum mc_status mc_user_erase(struct mc_engine *engine, mc_str user_id,
                                                   char **json, struct mc_error *err);

@@ -93,6 +93,9 @@ struct mc_cache_ops {
      * that it has. False: it could not, or a reader was in the way.
      */
     bool (*wipe)(struct mc_cache *cache, int64_t now_us);
+    /* Of which generation of the store (store/store.h) what is kept is, as was noted last, by any process; 0: never. */
+    int64_t (*generation)(struct mc_cache *cache);
+    void (*set_generation)(struct mc_cache *cache, int64_t generation);
     void (*stats)(struct mc_cache *cache, struct mc_cache_stats *stats);
 };
 

@@ -157,6 +157,19 @@ static void lmdb_doubt(struct mc_cache *base)
     mc_seen_doubt(&mc_lmdb_of(base)->seen);
 }
 
+static int64_t lmdb_generation(struct mc_cache *base)
+{
+    return mc_lmdb_env_generation(mc_lmdb_of(base)->env);
+}
+
+static void lmdb_set_generation(struct mc_cache *base, int64_t generation)
+{
+    struct mc_lmdb_cache *cache = mc_lmdb_of(base);
+    int rc = mc_lmdb_env_set_generation(cache->env, generation);
+    if (rc != 0)
+        mc_lmdb_note_failure(cache, "note the generation of the database", rc);
+}
+
 /* ---- Life ---- */
 
 static void lmdb_stats(struct mc_cache *base, struct mc_cache_stats *stats)
@@ -209,6 +222,8 @@ static const struct mc_cache_ops lmdb_ops = {
     .drop_topic = mc_lmdb_drop_topic,
     .drop_older = mc_lmdb_drop_older,
     .wipe = mc_lmdb_wipe,
+    .generation = lmdb_generation,
+    .set_generation = lmdb_set_generation,
     .stats = lmdb_stats,
 };
 

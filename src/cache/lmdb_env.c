@@ -170,6 +170,36 @@ static int write_state(const struct mc_lmdb_env *env, bool closed)
     return fdatasync(env->state_fd) == 0 ? 0 : errno;
 }
 
+/* Behind the state, so that neither writes over the other. One that was written in part is none. */
+#define GENERATION_AT 512
+struct generation {
+    int64_t number;
+    uint64_t check;
+};
+
+static uint64_t generation_check(const struct mc_lmdb_env *env, int64_t number)
+{
+    return mc_entry_hash(env->seed, &number, sizeof(number));
+}
+
+int64_t mc_lmdb_env_generation(const struct mc_lmdb_env *env)
+{
+    struct generation noted;
+    bool whole =
+        pread(env->state_fd, &noted, sizeof(noted), GENERATION_AT) == (ssize_t)sizeof(noted) &&
+        noted.check == generation_check(env, noted.number);
+    return whole ? noted.number : 0;
+}
+
+int mc_lmdb_env_set_generation(const struct mc_lmdb_env *env, int64_t generation)
+{
+    struct generation noted = {generation, generation_check(env, generation)};
+    ssize_t written = pwrite(env->state_fd, &noted, sizeof(noted), GENERATION_AT);
+    if (written == (ssize_t)sizeof(noted))
+        return 0;
+    return written < 0 ? errno : ENOSPC;
+}
+
 /* Whether the data can be used as it lies there. Only the one user may ask. */
 static bool data_is_sound(const struct mc_lmdb_env *env, const struct state *state)
 {

@@ -52,6 +52,10 @@ MC_MUST_CHECK enum mc_status mc_lmdb_env_open(const char *dir, size_t max_bytes,
                                               struct mc_lmdb_env **env, struct mc_error *err);
 void mc_lmdb_env_close(struct mc_lmdb_env *env); /* accepts NULL */
 
+/* Of the store, as last noted by any process (cache.h); 0: never. Returns 0 or errno. */
+int64_t mc_lmdb_env_generation(const struct mc_lmdb_env *env);
+int mc_lmdb_env_set_generation(const struct mc_lmdb_env *env, int64_t generation);
+
 /* A read transaction from a pool; end it soon, a long one keeps pages from being reused. LMDB's
  * code. */
 int mc_lmdb_read_begin(struct mc_lmdb_env *env, struct mc_lmdb_reader **reader);

@@ -378,6 +378,16 @@ static bool memory_wipe(struct mc_cache *cache, int64_t now_us)
     return true; /* there are no files */
 }
 
+static int64_t memory_generation(struct mc_cache *cache)
+{
+    return atomic_load(&memory_of(cache)->generation);
+}
+
+static void memory_set_generation(struct mc_cache *cache, int64_t generation)
+{
+    atomic_store(&memory_of(cache)->generation, generation);
+}
+
 static const struct mc_cache_ops memory_ops = {
     .name = "memory",
     .close = memory_close,
@@ -391,6 +401,8 @@ static const struct mc_cache_ops memory_ops = {
     .drop_topic = memory_drop_topic,
     .drop_older = memory_drop_older,
     .wipe = memory_wipe,
+    .generation = memory_generation,
+    .set_generation = memory_set_generation,
     .stats = memory_stats,
 };
 

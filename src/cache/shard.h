@@ -48,6 +48,7 @@ struct mc_cache_memory {
     struct mc_cache_options options;
     uint64_t seed;
     _Atomic uint64_t epoch;
+    _Atomic int64_t generation; /* of the store */
     atomic_size_t bytes;
     _Atomic int64_t last_invalidation_us;
     struct mc_shard shards[MC_SHARD_COUNT];

@@ -96,7 +96,7 @@ void mc_answer_cache_forget_user(struct mc_answer_cache *cache, mc_str user_id)
 {
     for (struct mc_list *node = cache->used.next, *next; node != &cache->used; node = next) {
         next = node->next;
-        if (mc_str_equal(entry_at(node)->user_id, user_id))
+        if (!mc_str_given(user_id) || mc_str_equal(entry_at(node)->user_id, user_id))
             drop(cache, entry_at(node));
     }
 }

@@ -28,6 +28,7 @@ struct mc_source_answer *mc_answer_cache_get(struct mc_answer_cache *cache, mc_s
 /* Keeps a reference. Out of memory it is not kept, and what was there under the key is gone. */
 void mc_answer_cache_put(struct mc_answer_cache *cache, mc_str key, mc_str user_id, uint64_t source,
                          struct mc_source_answer *answer, int64_t expires_us);
+/* user_id absent: all. */
 void mc_answer_cache_forget_user(struct mc_answer_cache *cache, mc_str user_id);
 void mc_answer_cache_forget_source(struct mc_answer_cache *cache, uint64_t source);
 

@@ -245,7 +245,7 @@ enum mc_status mc_lookups_remove(struct mc_lookups *lookups, mc_str name, struct
 
 static void forget_question(struct mc_lookup_question *question, mc_str user_id)
 {
-    if (!mc_str_equal(question->query.user_id, user_id))
+    if (mc_str_given(user_id) && !mc_str_equal(question->query.user_id, user_id))
         return;
     question->forgotten = true;
     mc_lookup_question_unshare(question);

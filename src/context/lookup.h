@@ -38,7 +38,7 @@ MC_MUST_CHECK enum mc_status mc_lookups_register(struct mc_lookups *lookups,
 MC_MUST_CHECK enum mc_status mc_lookups_remove(struct mc_lookups *lookups, mc_str name,
                                                struct mc_error *err);
 void mc_lookups_write(struct mc_lookups *lookups, struct mc_buf *json); /* mc_source_list */
-/* Forgets what was answered, or is being asked, about a user (who was erased). */
+/* Forgets what was answered, or is being asked, about a user who was erased; absent: about any. */
 void mc_lookups_forget(struct mc_lookups *lookups, mc_str user_id);
 /* Whether there is a source. Costs nothing; NULL has none. */
 bool mc_lookups_any(const struct mc_lookups *lookups);

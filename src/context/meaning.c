@@ -469,7 +469,8 @@ void mc_meaning_forget(struct mc_meaning *meaning, mc_str user_id)
 {
     if (!meaning)
         return;
-    mc_vector_cache_forget(&meaning->cache, user_id);
+    if (mc_str_given(user_id))
+        mc_vector_cache_forget(&meaning->cache, user_id);
     /* Whose queries are kept is not known: all go. */
     mc_mutex_lock(&meaning->mutex);
     for (size_t i = 0; i < QUERIES; i++)

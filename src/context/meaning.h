@@ -32,7 +32,7 @@ struct mc_meaning;
 MC_MUST_CHECK enum mc_status mc_meaning_new(const struct mc_meaning_options *options,
                                             struct mc_meaning **meaning, struct mc_error *err);
 void mc_meaning_free(struct mc_meaning *meaning); /* accepts NULL */
-/* A user was erased. Accepts NULL. */
+/* A user was erased; absent: one of whom only the queries can be left. Accepts NULL. */
 void mc_meaning_forget(struct mc_meaning *meaning, mc_str user_id);
 
 enum mc_meaning_state {

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "engine/generation.h"
 #include "memory/preference_values.h"
 
 /*
@@ -22,6 +23,7 @@ static void on_foreign_change(void *context)
 {
     struct mc_engine *engine = context;
     engine->cache->ops->doubt(engine->cache);
+    mc_generation_doubt(engine);
     atomic_store(&engine->agents_stale, true);
     atomic_store(&engine->keys_stale, true);
     struct mc_enricher *enricher = atomic_load(&engine->enricher);
@@ -332,6 +334,8 @@ static enum mc_status open_parts(struct mc_engine *engine, const struct mc_model
     if (!status)
         status = open_store(engine, err);
     if (!status)
+        status = mc_generation_open(engine, err);
+    if (!status)
         status = mc_agents_open(engine->store, &engine->settings.agents, &engine->agents, err);
     if (!status)
         status = mc_keys_open(engine->store, engine->settings.agents.enabled, &engine->keys, err);
@@ -396,6 +400,7 @@ void mc_engine_close(struct mc_engine *engine)
     struct mc_enricher *enricher = atomic_load(&engine->enricher);
     mc_scrape_stop(atomic_load(&engine->scrape));
     mc_schedule_stop(engine->schedule);
+    mc_schedule_stop(atomic_load(&engine->generation_watch));
     mc_enricher_stop(enricher);
     mc_embeddings_stop(engine->embeddings);
     mc_preferences_close(engine->preferences);
@@ -405,6 +410,8 @@ void mc_engine_close(struct mc_engine *engine)
     mc_embeddings_close_models(engine->embeddings);
     if (engine->store)
         engine->store->ops->close(engine->store); /* its watcher may wake the workers until here */
+    mc_schedule_free(engine->schedule);
+    mc_schedule_free(atomic_load(&engine->generation_watch));
     mc_enricher_free(enricher);
     mc_embeddings_free(engine->embeddings);
     mc_lookups_free(engine->lookups);

@@ -49,11 +49,13 @@ struct mc_engine {
     struct mc_preferences *preferences;
     struct mc_lookups *lookups; /* of external sources */
     _Atomic(struct mc_enricher *) enricher;
-    struct mc_schedule *schedule;   /* of tier migration; NULL when retention.schedule is off */
-    struct mc_retrieval retrieval;  /* borrows from the above */
-    int64_t opened_us;              /* monotonic */
-    atomic_bool agents_stale;       /* another process may have registered agents */
-    struct mc_keys *keys;           /* of the HTTP interface */
+    struct mc_schedule *schedule; /* of tier migration; NULL when retention.schedule is off */
+    _Atomic(struct mc_schedule *) generation_watch; /* generation.c; NULL until the store is open */
+    _Atomic int64_t generation;                     /* of the store, as what is cached is */
+    struct mc_retrieval retrieval;                  /* borrows from the above */
+    int64_t opened_us;                              /* monotonic */
+    atomic_bool agents_stale;                       /* another process may have registered agents */
+    struct mc_keys *keys;                           /* of the HTTP interface */
     atomic_bool keys_stale;         /* another process may have made or revoked keys */
     _Atomic int64_t keys_read_us;   /* monotonic: when they were read again */
     atomic_ullong cache_errors;     /* of the cache, as far as they are counted in the metrics */

@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "base/time.h"
-#include "engine/engine.h"
+#include "engine/generation.h"
 #include "memory/tiers.h"
 #include "message/input.h"
 
@@ -208,7 +208,7 @@ enum mc_status mc_user_erase(struct mc_engine *engine, mc_str user_id, char **js
     mc_meaning_forget(engine->retrieval.meaning, user_id);
     uint64_t cached =
         engine->cache->ops->drop(engine->cache, user_id, MC_STR_NONE, mc_time_now_us());
-    bool wiped = engine->cache->ops->wipe(engine->cache, mc_time_now_us());
+    bool wiped = mc_generation_renew(engine);
     if (status)
         return status;
     mc_auto(mc_buf_fini) struct mc_buf buf;

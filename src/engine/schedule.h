@@ -15,8 +15,12 @@ typedef void (*mc_scheduled_fn)(void *context, struct mc_schedule *schedule);
 MC_MUST_CHECK enum mc_status mc_schedule_start(int64_t first_us, int64_t period_us,
                                                mc_scheduled_fn work, void *context,
                                                struct mc_schedule **schedule, struct mc_error *err);
-/* Waits for work in hand. Accepts NULL. */
+/* The work is due as soon as spacing_us have passed since it was last done. From any thread, until it is freed. Accepts NULL. */
+void mc_schedule_hurry(struct mc_schedule *schedule, int64_t spacing_us);
+/* Waits for work in hand; none is done afterwards. Accepts NULL. */
 void mc_schedule_stop(struct mc_schedule *schedule);
+/* Stopped before. Accepts NULL. */
+void mc_schedule_free(struct mc_schedule *schedule);
 bool mc_schedule_ending(struct mc_schedule *schedule);
 
 #endif

@@ -573,6 +573,12 @@ struct mc_store_ops {
 
     enum mc_status (*erase)(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
                             struct mc_error *err);
+    /*
+     * What was copied out of the store is of its generation, a number that no other database has. It is another one from
+     * then on when a user was erased, and when a backup has taken the database's place: what was copied before may be
+     * of messages that are not there, or are others by now, and must go.
+     */
+    enum mc_status (*generation)(struct mc_store *store, int64_t *generation, struct mc_error *err);
     /* A user's messages, oldest first; reads in pages, so `each` may take its time. */
     enum mc_status (*export_user)(struct mc_store *store, mc_str user_id,
                                   const struct mc_reader *reader, mc_record_fn each, void *context,

@@ -320,6 +320,14 @@ static inline int tier_of(struct mc_store *store, const char *id)
     return tier;
 }
 
+static inline int64_t generation_of(struct mc_store *store)
+{
+    struct mc_error err = {0};
+    int64_t generation = 0;
+    is_status(store->ops->generation(store, &generation, &err), MC_OK, &err, "the generation");
+    return generation;
+}
+
 static inline void tiers(struct mc_store *store)
 {
     struct mc_error err = {0};
@@ -442,7 +450,10 @@ static inline void erasure(struct mc_store *store)
     is_status(store->ops->put_summary(store, &summary, &err), MC_OK, &err, "summary");
 
     struct mc_erased erased = {0};
+    int64_t before = generation_of(store);
+    ok(before != 0 && generation_of(store) == before, "the generation stays");
     is_status(store->ops->erase(store, MC_STR("gone"), &erased, &err), MC_OK, &err, "erase");
+    ok(generation_of(store) != before, "until a user is erased");
     is_int(erased.messages, 501, "all messages");
     is_int(erased.threads, 3, "all threads");
     is_int(erased.jobs, 1, "the job that waited");

@@ -585,6 +585,27 @@ static void case_wipe(void)
     cache->ops->close(cache);
 }
 
+static void case_generation(void)
+{
+    struct mc_cache *cache = open_lmdb(50, 0, 8 * MIB), *second = reopen();
+    is_int(cache->ops->generation(cache), 0, "none is noted");
+    cache->ops->set_generation(cache, INT64_MIN + 5);
+    is_int(second->ops->generation(second), INT64_MIN + 5, "noted for all that have it open");
+    second->ops->close(second);
+    append_row(cache, "u", "t", 1);
+    cache->ops->close(cache);
+    cache = reopen();
+    is_int(cache->ops->generation(cache), INT64_MIN + 5, "also after a restart");
+    is_str(rows_of(cache, "u", "t", 3, NULL), "1", "which leaves the rest as it was");
+    cache->ops->close(cache);
+    char path[160];
+    data_path(path);
+    unlink(path);
+    cache = reopen();
+    is_int(cache->ops->generation(cache), 0, "a file made anew has none");
+    cache->ops->close(cache);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3) {
@@ -615,6 +636,7 @@ int main(int argc, char **argv)
     case_full_disk();
     case_churn();
     case_wipe();
+    case_generation();
     nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return done_testing();
 }

@@ -138,6 +138,21 @@ def test_erase(cli, stored):
     assert "messages" in cli("erase", "--db", stored, "--user", "nobody", "--yes", status=0).out
 
 
+def test_erase_while_a_service_is_stopped(cli, stored, make_server, tmp_path):
+    """Its cache lies elsewhere, and is emptied when it starts."""
+    folder = tmp_path / "service"
+    server = make_server(db=stored, env={"MINDCORE_CACHE_DIR": str(folder)})
+    assert server.http.post("/v1/messages", message("The violet umbrella", user_id="zed")).status == 201
+    assert server.http.get("/v1/users/zed/threads/t1/messages").json["messages"]
+    server.stop()
+    kept = folder / "mindcore-cache.mdb"
+    assert b"violet umbrella" in kept.read_bytes()
+    assert cli("erase", "--db", stored, "--user", "zed", "--yes", "--json", status=0).json["wiped"] is True
+    server.start()
+    assert b"violet umbrella" not in kept.read_bytes()
+    assert server.http.get("/v1/users/zed/threads/t1/messages").json["messages"] == []
+
+
 def test_backup(cli, stored, tmp_path):
     path = tmp_path / "backup.db"
     assert str(path) in cli("backup", path, "--db", stored, status=0).out

@@ -139,9 +139,10 @@ def test_not_while_a_server_runs(cli, stored, backup, make_server, tmp_path):
     cli("restore", backup, "--db", stored, "--force", status=0)
 
 
-def test_nothing_old_is_served(cli, stored, backup, make_server):
-    """The cache on disk holds what was said after the backup; it must not outlive it."""
-    server = make_server(db=stored)
+@pytest.mark.parametrize("own_cache", [False, True])
+def test_nothing_old_is_served(cli, stored, backup, make_server, tmp_path, own_cache):
+    """The cache on disk holds what was said after the backup; it must not outlive it, wherever the service has it."""
+    server = make_server(db=stored, env={"MINDCORE_CACHE_DIR": str(tmp_path / "service")} if own_cache else {})
     later = message("Said after the backup", message_id="later", user_id="u0", thread_id="t0")
     assert server.http.post("/v1/messages", later).status == 201
     recent = "/v1/users/u0/threads/t0/messages"

@@ -156,6 +156,7 @@ static void older_file(void)
             "DROP TABLE tier_runs; DROP TABLE trash; ALTER TABLE messages DROP COLUMN left_short;"
             "ALTER TABLE messages DROP COLUMN left_mid; ALTER TABLE messages DROP COLUMN left_long;"
             "ALTER TABLE messages DROP COLUMN packed_by;"
+            "ALTER TABLE state DROP COLUMN generation;"
             "PRAGMA user_version = 1",
             NULL, NULL, &message) != SQLITE_OK)
         bail_out("no older file: %s", message ? message : "?");

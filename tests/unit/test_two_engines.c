@@ -98,6 +98,43 @@ static void test_messages(struct mc_engine *a, struct mc_engine *b)
     seen(a, "", "gone for the one");
 }
 
+/* Whether what was said is in the file of an engine's cache; false when it has none. */
+static bool cache_holds(const struct scratch *scratch, const char *folder, const char *words)
+{
+    char path[300];
+    snprintf(path, sizeof(path), "%s/mindcore-cache.mdb", scratch_path(scratch, folder));
+    FILE *file = fopen(path, "rb");
+    char *bytes = malloc((size_t)1 << 26);
+    size_t size = file ? fread(bytes, 1, (size_t)1 << 26, file) : 0;
+    bool found = memmem(bytes, size, words, strlen(words)) != NULL;
+    free(bytes);
+    if (file)
+        fclose(file);
+    return found;
+}
+
+static int64_t cached_threads(struct mc_engine *engine)
+{
+    struct answer stats = ANSWER(mc_cache_stats, engine);
+    int64_t threads = answer_int(&stats, "cache.threads");
+    answer_free(&stats);
+    return threads;
+}
+
+static void test_erased_elsewhere(const struct scratch *scratch, struct mc_engine *a,
+                                  struct mc_engine *b, bool on_disk)
+{
+    say(a, "gone", "The violet umbrella");
+    seen(a, "gone", "one has it in its cache");
+    is_int(cache_holds(scratch, "a.cache", "violet umbrella"), on_disk, "on disk, if so");
+    struct mc_error err = {0};
+    char *json = NULL;
+    is_status(mc_user_erase(b, MC_STR("u"), &json, &err), MC_OK, &err, "erased by the other");
+    mc_free(json);
+    ok(scratch_wait(cached_threads(a) == 0, WAIT_MS), "it leaves the cache of the one");
+    ok(scratch_wait(!cache_holds(scratch, "a.cache", "violet umbrella"), WAIT_MS), "and its file");
+}
+
 /* ---- Jobs ---- */
 
 static int64_t processed(struct mc_engine *engine)
@@ -235,6 +272,7 @@ static void test_pair(const struct scratch *scratch, const char *persistent)
     struct mc_engine *b = engine_open(scratch, OPTIONS("cache.persistent", persistent, "cache.dir",
                                                        scratch_path(scratch, "b.cache")));
     test_messages(a, b);
+    test_erased_elsewhere(scratch, a, b, strcmp(persistent, "true") == 0);
     test_jobs(a, b);
     test_both_at_once(a, b);
     mc_engine_close(a);

@@ -30,6 +30,8 @@ static enum mc_status erase_rest(struct mc_pg_conn *conn, struct erasure *e, str
                     MC_PG_ARGS(shard, mc_pg_int(e->user_no)));
     mc_pg_add_quiet(conn, "DELETE FROM vector_users WHERE shard = $1 AND user_no = $2",
                     MC_PG_ARGS(shard, mc_pg_int(e->user_no)));
+    mc_pg_add_quiet(conn, "UPDATE mindcore_generation SET generation = generation + 1",
+                    MC_PG_NO_ARGS);
     enum mc_status status = mc_pg_run(conn, err);
     if (status != MC_OK)
         return status;
@@ -147,4 +149,20 @@ enum mc_status mc_pg_erase(struct mc_store *store, mc_str user_id, struct mc_era
     total.wiped = false; /* a server's old row versions and log cannot be overwritten from here */
     *erased = total;
     return MC_OK;
+}
+
+/* A database that is restored from a dump has the number of the dump, and a table with another one of the server's. */
+static enum mc_status generation_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
+{
+    int64_t *generation = context;
+    enum mc_status status = mc_pg_query(
+        conn, "SELECT generation # tableoid::bigint FROM mindcore_generation", MC_PG_NO_ARGS, err);
+    if (status == MC_OK)
+        *generation = mc_pg_first_int(conn, 0);
+    return status;
+}
+
+enum mc_status mc_pg_generation(struct mc_store *store, int64_t *generation, struct mc_error *err)
+{
+    return mc_pg_read(mc_pg_of(store), 0, generation_work, generation, err);
 }

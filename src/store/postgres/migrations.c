@@ -332,13 +332,18 @@ static const char *const version_5[] = {
     "CREATE INDEX trash_run ON trash(run, id)", "CREATE INDEX trash_user ON trash(shard, user_no)",
     "CREATE INDEX trash_message ON trash(message_id)", NULL};
 
+/* What was copied out of the database, as into a cache, is of one generation (erase.c). */
+static const char *const version_6[] = {
+    "CREATE TABLE mindcore_generation(generation bigint NOT NULL)",
+    "INSERT INTO mindcore_generation VALUES((random() * 1e15)::bigint)", NULL};
+
 /*
  * In order: the nth brings a database of version n to version n + 1. Never change one that was released. A table
  * whose first column is "shard smallint NOT NULL" is partitioned by it where the database is; every unique index
  * on such a table begins with the shard.
  */
-static const char *const *const migrations[] = {version_1, version_2, version_3, version_4,
-                                                version_5};
+static const char *const *const migrations[] = {version_1, version_2, version_3,
+                                                version_4, version_5, version_6};
 
 int mc_pg_schema_version(void)
 {

@@ -357,6 +357,7 @@ enum mc_status mc_pg_remove(struct mc_store *store, mc_str message_id,
                             int64_t *thread_version, struct mc_error *err);
 enum mc_status mc_pg_erase(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
                            struct mc_error *err);
+enum mc_status mc_pg_generation(struct mc_store *store, int64_t *generation, struct mc_error *err);
 enum mc_status mc_pg_claim(struct mc_store *store, mc_str lease, enum mc_stage stage,
                            int64_t now_us, int64_t lease_us, size_t limit, struct mc_jobs *out,
                            struct mc_error *err);

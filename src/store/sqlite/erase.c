@@ -20,6 +20,11 @@ struct erasure {
     bool done;
 };
 
+static enum mc_status change_generation(struct mc_conn *conn, struct mc_error *err)
+{
+    return mc_conn_exec(conn, "UPDATE state SET generation = random()", MC_NO_BINDS, err);
+}
+
 /* Runs a deletion of the user's rows and counts them. */
 static enum mc_status delete_counted(struct mc_conn *conn, const char *sql, struct mc_bind user,
                                      int64_t *count, struct mc_error *err)
@@ -50,7 +55,7 @@ static enum mc_status erase_rest(struct mc_conn *conn, struct erasure *e, struct
     enum mc_status status = MC_OK;
     for (size_t i = 0; status == MC_OK && i < mc_countof(deletions); i++)
         status = delete_counted(conn, deletions[i].sql, deletions[i].user, deletions[i].count, err);
-    return status;
+    return status == MC_OK ? change_generation(conn, err) : status;
 }
 
 static enum mc_status next_rows(struct mc_conn *conn, int64_t user_no, int64_t rows[ERASE_STEP],
@@ -272,5 +277,30 @@ enum mc_status mc_sqlite_erase(struct mc_store *store, mc_str user_id, struct mc
     enum mc_status status = verify(s, user_id, user_no, &total.verified, err);
     if (status == MC_OK)
         *erased = total;
+    return status;
+}
+
+/* ---- The generation ---- */
+
+static enum mc_status apply_generation(struct mc_writer *writer, void *context,
+                                       struct mc_error *err)
+{
+    (void)context;
+    return change_generation(writer->conn, err);
+}
+
+enum mc_status mc_sqlite_change_generation(struct mc_store *store, struct mc_error *err)
+{
+    return mc_sqlite_write(mc_sqlite_of(store), MC_WRITE_OTHER, 1, apply_generation, NULL, err);
+}
+
+enum mc_status mc_sqlite_generation(struct mc_store *store, int64_t *generation,
+                                    struct mc_error *err)
+{
+    mc_auto(mc_reading_end) struct mc_reading reading = {0};
+    enum mc_status status = mc_reading_begin(&reading, &mc_sqlite_of(store)->readers, err);
+    if (status == MC_OK)
+        status = mc_conn_integer(reading.conn, "SELECT generation FROM state", MC_NO_BINDS, NULL,
+                                 generation, err);
     return status;
 }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "store/sqlite/restore_parts.h"
+#include "store/sqlite/sqlite.h"
 
 #define COPY_BYTES ((size_t)1 << 20)
 
@@ -126,6 +127,8 @@ static enum mc_status examine_copy(struct mc_restore *r, struct mc_error *err)
         status = store->ops->check(store, note_finding, &found, err);
     if (status == MC_OK && found.count == 0)
         status = store->ops->stats(store, &stats, err);
+    if (status == MC_OK && found.count == 0) /* caches of what was there before are of no use */
+        status = mc_sqlite_change_generation(store, err);
     if (status == MC_CORRUPT || found.count > 0)
         return mc_fail(err, MC_CORRUPT,
                        "'%s' is damaged: %s; use another backup, or save what is left with: "

@@ -272,10 +272,15 @@ static const char version_6[] =
     "CREATE INDEX trash_user ON trash(user_no);"
     "CREATE INDEX trash_message ON trash(message_id);";
 
+/* What was copied out of the file, as into a cache, is of one generation (erase.c, restore_copy.c). */
+static const char version_7[] =
+    "ALTER TABLE state ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE state SET generation = random();";
+
 /* In order: the nth brings a file of version n to version n + 1. Never change one that was
  * released. */
-static const char *const migrations[] = {version_1, version_2, version_3,
-                                         version_4, version_5, version_6};
+static const char *const migrations[] = {version_1, version_2, version_3, version_4,
+                                         version_5, version_6, version_7};
 
 int mc_schema_version(void)
 {

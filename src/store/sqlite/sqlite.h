@@ -131,6 +131,10 @@ MC_MUST_CHECK enum mc_status mc_sqlite_keep_row(struct mc_conn *conn, struct mc_
 
 /* ---- What deleting leaves in the file (erase.c) ---- */
 
+/* For a file that takes the place of another one. */
+MC_MUST_CHECK enum mc_status mc_sqlite_change_generation(struct mc_store *store,
+                                                         struct mc_error *err);
+
 /*
  * A step of merging the index, which keeps what was deleted until then: so many pages, negative to begin with all of
  * it. *more: it is not at its end.
@@ -216,6 +220,8 @@ enum mc_status mc_sqlite_remove(struct mc_store *store, mc_str message_id,
 /* erase.c */
 enum mc_status mc_sqlite_erase(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
                                struct mc_error *err);
+enum mc_status mc_sqlite_generation(struct mc_store *store, int64_t *generation,
+                                    struct mc_error *err);
 /* queue.c */
 enum mc_status mc_sqlite_claim(struct mc_store *store, mc_str lease, enum mc_stage stage,
                                int64_t now_us, int64_t lease_us, size_t limit, struct mc_jobs *out,
