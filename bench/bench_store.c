@@ -230,8 +230,8 @@ int main(int argc, char **argv)
     store = open_store(ours, false);
     double trivial = drain(store, "t:thanks c:general");
     printf("%-34s %9.0f jobs/s   goal 10000: %s\n", "claim and complete, trivial", trivial,
-           trivial >= 10000 ? "met" : "NOT MET");
+           judge(trivial >= 10000));
     store->ops->close(store);
     nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    return 0;
+    return goals_missed > 0;
 }

@@ -299,7 +299,8 @@ static void older_schema(void)
     store->ops->close(store);
     pg_sql(&server, "older",
            "DROP TABLE vectors, vector_models, vector_users, vector_jobs, keys, dictionaries,"
-           " mindcore_tasks, mindcore_generation, tier_runs, trash; ALTER TABLE messages DROP COLUMN packed,"
+           " mindcore_tasks, mindcore_generation, tier_runs, trash; ALTER TABLE messages DROP "
+           "COLUMN packed,"
            " DROP COLUMN left_short, DROP COLUMN left_mid, DROP COLUMN left_long,"
            " DROP COLUMN packed_by; DROP SEQUENCE tier_run_numbers;"
            " CREATE INDEX messages_pending ON messages(shard, user_no, id) WHERE terms IS NULL;"
