@@ -35,9 +35,9 @@ static void look(void *context, struct mc_schedule *schedule)
     int64_t generation;
     struct mc_error error;
     if (read_generation(engine, &generation, &error) != MC_OK) {
-        mc_log(MC_LOG_WARNING, "engine", "what is cached was not compared with the database: %s",
+        mc_log(MC_LOG_DEBUG, "engine", "what is cached was not compared with the database: %s",
                error.message);
-        return; /* what made the store fail ends in another change */
+        return; /* once the store answers again it is in doubt again */
     }
     if (generation == atomic_load(&engine->generation))
         return;

@@ -175,7 +175,8 @@ void pg_clear(const struct pg_server *server, const char *database)
     pg_sql(server, database,
            "DO $$ DECLARE t name; BEGIN FOR t IN SELECT relname FROM pg_class WHERE relnamespace ="
            " 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition"
-           " AND relname <> 'mindcore_schema' LOOP EXECUTE format('DELETE FROM %I', t); END LOOP;"
+           " AND relname NOT IN ('mindcore_schema', 'mindcore_generation') LOOP EXECUTE "
+           "format('DELETE FROM %I', t); END LOOP;"
            " END $$");
 }
 

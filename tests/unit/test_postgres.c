@@ -600,6 +600,55 @@ static void delete_meets_undo(void)
     store->ops->close(store);
 }
 
+/* ---- A message that meets the erasure of a user who is unknown so far ---- */
+
+static void *erase_user(void *context)
+{
+    struct mc_store *store = context;
+    static struct mc_error err;
+    struct mc_erased erased;
+    is_status(store->ops->erase(store, MC_STR("first"), &erased, &err), MC_OK, &err, "the erasure");
+    return NULL;
+}
+
+static void *put_first(void *context)
+{
+    struct mc_put put = message("first", "t", "first", "x");
+    scratch_store_put(context, &put);
+    return NULL;
+}
+
+static void first_message_meets_erasure(void)
+{
+    struct mc_postgres_options options = pg_options(&server, "load", false);
+    struct mc_store *store = pg_open(&options);
+    struct pg_session *session = pg_session(&server, "load");
+    struct mc_error err = {0};
+    pthread_t erasure, putting;
+    pg_session_run(session, "BEGIN");
+    pg_session_run(session, "LOCK TABLE trash"); /* the erasure has looked for the user before */
+    if (mc_thread_start(&erasure, "erase", erase_user, store, &err))
+        bail_out("no thread");
+    ok(scratch_wait(waiting_for_locks("= 'mindcore'") == 1, WAIT_MS), "the erasure waits");
+    if (mc_thread_start(&putting, "put", put_first, store, &err))
+        bail_out("no thread");
+    ok(scratch_wait(
+           waiting_for_locks("= 'mindcore'") == 2 ||
+               pg_number("load", "SELECT count(*) FROM messages WHERE user_id = 'first'") == 1,
+           WAIT_MS),
+       "the message waits, or is stored");
+    pg_session_run(session, "ROLLBACK");
+    pg_session_end(session);
+    mc_thread_join(erasure);
+    mc_thread_join(putting);
+    is_int(pg_number("load", "SELECT count(*) FROM messages m JOIN users u USING (shard, user_no)"
+                             " JOIN threads t ON t.shard = m.shard AND t.user_id = m.user_id"
+                             " WHERE m.user_id = 'first' AND u.messages = 1"),
+           1, "the message has its user and its thread");
+    is_clean(store, "after an erasure that met a first message");
+    store->ops->close(store);
+}
+
 /* The server ends the session while it commits, once: the caller cannot know what became of it. */
 static void lost_commit(struct mc_store *store)
 {
@@ -749,21 +798,45 @@ static void changes_seen(const char *database, bool bouncer, const char *what)
     struct mc_store *store = pg_open(&options);
     options.context = &theirs;
     struct mc_store *other = pg_open(&options);
-    /* What is stored before the other has begun to watch is no change to it. */
-    for (int i = 0; i < 100 && atomic_load(&theirs) == 0; i++) {
-        char id[32];
-        snprintf(id, sizeof(id), "seen-%d-%d", bouncer, i);
-        struct mc_put put = message("seen", "t", id, "x");
-        scratch_store_put(store, &put);
-        int64_t stored_us = mc_time_monotonic_us();
-        if (scratch_wait(atomic_load(&theirs) > 0, 2000))
-            diag("%s: after %.1f ms", what, (double)(mc_time_monotonic_us() - stored_us) / 1000);
-    }
-    ok(atomic_load(&theirs) > 0, "%s: the other is told of a message", what);
+    ok(scratch_wait(atomic_load(&mine) > 0 && atomic_load(&theirs) > 0, WAIT_MS),
+       "%s: both are told that others may have committed before they watched", what);
+    int before = atomic_load(&theirs), own = atomic_load(&mine);
+    struct mc_put put = message("seen", "t", bouncer ? "seen-2" : "seen-1", "x");
+    scratch_store_put(store, &put);
+    int64_t stored_us = mc_time_monotonic_us();
+    ok(scratch_wait(atomic_load(&theirs) > before, WAIT_MS), "%s: the other is told of a message",
+       what);
+    diag("%s: after %.1f ms", what, (double)(mc_time_monotonic_us() - stored_us) / 1000);
     scratch_pause_ms(100);
-    is_int(atomic_load(&mine), 0, "%s: who stored it is not", what);
+    is_int(atomic_load(&mine), own, "%s: who stored it is not", what);
     store->ops->close(store);
     other->ops->close(other);
+}
+
+/* Counts of other servers that are the same before and after. */
+static void changes_of_others(void)
+{
+    atomic_int told;
+    atomic_init(&told, 0);
+    struct mc_postgres_options options = pg_options(&server, "claims", false);
+    options.foreign_change = count_change;
+    options.context = &told;
+    pg_sql(&server, "claims", "INSERT INTO mindcore_changes VALUES(-1, 0, 7, 1, now())");
+    struct mc_store *store = pg_open(&options);
+    ok(scratch_wait(atomic_load(&told) > 0, WAIT_MS), "it watches");
+    int before = atomic_load(&told);
+    pg_sql(&server, "claims", "UPDATE mindcore_changes SET server = -2 WHERE server = -1");
+    ok(scratch_wait(atomic_load(&told) > before, WAIT_MS), "one that goes and one that comes");
+
+    pg_sql(&server, "postgres", "ALTER DATABASE claims ALLOW_CONNECTIONS false");
+    pg_sql(&server, "postgres",
+           "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'claims'"
+           " AND query NOT LIKE '%pg_terminate_backend%'");
+    before = atomic_load(&told);
+    ok(scratch_wait(atomic_load(&told) > before + 1, WAIT_MS),
+       "without a connection others are taken to commit");
+    pg_sql(&server, "postgres", "ALTER DATABASE claims ALLOW_CONNECTIONS true");
+    store->ops->close(store);
 }
 
 int main(void)
@@ -789,8 +862,10 @@ int main(void)
     older_schema();
     connections_recycled();
     delete_meets_undo();
+    first_message_meets_erasure();
     claim_together();
     changes_seen("claims", false, "LISTEN");
+    changes_of_others();
     store = pg_open(&options);
     under_load(store, "connections are ended", terminate);
     under_load(store, "the server is restarted", restart);

@@ -42,13 +42,19 @@ static enum mc_status erase_rest(struct mc_pg_conn *conn, struct erasure *e, str
     return MC_OK;
 }
 
-/* The user's lock keeps new messages out until the step is over. */
+/*
+ * The user's lock keeps new messages out until the step is over, also when the user is unknown: somebody may be
+ * storing the first message.
+ */
 static enum mc_status next_messages(struct mc_pg_conn *conn, struct erasure *e,
                                     int64_t rows[ERASE_STEP], size_t *count, struct mc_error *err)
 {
     struct mc_pg_arg shard = mc_pg_int(mc_pg_shard(e->user_id)), user = mc_pg_str(e->user_id);
     enum mc_status status =
-        mc_pg_query(conn, "SELECT user_no FROM users WHERE shard = $1 AND user_id = $2 FOR UPDATE",
+        mc_pg_query(conn,
+                    "INSERT INTO users AS u(shard, user_id, user_no, messages)"
+                    " VALUES($1, $2, nextval('user_numbers'), 0) ON CONFLICT (shard, user_id)"
+                    " DO UPDATE SET messages = u.messages RETURNING user_no",
                     MC_PG_ARGS(shard, user), err);
     if (status != MC_OK)
         return status;

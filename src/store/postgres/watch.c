@@ -3,7 +3,10 @@
  * the rows of other servers changes exactly when one of them has committed. NOTIFY makes it known at once; it
  * is sent after the commit and for many commits together, since a transaction that notifies holds up the
  * commits of all others. Should it be lost with the server that was to send it, the sum, which is looked at
- * every second all the same, shows the change.
+ * every second all the same, shows the change. What is summed is a hash of each row: rows come and go, and counts
+ * alone could be the same before and after.
+ *
+ * While there is no connection nobody looks: others are taken to have committed.
  *
  * For replicas (freshness.h) each question also asks for the position in the primary's log, and each NOTIFY
  * tells it: what the sender has committed is in the log up to there.
@@ -29,8 +32,8 @@
 struct watcher {
     struct mc_pg_watch *watch;
     struct mc_pg_conn *conn;
-    bool connected_before, complained;
-    int64_t changes, writers; /* of others, when last looked */
+    bool complained;
+    int64_t changes; /* of others, when last looked */
     int64_t looked_us;
 };
 
@@ -69,8 +72,9 @@ static void rest(struct watcher *w, int timeout_ms)
     " (SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint AS p,"                         \
     " current_setting('wal_block_size')::bigint AS page OFFSET 0) l)"
 
-static const char sum_sql[] = "SELECT coalesce(sum(changes), 0)::bigint, count(*), " POSITION
-                              " FROM mindcore_changes WHERE server <> $1";
+static const char sum_sql[] =
+    "SELECT coalesce(sum(hashint8extended(changes, hashint8extended(slot, server)) >> 20), 0)"
+    "::bigint, " POSITION " FROM mindcore_changes WHERE server <> $1";
 
 /* writes: of this server, from before the position was asked for. */
 static void note_position(const struct watcher *w, uint64_t writes, int64_t position, bool foreign)
@@ -94,12 +98,10 @@ static enum mc_status look(struct watcher *w, bool *foreign, struct mc_error *er
     if (status != MC_OK)
         return status;
     int64_t changes = mc_pg_cell_int(w->conn->results[0], 0, 0);
-    int64_t writers = mc_pg_cell_int(w->conn->results[0], 0, 1);
-    bool changed = changes != w->changes || writers != w->writers;
-    note_position(w, writes, mc_pg_cell_int(w->conn->results[0], 0, 2), changed);
+    bool changed = changes != w->changes;
+    note_position(w, writes, mc_pg_cell_int(w->conn->results[0], 0, 1), changed);
     *foreign = *foreign || changed;
     w->changes = changes;
-    w->writers = writers;
     w->looked_us = mc_time_monotonic_us();
     return MC_OK;
 }
@@ -114,6 +116,7 @@ static void complain(struct watcher *w, const struct mc_error *err)
     w->conn = NULL;
 }
 
+/* *foreign: others may have committed while nobody looked, and go on as long as the server answers. */
 static void connect_again(struct watcher *w, bool *foreign)
 {
     struct mc_error err;
@@ -121,17 +124,14 @@ static void connect_again(struct watcher *w, bool *foreign)
     enum mc_status status = mc_pg_connect(w->watch->pool, &w->conn, &trouble, &err);
     if (status == MC_OK && w->conn->direct)
         status = mc_pg_query(w->conn, "LISTEN mindcore_changes", MC_PG_NO_ARGS, &err);
-    bool changed = false;
     if (status == MC_OK)
-        status = look(w, &changed, &err);
+        status = look(w, foreign, &err);
+    *foreign = status != MC_UNAVAILABLE;
+    w->complained = w->complained && status != MC_OK;
     if (status != MC_OK) {
         complain(w, &err);
         rest(w, RECONNECT_MS);
-        return;
     }
-    *foreign = *foreign || (w->connected_before && changed);
-    w->connected_before = true;
-    w->complained = false;
 }
 
 static enum mc_status tell_others(struct watcher *w, struct mc_error *err)
@@ -196,8 +196,24 @@ static void turn(struct watcher *w, bool *foreign)
     bool due = mc_time_monotonic_us() - w->looked_us >= every_ms * MC_US_PER_MS;
     if (status == MC_OK && (due || *foreign))
         status = look(w, foreign, &err);
+    /* What came with the answer was read with it: the socket does not tell of it any more. */
+    if (status == MC_OK && w->conn->direct)
+        status = hear(w, foreign, &err);
     if (status != MC_OK)
         complain(w, &err);
+}
+
+/* What was committed last is told before the thread ends. */
+static void finish(struct watcher *w)
+{
+    struct mc_error ignored;
+    enum mc_pg_trouble trouble;
+    bool changed = atomic_load(&w->watch->changed);
+    if (changed && !w->conn && mc_pg_connect(w->watch->pool, &w->conn, &trouble, &ignored) != MC_OK)
+        return; /* the others look every second */
+    if (changed)
+        (void)!tell_others(w, &ignored);
+    mc_pg_conn_close(w->conn);
 }
 
 static void *run(void *context)
@@ -212,7 +228,7 @@ static void *run(void *context)
         if (foreign && w.watch->notify)
             w.watch->notify(w.watch->context);
     }
-    mc_pg_conn_close(w.conn);
+    finish(&w);
     return NULL;
 }
 
