@@ -250,6 +250,25 @@ def test_heads_that_could_mean_two_things(plain, name):
     assert plain.http.get("/live").status == 200
 
 
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_a_long_url_hides_no_second_request(plain, name):
+    """A URL that is refused leaves the connection open: not where the next request may begin elsewhere."""
+    head = re.sub(rb"(?<=/v1/)(messages|queue)", rb"\1?" + b"x" * 8300, AMBIGUOUS[name], count=1)
+    answer = plain.raw(head + SMUGGLED, timeout=60, half_close=name in UNFINISHED)
+    assert len(statuses(answer)) <= 1 and set(statuses(answer)) <= {STATUSES.get(name, 400), 414}, answer
+    assert b'"messages"' not in answer, "the request that was hidden behind it was answered"
+    assert plain.http.get("/live").status == 200
+
+
+def test_what_follows_a_long_url_is_answered(plain):
+    """Where there is no doubt about where it begins."""
+    body = b"x" * 1000
+    for head in (GET + b"\r\n", POST + b"Content-Length: 1000\r\n\r\n" + body,
+                 POST + b"Transfer-Encoding: chunked\r\n\r\n3e8\r\n" + body + b"\r\n0\r\n\r\n"):
+        answer = plain.raw(re.sub(rb"(?<=/v1/)(messages|queue)", rb"\1?" + b"x" * 8300, head, count=1) + SMUGGLED)
+        assert statuses(answer) == [414, 200], answer
+
+
 @pytest.mark.parametrize("header", [b"X-A:b", b"X-A:", b"X-A: ", b"X-A:\t b", b"X-A: b  ", b"X-A: b\t", b"X-A: \xc3\xa9",
                                     b"Cookie: a=b; c=\"d\"", b"Accept: */*\r\nAccept: text/html", b"!#$%&'*+-.^_`|~: x"])
 def test_heads_that_are_unusual_and_right(plain, header):
