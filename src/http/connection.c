@@ -451,6 +451,7 @@ static void reset_request(struct mc_http_connection *c)
     req->id[0] = '\0';
     mc_http_carry(c, 0);
     c->discarded = c->streamed = 0;
+    c->waiting_us = 0;
     c->length = 0;
     c->expects_continue = false;
     c->phase = MC_HTTP_PHASE_IDLE;
