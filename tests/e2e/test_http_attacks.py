@@ -373,35 +373,46 @@ def test_lines_without_end(plain):
 STREAM = POST.replace(b"application/json", b"application/x-ndjson") + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
 
 
+def chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
 def test_begun_lines_on_many_connections(make_server):
-    """What is kept of them counts: beyond server.max_memory they are refused, and what was stored is told."""
+    """What is kept of them counts: beyond server.max_memory they are refused."""
     server = make_server(config="server: {max_memory: 8MiB, request_timeout: 600}\n")
-    good = b"".join(json.dumps(message("hello", message_id=f"m{number}")).encode() + b"\n" for number in range(256))
-    begun = b"%x\r\n%s\r\n" % (400_000, b"x" * 400_000)
     before = server.memory_kb()
-    with contextlib.closing(connect(server, STREAM + b"%x\r\n%s\r\n" % (len(good), good))) as first:
+    with attackers(server, 150, STREAM + chunk(b"x" * 400_000)) as streams:
+        def refusals():
+            return int(re.search(r'mindcore_http_rejected_total\{reason="memory"\} (\d+)', server.http.get("/metrics").json)[1])
+        wait_until(lambda: refusals() >= 120, 60, "those that do not fit")
+        if not SANITIZER:
+            assert server.memory_kb() - before < 48 * 1024, "kB: 150 begun lines are 60 MB"
+        answers = []
+        for one in streams:
+            with contextlib.suppress(ConnectionError):
+                one.sendall(b"0\r\n\r\n")
+            with one.makefile("rb") as stream:
+                answers.append(stream.read())
+    assert set(map(status_of, answers)) == {200, 503}
+    refused = [answer for answer in answers if status_of(answer) == 503]
+    assert len(refused) >= 120 and all(b"\r\nRetry-After: 1\r\n" in answer for answer in refused)
+    assert all(b"the server carries as much as server.max_memory allows" in answer for answer in refused)
+    answer = server.http.post("/v1/messages", json.dumps(message("hello")), headers={"Content-Type": "application/x-ndjson"})
+    assert (answer.status, answer.json["stored"]) == (200, 1), "well again"
+
+
+def test_a_begun_line_that_does_not_fit(make_server):
+    """What was stored before is told."""
+    server = make_server(config="server: {max_memory: 1MiB, max_body: 2MiB, request_timeout: 600}\n")
+    good = b"".join(json.dumps(message("hello", message_id=f"m{number}")).encode() + b"\n" for number in range(256))
+    with contextlib.closing(connect(server, STREAM + chunk(good))) as stream:
         wait_until(lambda: server.http.get("/v1/messages/m255").status == 200, what="the first lines")
-        with attackers(server, 150, STREAM + begun) as others:
-            def refusals():
-                return int(re.search(r'mindcore_http_rejected_total\{reason="memory"\} (\d+)', server.http.get("/metrics").json)[1])
-            wait_until(lambda: refusals() >= 120, 60, "those that do not fit")
-            if not SANITIZER:
-                assert server.memory_kb() - before < 48 * 1024, "kB: 150 begun lines are 60 MB"
-            first.sendall(begun)
-            wait_until(lambda: refusals() >= 121, 60, "the stream that was there first")
-            answers = []
-            for one in [first, *others]:
-                with contextlib.suppress(ConnectionError):
-                    one.sendall(b"0\r\n\r\n")
-                with one.makefile("rb") as stream:
-                    answers.append(stream.read())
-    assert set(map(status_of, answers)) == {200, 503} and status_of(answers[0]) == 503
-    assert b"\r\nRetry-After: 1\r\n" in answers[0]
-    assert b"256 lines were stored, line 257 and what follows were not: the server carries as much" in answers[0]
-    refused = [answer for answer in answers[1:] if status_of(answer) == 503]
-    assert all(b"0 lines were stored, line 1 and what follows were not: " in answer for answer in refused) and len(refused) >= 120
-    answer = server.http.post("/v1/messages", good, headers={"Content-Type": "application/x-ndjson"})
-    assert (answer.status, answer.json["stored"]) == (200, 256), "well again"
+        stream.sendall(chunk(b"x" * 1_200_000) + b"0\r\n\r\n")
+        with stream.makefile("rb") as answers:
+            answer = answers.read()
+    assert status_of(answer) == 503 and b"\r\nRetry-After: 1\r\n" in answer, answer
+    assert b"256 lines were stored, line 257 and what follows were not: the server carries as much" in answer
+    assert server.http.post("/v1/messages", good, headers={"Content-Type": "application/x-ndjson"}).json["stored"] == 256
 
 
 def test_many_requests_on_one_connection(plain):
