@@ -49,12 +49,19 @@ struct mc_grant {
 };
 
 /*
- * The grant of a key that a client sent. MC_UNAUTHENTICATED: unknown, revoked or expired; how long that
- * takes tells nothing of a key. Free with mc_grant_free.
+ * The grant of a key that a client sent. MC_UNAUTHENTICATED: unknown, revoked, expired, or bound to agents while
+ * multi_agent.enabled is false; how long that takes tells nothing of a key. Free with mc_grant_free.
  */
 MC_API MC_MUST_CHECK enum mc_status mc_key_check(struct mc_engine *engine, mc_str key,
                                                  const struct mc_grant **grant,
                                                  struct mc_error *err);
+/*
+ * For work that goes on for long: MC_UNAUTHENTICATED when the key of that grant was revoked or has expired since it was
+ * checked.
+ */
+MC_API MC_MUST_CHECK enum mc_status mc_key_check_again(struct mc_engine *engine,
+                                                       const struct mc_grant *grant,
+                                                       struct mc_error *err);
 /* Accepts NULL. Before the engine is closed. */
 MC_API void mc_grant_free(const struct mc_grant *grant);
 /* Both are true of a grant that is not bound. */

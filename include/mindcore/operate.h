@@ -63,6 +63,13 @@ MC_API int mc_metrics_port(const struct mc_engine *engine);
  */
 MC_API MC_MUST_CHECK enum mc_status mc_engine_health(struct mc_engine *engine, bool *healthy,
                                                      char **json, struct mc_error *err);
+/*
+ * The same, for those who are asked by strangers: asking writes to the database, so what was found at most max_age_us
+ * ago by this function is told again, and of callers at the same time one asks.
+ */
+MC_API MC_MUST_CHECK enum mc_status mc_engine_health_within(struct mc_engine *engine,
+                                                            int64_t max_age_us, bool *healthy,
+                                                            char **json, struct mc_error *err);
 
 /* A summary for people: messages, users, threads, sizes, queue, cache, workers, versions. */
 MC_API MC_MUST_CHECK enum mc_status mc_engine_status(struct mc_engine *engine, char **json,

@@ -21,6 +21,7 @@ struct mc_cli {
     struct mc_open_options opening; /* how mc_cli_open opens the engine */
     struct mc_engine *engine;
     struct mc_buf words; /* of mc_cli_query */
+    char target[64]; /* id of what the command made, for the audit log; "": it has another target */
     const char *program; /* argv[0] */
 };
 

@@ -21,6 +21,17 @@ static void put_list(struct mc_json_writer *w, const struct mc_args *args, const
     mc_json_end(w, ']');
 }
 
+/* The id of the key, for the audit log. */
+static void set_target(struct mc_cli *cli, const char *json)
+{
+    mc_auto(mc_json_free_ptr) struct mc_json *root = NULL;
+    struct mc_error err;
+    if (mc_json_parse(mc_str_of(json), &root, &err) != MC_OK)
+        return;
+    mc_str key_id = mc_json_string(mc_json_get(root, "key_id"));
+    snprintf(cli->target, sizeof(cli->target), "%.*s", MC_STR_ARG(key_id));
+}
+
 int mc_cli_keys_create(struct mc_cli *cli)
 {
     const struct mc_args *args = &cli->args;
@@ -42,6 +53,8 @@ int mc_cli_keys_create(struct mc_cli *cli)
     }
     mc_json_end(&w, '}');
     enum mc_status status = mc_key_create(cli->engine, mc_buf_str(&object), &json, &err);
+    if (status == MC_OK)
+        set_target(cli, json);
     int exit_status = mc_cli_result(cli, status, json, &err);
     if (exit_status == MC_CLI_DONE && !cli->json)
         mc_cli_note(cli, "keep the key now: it is not shown again");

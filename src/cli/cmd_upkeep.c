@@ -1,5 +1,6 @@
 /* mindcore queue, tiers, cache: upkeep of what is stored. */
 #include "base/compiler.h"
+#include "base/error.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
@@ -32,6 +33,9 @@ int mc_cli_queue_retry(struct mc_cli *cli)
     uint64_t count = 0;
     mc_str message = mc_args_text(&cli->args, "message");
     enum mc_status status = mc_queue_retry(cli->engine, message, &count, &err);
+    if (status == MC_OK && mc_str_given(message) && count == 0)
+        status = mc_fail(&err, MC_NOT_FOUND, "there is no dead job of message '%.*s'",
+                         MC_STR_ARG(message));
     return print_count(cli, status, "retried", "jobs", count, &err);
 }
 

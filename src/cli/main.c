@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/audit.h"
+#include "base/compiler.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/help.h"
@@ -40,16 +41,31 @@ static const char *audit_path(const struct mc_cli *cli)
     return cli->args.command->flags & MC_CLI_AUDITED && path && *path ? path : NULL;
 }
 
+/* What the command made, or was told to act on. */
+static mc_str audit_target(const struct mc_cli *cli)
+{
+    const mc_str targets[] = {
+        cli->target[0] ? mc_str_of(cli->target) : MC_STR_NONE,
+        mc_args_text(&cli->args, "user"),
+        mc_args_operand(&cli->args, 0),
+        mc_args_text(&cli->args, "message"),
+        mc_args_text(&cli->args, "agent"),
+    };
+    size_t i = 0;
+    while (i < mc_countof(targets) - 1 && !mc_str_given(targets[i]))
+        i++;
+    return targets[i];
+}
+
 static void audit(const struct mc_cli *cli, const char *path, int result)
 {
     char login[LOGIN_NAME_MAX];
-    mc_str user = mc_args_text(&cli->args, "user");
     bool known = getlogin_r(login, sizeof(login)) == 0;
     struct passwd *owner = known ? NULL : getpwuid(getuid());
     const struct mc_audit_act act = {
         .act = cli->args.command->name,
         .result = result == MC_CLI_DONE ? "done" : "failed",
-        .target = mc_str_given(user) ? user : mc_args_operand(&cli->args, 0),
+        .target = audit_target(cli),
         .who = mc_str_of(known   ? login
                          : owner ? owner->pw_name
                                  : "unknown"),

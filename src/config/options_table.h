@@ -247,7 +247,7 @@
 
 #define MC_OPTION_SERVICE_MAP(X)                                                                   \
     X("server.listen", "MINDCORE_SERVER_LISTEN", ADDRESS, "127.0.0.1:8000", "host:port", "",       \
-      "Address of the HTTP server; one that others can reach needs keys.")              \
+      "Address of the HTTP server; one that others can reach needs keys.")                         \
     X("server.metrics_listen", "MINDCORE_SERVER_METRICS_LISTEN", ADDRESS, "", "host:port", "",     \
       "Address of a second server with nothing but /metrics.")                                     \
     X("server.api_keys", "MINDCORE_SERVER_API_KEYS", SECRETS, "[]", "", "",                        \
@@ -268,7 +268,9 @@
     X("server.idle_timeout", "MINDCORE_SERVER_IDLE_TIMEOUT", DURATION, "60", "100ms..1h", "s",     \
       "How long a connection may stay open without a request.")                                    \
     X("server.request_timeout", "MINDCORE_SERVER_REQUEST_TIMEOUT", DURATION, "30", "100ms..1h",    \
-      "s", "How long a client may take to send a request.")                                        \
+      "s",                                                                                         \
+      "How long a client may take to send a request, or to take an answer: there a second more "   \
+      "for each 32 KiB.")                                                                          \
     X("server.max_connections", "MINDCORE_SERVER_MAX_CONNECTIONS", INTEGER, "1024", "1..100000",   \
       "connections",                                                                               \
       "Connections open at the same time; fewer where the limit of descriptors (ulimit -n) is "    \

@@ -380,6 +380,8 @@ enum mc_status mc_engine_open_by(const struct mc_config *config,
     if (options)
         made->opening = *options;
     mc_mutex_init(&made->ingest_failures.mutex);
+    mc_mutex_init(&made->health.mutex);
+    mc_cond_init(&made->health.answered);
     enum mc_status status = mc_settings_read(config, &made->settings, err);
     if (!status)
         status = open_parts(made, openers, err);
@@ -422,6 +424,9 @@ void mc_engine_close(struct mc_engine *engine)
     mc_metrics_free(engine->metrics);
     mc_settings_fini(&engine->settings);
     mc_mutex_fini(&engine->ingest_failures.mutex);
+    mc_cond_fini(&engine->health.answered);
+    mc_mutex_fini(&engine->health.mutex);
+    free(engine->health.json);
     mc_free(engine->cache_trouble);
     free(engine);
 }

@@ -33,6 +33,16 @@ struct mc_ingest_failures {
     char error[256];
 };
 
+/* What mc_engine_health_within found last. */
+struct mc_health_found {
+    mc_mutex mutex; /* guards what follows */
+    mc_cond answered;
+    bool asking; /* a caller does, without the mutex */
+    bool healthy;
+    char *json;       /* NULL: nothing yet */
+    int64_t found_us; /* monotonic */
+};
+
 struct mc_engine {
     struct mc_settings settings;
     struct mc_metrics *metrics;
@@ -62,6 +72,7 @@ struct mc_engine {
     _Atomic int64_t cache_error_us; /* monotonic: when new ones were last seen, 0: never */
     char *cache_trouble; /* why the cache is not on disk as configured; NULL when it is */
     struct mc_ingest_failures ingest_failures;
+    struct mc_health_found health;
     _Atomic(struct mc_scrape_listener *) scrape; /* of mc_metrics_listen; NULL until it is called */
 };
 

@@ -1,6 +1,7 @@
 #include <mindcore/operate.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/compiler.h"
 #include "base/error.h"
@@ -114,6 +115,49 @@ enum mc_status mc_engine_health(struct mc_engine *engine, bool *healthy, char **
     if (!status)
         *healthy = ok;
     return status;
+}
+
+/* Called with the mutex, which it gives up while it asks. */
+static enum mc_status ask(struct mc_engine *engine, struct mc_health_found *found,
+                          struct mc_error *err)
+{
+    bool healthy = false;
+    char *json = NULL;
+    found->asking = true;
+    mc_mutex_unlock(&found->mutex);
+    enum mc_status status = mc_engine_health(engine, &healthy, &json, err);
+    mc_mutex_lock(&found->mutex);
+    found->asking = false;
+    mc_cond_broadcast(&found->answered);
+    if (status != MC_OK)
+        return status;
+    mc_free(found->json);
+    found->json = json;
+    found->healthy = healthy;
+    found->found_us = mc_time_monotonic_us();
+    return MC_OK;
+}
+
+enum mc_status mc_engine_health_within(struct mc_engine *engine, int64_t max_age_us, bool *healthy,
+                                       char **json, struct mc_error *err)
+{
+    struct mc_health_found *found = &engine->health;
+    enum mc_status status = MC_OK;
+    mc_mutex_lock(&found->mutex);
+    while (found->asking)
+        mc_cond_wait(&found->answered, &found->mutex);
+    if (!found->json || mc_time_monotonic_us() - found->found_us > max_age_us)
+        status = ask(engine, found, err);
+    char *copy = status == MC_OK ? strdup(found->json) : NULL;
+    bool well = found->healthy;
+    mc_mutex_unlock(&found->mutex);
+    if (status != MC_OK)
+        return status;
+    if (!copy)
+        return mc_fail_memory(err);
+    *json = copy;
+    *healthy = well;
+    return MC_OK;
 }
 
 /* ---- Doctor ---- */

@@ -61,3 +61,10 @@ enum mc_status mc_key_check(struct mc_engine *engine, mc_str key, const struct m
     refresh(engine);
     return mc_keys_check(engine->keys, key, mc_time_now_us(), grant, err);
 }
+
+enum mc_status mc_key_check_again(struct mc_engine *engine, const struct mc_grant *grant,
+                                  struct mc_error *err)
+{
+    refresh(engine);
+    return mc_keys_check_again(engine->keys, grant, mc_time_now_us(), err);
+}

@@ -8,6 +8,7 @@
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "base/time.h"
 #include "engine/engine.h"
 
 #define ADDRESS_FIELD "address"
@@ -42,7 +43,8 @@ static void write_health(void *context, mc_str accept, struct mc_scrape_answer *
     bool healthy = false;
     char *json = NULL;
     struct mc_error error;
-    enum mc_status status = mc_engine_health(context, &healthy, &json, &error);
+    enum mc_status status =
+        mc_engine_health_within(context, MC_US_PER_SECOND, &healthy, &json, &error);
     if (!status && !healthy)
         answer->status = 503;
     put(status, json, "application/json", &error, answer);

@@ -1,6 +1,8 @@
 /* From a request's answer to a response of the transport. */
 #include "http/connection.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,12 +16,41 @@
 #define SMALL_BYTES ((size_t)64 * 1024)
 /* A client that takes less than this is too slow. */
 #define SLOWEST_BYTES_PER_SECOND 32768
+/* Of a stream, that the kernel may keep unsent: what it has taken is not what the client has. */
+#define UNSENT_BYTES (128 * 1024)
 
+/* How long a client may take for so much. */
+static int64_t time_for(const struct mc_http_connection *c, uint64_t bytes)
+{
+    return c->server->request_timeout_us +
+           (int64_t)bytes * MC_US_PER_SECOND / SLOWEST_BYTES_PER_SECOND;
+}
+
+/* While it waits for us, the client's time stands still. */
 static void suspend(void *connection)
 {
     struct mc_http_connection *c = connection;
+    c->waiting_us = mc_time_monotonic_us();
     mc_http_set_deadline(c, 0);
     MHD_suspend_connection(c->mhd);
+}
+
+static void begin_stream(struct mc_http_connection *c)
+{
+    const int unsent = UNSENT_BYTES;
+    (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+    c->stream_us = mc_time_monotonic_us();
+}
+
+/* The time is for all that was streamed so far: a deadline for each block would let a client take years. */
+static void set_stream_deadline(struct mc_http_connection *c)
+{
+    int64_t now_us = mc_time_monotonic_us();
+    if (c->waiting_us)
+        c->stream_us += now_us - c->waiting_us;
+    c->waiting_us = 0;
+    int64_t left_us = c->stream_us + time_for(c, c->streamed) - now_us;
+    mc_http_set_deadline(c, left_us > 0 ? left_us : 1);
 }
 
 static ssize_t read_stream(void *cls, uint64_t position, char *data, size_t max)
@@ -27,7 +58,7 @@ static ssize_t read_stream(void *cls, uint64_t position, char *data, size_t max)
     struct mc_http_connection *c = cls;
     size_t len = 0;
     (void)position;
-    mc_http_set_deadline(c, c->server->request_timeout_us);
+    set_stream_deadline(c);
     enum mc_http_read state = mc_http_export_read(c->req.stream, data, max, &len, suspend, c);
     if (state == MC_HTTP_READ_END)
         return MHD_CONTENT_READER_END_OF_STREAM;
@@ -145,9 +176,9 @@ enum MHD_Result mc_http_send(struct mc_http_connection *c)
     if (!response)
         return MHD_NO;
     c->phase = MC_HTTP_PHASE_ANSWERED;
-    mc_http_set_deadline(c, c->server->request_timeout_us + (int64_t)req->out.len *
-                                                                MC_US_PER_SECOND /
-                                                                SLOWEST_BYTES_PER_SECOND);
+    if (req->stream)
+        begin_stream(c);
+    mc_http_set_deadline(c, time_for(c, req->out.len));
     enum MHD_Result result = MHD_NO;
     if (add_headers(c, response))
         result = MHD_queue_response(c->mhd, (unsigned)req->status, response);

@@ -66,9 +66,20 @@ void mc_http_bulk_free(struct mc_http_bulk *bulk)
     free(bulk);
 }
 
+size_t mc_http_bulk_size(const struct mc_http_bulk *bulk)
+{
+    return sizeof(*bulk) + bulk->text.capacity + bulk->refused.capacity;
+}
+
 bool mc_http_bulk_failed(const struct mc_http_bulk *bulk)
 {
     return bulk->failure.status != MC_OK;
+}
+
+void mc_http_bulk_fail(struct mc_http_bulk *bulk, const struct mc_error *err)
+{
+    bulk->failure = *err;
+    bulk->failed_line = bulk->line_count > 0 ? bulk->lines[0].number : bulk->line_number;
 }
 
 bool mc_http_bulk_ready(const struct mc_http_bulk *bulk)
@@ -120,9 +131,10 @@ static void add_bytes(struct mc_http_bulk *bulk, mc_str bytes)
         return;
     }
     mc_buf_append(&bulk->text, bytes);
+    struct mc_error err;
     if (bulk->text.failed) {
-        mc_fail_memory(&bulk->failure);
-        bulk->failed_line = bulk->line_count > 0 ? bulk->lines[0].number : bulk->line_number;
+        mc_fail_memory(&err);
+        mc_http_bulk_fail(bulk, &err);
     }
 }
 
@@ -184,17 +196,21 @@ static void count_results(struct mc_http_bulk *bulk)
 
 void mc_http_bulk_store(struct mc_http_bulk *bulk)
 {
+    struct mc_error err = {.status = MC_OK};
+    if (bulk->grant && mc_key_check_again(bulk->engine, bulk->grant, &err) != MC_OK) {
+        mc_http_bulk_fail(bulk, &err);
+        return;
+    }
     check_lines(bulk);
     if (bulk->line_count > 0) {
-        enum mc_status status = mc_message_ingest_json(
-            bulk->engine, bulk->objects, bulk->line_count, bulk->results, NULL, &bulk->failure);
+        enum mc_status status = mc_message_ingest_json(bulk->engine, bulk->objects,
+                                                       bulk->line_count, bulk->results, NULL, &err);
         if (status != MC_OK) {
-            bulk->failure.status = status;
-            bulk->failed_line = bulk->lines[0].number;
+            err.status = status;
+            mc_http_bulk_fail(bulk, &err);
             return;
         }
     }
-    bulk->failure.status = MC_OK;
     count_results(bulk);
     size_t rest = bulk->text.len - bulk->line_start;
     memmove(bulk->text.data, bulk->text.data + bulk->line_start, rest);

@@ -16,6 +16,9 @@ MC_MUST_CHECK enum mc_status mc_http_bulk_new(const struct mc_http_request *req,
                                               struct mc_error *err);
 void mc_http_bulk_free(struct mc_http_bulk *bulk); /* accepts NULL */
 
+/* Bytes that it holds. */
+size_t mc_http_bulk_size(const struct mc_http_bulk *bulk);
+
 /* Takes bytes until the batch is full; returns how many it took. *lines is set when lines ended in
  * them. */
 size_t mc_http_bulk_feed(struct mc_http_bulk *bulk, const char *data, size_t len, bool *lines);
@@ -23,8 +26,13 @@ size_t mc_http_bulk_feed(struct mc_http_bulk *bulk, const char *data, size_t len
 void mc_http_bulk_end(struct mc_http_bulk *bulk);
 /* True when a batch waits to be stored: it is full, or the stream is over. */
 bool mc_http_bulk_ready(const struct mc_http_bulk *bulk);
-/* Stores the batch. A failure (the store failed) ends the ingest: nothing more is taken. */
+/*
+ * Stores the batch. A failure (the store failed, the key was revoked or has expired) ends the ingest: nothing more is
+ * taken.
+ */
 void mc_http_bulk_store(struct mc_http_bulk *bulk);
+/* Ends the ingest with that failure; what waits to be stored is not. */
+void mc_http_bulk_fail(struct mc_http_bulk *bulk, const struct mc_error *err);
 bool mc_http_bulk_failed(const struct mc_http_bulk *bulk);
 /* Writes {stored, refused, ...}, or the problem that ended it. */
 void mc_http_bulk_answer(const struct mc_http_bulk *bulk, struct mc_http_request *req);

@@ -153,6 +153,7 @@ static void store_batch(struct mc_http_task *task)
 {
     struct mc_http_connection *c = mc_container_of(task, struct mc_http_connection, task);
     mc_http_bulk_store(c->bulk);
+    mc_http_carry(c, mc_http_bulk_size(c->bulk));
     mc_http_set_deadline(c, c->server->request_timeout_us);
     resume(c);
 }
@@ -195,14 +196,35 @@ static enum MHD_Result discard(struct mc_http_connection *c, size_t *upload_size
     return MHD_NO;
 }
 
+/* Answers with what became of the lines, which are not needed any more. */
+static void answer_lines(struct mc_http_connection *c)
+{
+    mc_http_bulk_answer(c->bulk, &c->req);
+    mc_http_bulk_free(mc_steal(c->bulk));
+    mc_http_carry(c, c->req.out.len);
+    if (c->req.status == mc_status_http(MC_UNAUTHENTICATED))
+        mc_metrics_add(c->server->metrics, MC_COUNT_HTTP_REJECTED_AUTH, 1);
+}
+
+static void refuse_lines(struct mc_http_connection *c)
+{
+    struct mc_error err;
+    mc_fail(&err, MC_BUSY, "%s", mc_http_full);
+    mc_http_bulk_fail(c->bulk, &err);
+    mc_metrics_add(c->server->metrics, MC_COUNT_HTTP_REJECTED_MEMORY, 1);
+}
+
 static enum MHD_Result take_lines(struct mc_http_connection *c, const char *upload,
                                   size_t *upload_size)
 {
     bool lines = false;
+    if (!mc_http_bulk_failed(c->bulk) && mc_http_is_full(c->server, *upload_size))
+        refuse_lines(c);
     size_t taken = mc_http_bulk_feed(c->bulk, upload, *upload_size, &lines);
     *upload_size -= taken;
+    mc_http_carry(c, mc_http_bulk_size(c->bulk));
     if (mc_http_bulk_failed(c->bulk)) {
-        mc_http_bulk_answer(c->bulk, &c->req);
+        answer_lines(c);
         c->phase = MC_HTTP_PHASE_DISCARD;
         return discard(c, upload_size);
     }
@@ -280,7 +302,7 @@ static enum MHD_Result finish_body(struct mc_http_connection *c)
         mc_http_bulk_end(c->bulk);
         if (mc_http_bulk_ready(c->bulk) && !mc_http_bulk_failed(c->bulk))
             return run_in_pool(c, store_batch, false);
-        mc_http_bulk_answer(c->bulk, req);
+        answer_lines(c);
         return mc_http_send(c);
     }
     if (is_head(req) && req->route->slow) {
@@ -319,8 +341,10 @@ static enum MHD_Result begin_request(struct mc_http_connection *c, const char *m
     c->phase = MC_HTTP_PHASE_BODY;
     if (!lines)
         return MHD_YES;
-    if (mc_http_bulk_new(&c->req, c->server->max_body_bytes, &c->bulk, &err) == MC_OK)
+    if (mc_http_bulk_new(&c->req, c->server->max_body_bytes, &c->bulk, &err) == MC_OK) {
+        mc_http_carry(c, mc_http_bulk_size(c->bulk));
         return MHD_YES;
+    }
     mc_http_problem_error(&c->req, &err);
     return answer_refused(c);
 }
@@ -427,6 +451,7 @@ static void reset_request(struct mc_http_connection *c)
     req->id[0] = '\0';
     mc_http_carry(c, 0);
     c->discarded = c->streamed = 0;
+    c->waiting_us = 0;
     c->length = 0;
     c->expects_continue = false;
     c->phase = MC_HTTP_PHASE_IDLE;

@@ -98,9 +98,11 @@ struct mc_http_connection {
     bool expects_continue;
     uint64_t discarded;
     uint64_t streamed;
-    bool audited;   /* in the audit log */
-    size_t carried; /* its part of the server's */
-    bool asked;     /* it had a request */
+    int64_t stream_us;  /* monotonic: when the client could begin to take what is streamed */
+    int64_t waiting_us; /* monotonic: since when it waits for more of it; 0: it does not */
+    bool audited;       /* in the audit log */
+    size_t carried;     /* its part of the server's */
+    bool asked;         /* it had a request */
 };
 
 /* connection.c: the callbacks of the transport; cls is the server. */

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "base/time.h"
 #include "http/routes.h"
 
 /* Nothing from elsewhere, nothing inline, and no text that becomes markup. */
@@ -50,7 +51,8 @@ static enum mc_status answer_absent(struct mc_http_request *req, struct mc_error
         "</ul>\n</body>\n</html>\n";
     bool healthy = false;
     char *json = NULL;
-    enum mc_status status = mc_engine_health(req->engine, &healthy, &json, err);
+    enum mc_status status =
+        mc_engine_health_within(req->engine, MC_US_PER_SECOND, &healthy, &json, err);
     if (status != MC_OK)
         return status;
     mc_free(json);

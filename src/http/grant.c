@@ -53,6 +53,30 @@ static bool is_of_user(const struct mc_http_route *route)
     return mc_str_starts(mc_str_of(route->path), MC_STR("/v1/users/{user_id}"));
 }
 
+/* True when one of them names the agent that asks. */
+static bool has_agent(const struct mc_http_field *fields, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(fields[i].name, "agent_id") == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What all agents of all users share is not changed in the name of some agents. */
+static enum mc_status check_shared(const struct mc_grant *grant, const struct mc_http_route *route,
+                                   struct mc_error *err)
+{
+    if (grant->agent_id_count == 0 || grant->user_id_count > 0 ||
+        mc_http_route_scope(route) == MC_SCOPE_READ ||
+        has_agent(route->query, route->query_count) || has_agent(route->fields, route->field_count))
+        return MC_OK;
+    return mc_fail(err, MC_FORBIDDEN,
+                   "the key %.*s is bound to agents, and this changes what all agents share; use a "
+                   "key that names the user, or no agent",
+                   MC_STR_ARG(grant->key_id));
+}
+
 enum mc_status mc_http_grant_route(const struct mc_http_request *req, struct mc_error *err)
 {
     const struct mc_grant *grant = req->grant;
@@ -68,6 +92,8 @@ enum mc_status mc_http_grant_route(const struct mc_http_request *req, struct mc_
                        "the key %.*s is bound to users or agents, and this is about all of them",
                        MC_STR_ARG(grant->key_id));
     enum mc_status status = is_of_user(route) ? check_user(grant, req->params[0], err) : MC_OK;
+    if (status == MC_OK)
+        status = check_shared(grant, route, err);
     return status == MC_OK ? check_inputs(grant, route->query, req->query, route->query_count, err)
                            : status;
 }

@@ -11,7 +11,7 @@
 /* The scope that a route needs. */
 enum mc_scope mc_http_route_scope(const struct mc_http_route *route);
 
-/* Scope, the user of the path, and the agent of the query; after the query was read. */
+/* Scope, the user of the path, the agent of the query, and what agents share; after the query was read. */
 MC_MUST_CHECK enum mc_status mc_http_grant_route(const struct mc_http_request *req,
                                                  struct mc_error *err);
 /* The user and the agent among req->fields, or of the message that the body is; after the body was read. */

@@ -146,7 +146,10 @@ static bool refuse(struct mc_http_connection *c, int status, const char *detail)
     return false;
 }
 
-/* Ambiguous framing is refused rather than guessed: a proxy in front might guess otherwise. */
+/*
+ * Ambiguous framing is refused rather than guessed: a proxy in front might guess otherwise. Checked before all else, as
+ * the connection stays open behind other refusals.
+ */
 static bool check_framing(struct mc_http_connection *c, const struct headers *h)
 {
     c->expects_continue = mc_str_given(h->expect);
@@ -332,9 +335,11 @@ bool mc_http_check_headers(struct mc_http_connection *c, bool *bulk)
     set_id(c, h.request_id);
     const char *accept = MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND, "Accept");
     c->req.accept = accept ? mc_str_of(accept) : MC_STR_NONE;
+    if (!check_framing(c, &h))
+        return false;
     if (c->target_error.status == MC_TOO_LARGE)
         return refuse(c, 414, c->target_error.message);
-    if (!check_framing(c, &h) || !check_origin(c, &h))
+    if (!check_origin(c, &h))
         return false;
     enum mc_http_match match = MC_HTTP_NO_PATH;
     if (c->target_error.status == MC_OK)

@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "base/time.h"
 
 enum mc_status mc_http_health(struct mc_http_request *req, struct mc_error *err)
 {
     bool healthy = false;
     char *json = NULL;
-    enum mc_status status = mc_engine_health(req->engine, &healthy, &json, err);
+    enum mc_status status =
+        mc_engine_health_within(req->engine, MC_US_PER_SECOND, &healthy, &json, err);
     return status == MC_OK ? mc_http_answer_json(req, healthy ? 200 : 503, json) : status;
 }
 

@@ -352,8 +352,10 @@ static enum mc_status check_bounds(const struct mc_keys *keys, const struct defi
         return mc_fail_field(err, MC_INVALID, "scopes",
                              "a key with scope admin cannot be bound to users or agents");
     if (d->grant.agent_id_count > 0 && !keys->agents)
-        return mc_fail_field(err, MC_INVALID, "agent_ids",
-                             "agent_ids keeps nothing apart while multi_agent.enabled is false");
+        return mc_fail_field(
+            err, MC_INVALID, "agent_ids",
+            "agent_ids keeps nothing apart while multi_agent.enabled is false; set "
+            "multi_agent.enabled: true, or leave the agents (--agent) out");
     if (d->expires_at_us <= now_us)
         return mc_fail_field(err, MC_INVALID, "expires_at", "expires_at is in the past");
     return MC_OK;
@@ -476,15 +478,34 @@ enum mc_status mc_keys_check(struct mc_keys *keys, mc_str key, int64_t now_us,
     struct mc_registry_table *table = mc_registry_acquire(&keys->registry);
     const struct key *found = key.len == KEY_LEN ? mc_registry_find(table, id_of(key)) : NULL;
     hash_key(key, hash);
-    bool same = mc_hash_equal(hash, found ? found->hash : nothing, sizeof(hash));
-    if (found && same && now_us < found->expires_at_us) {
+    bool same = mc_hash_equal(hash, found ? found->hash : nothing, sizeof(hash)) && found;
+    bool expired = same && now_us >= found->expires_at_us;
+    bool useless = same && found->grant.agent_id_count > 0 && !keys->agents;
+    if (same && !expired && !useless) {
         *grant = &found->grant;
         return MC_OK;
     }
-    bool expired = found && same;
     mc_registry_release(table);
     return mc_fail(err, MC_UNAUTHENTICATED, "the API key %s",
-                   expired ? "has expired" : "is not valid");
+                   expired   ? "has expired"
+                   : useless ? "is bound to agents, which nothing keeps apart here; set "
+                               "multi_agent.enabled: true, or use another key"
+                             : "is not valid");
+}
+
+enum mc_status mc_keys_check_again(struct mc_keys *keys, const struct mc_grant *grant,
+                                   int64_t now_us, struct mc_error *err)
+{
+    const struct key *before = mc_container_of(grant, const struct key, grant);
+    struct mc_registry_table *table = mc_registry_acquire(&keys->registry);
+    const struct key *found = mc_registry_find(table, grant->key_id);
+    bool same = found && mc_hash_equal(before->hash, found->hash, sizeof(before->hash));
+    bool expired = same && now_us >= found->expires_at_us;
+    mc_registry_release(table);
+    if (same && !expired)
+        return MC_OK;
+    return mc_fail(err, MC_UNAUTHENTICATED, "the API key %s",
+                   expired ? "has expired" : "was revoked");
 }
 
 void mc_grant_free(const struct mc_grant *grant)

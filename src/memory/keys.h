@@ -27,5 +27,7 @@ MC_MUST_CHECK enum mc_status mc_keys_revoke(struct mc_keys *keys, mc_str key_id,
 size_t mc_keys_count(struct mc_keys *keys);
 MC_MUST_CHECK enum mc_status mc_keys_check(struct mc_keys *keys, mc_str key, int64_t now_us,
                                            const struct mc_grant **grant, struct mc_error *err);
+MC_MUST_CHECK enum mc_status mc_keys_check_again(struct mc_keys *keys, const struct mc_grant *grant,
+                                                 int64_t now_us, struct mc_error *err);
 
 #endif

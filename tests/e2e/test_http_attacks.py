@@ -22,6 +22,7 @@ from test_http_keys import ADMIN, BODIES, OPEN, QUERIES, WRITE, ask, client, mak
 
 KEY = "0123456789abcdef-key"
 MANY = 2000 if not SANITIZER else 300
+LONG_MAX = 4  # requests that take long and run at the same time
 SECRET = "the vault opens with 0451-heliotrope"
 
 
@@ -250,6 +251,25 @@ def test_heads_that_could_mean_two_things(plain, name):
     assert plain.http.get("/live").status == 200
 
 
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_a_long_url_hides_no_second_request(plain, name):
+    """A URL that is refused leaves the connection open: not where the next request may begin elsewhere."""
+    head = re.sub(rb"(?<=/v1/)(messages|queue)", rb"\1?" + b"x" * 8300, AMBIGUOUS[name], count=1)
+    answer = plain.raw(head + SMUGGLED, timeout=60, half_close=name in UNFINISHED)
+    assert len(set(statuses(answer))) <= 1 and set(statuses(answer)) <= {STATUSES.get(name, 400), 414}, answer
+    assert b'"messages"' not in answer, "the request that was hidden behind it was answered"
+    assert plain.http.get("/live").status == 200
+
+
+def test_what_follows_a_long_url_is_answered(plain):
+    """Where there is no doubt about where it begins."""
+    body = b"x" * 1000
+    for head in (GET + b"\r\n", POST + b"Content-Length: 1000\r\n\r\n" + body,
+                 POST + b"Transfer-Encoding: chunked\r\n\r\n3e8\r\n" + body + b"\r\n0\r\n\r\n"):
+        answer = plain.raw(re.sub(rb"(?<=/v1/)(messages|queue)", rb"\1?" + b"x" * 8300, head, count=1) + SMUGGLED)
+        assert statuses(answer) == [414, 200], answer
+
+
 @pytest.mark.parametrize("header", [b"X-A:b", b"X-A:", b"X-A: ", b"X-A:\t b", b"X-A: b  ", b"X-A: b\t", b"X-A: \xc3\xa9",
                                     b"Cookie: a=b; c=\"d\"", b"Accept: */*\r\nAccept: text/html", b"!#$%&'*+-.^_`|~: x"])
 def test_heads_that_are_unusual_and_right(plain, header):
@@ -350,6 +370,51 @@ def test_lines_without_end(plain):
         assert plain.memory_kb("VmHWM") - before < 64 * 1024
 
 
+STREAM = POST.replace(b"application/json", b"application/x-ndjson") + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+
+
+def chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def test_begun_lines_on_many_connections(make_server):
+    """What is kept of them counts: beyond server.max_memory they are refused."""
+    server = make_server(config="server: {max_memory: 8MiB, request_timeout: 600}\n")
+    before = server.memory_kb()
+    with attackers(server, 150, STREAM + chunk(b"x" * 400_000)) as streams:
+        def refusals():
+            return int(re.search(r'mindcore_http_rejected_total\{reason="memory"\} (\d+)', server.http.get("/metrics").json)[1])
+        wait_until(lambda: refusals() >= 120, 60, "those that do not fit")
+        if not SANITIZER:
+            assert server.memory_kb() - before < 48 * 1024, "kB: 150 begun lines are 60 MB"
+        answers = []
+        for one in streams:
+            with contextlib.suppress(ConnectionError):
+                one.sendall(b"0\r\n\r\n")
+            with one.makefile("rb") as stream:
+                answers.append(stream.read())
+    assert set(map(status_of, answers)) == {200, 503}
+    refused = [answer for answer in answers if status_of(answer) == 503]
+    assert len(refused) >= 120 and all(b"\r\nRetry-After: 1\r\n" in answer for answer in refused)
+    assert all(b"the server carries as much as server.max_memory allows" in answer for answer in refused)
+    answer = server.http.post("/v1/messages", json.dumps(message("hello")), headers={"Content-Type": "application/x-ndjson"})
+    assert (answer.status, answer.json["stored"]) == (200, 1), "well again"
+
+
+def test_a_begun_line_that_does_not_fit(make_server):
+    """What was stored before is told."""
+    server = make_server(config="server: {max_memory: 1MiB, max_body: 2MiB, request_timeout: 600}\n")
+    good = b"".join(json.dumps(message("hello", message_id=f"m{number}")).encode() + b"\n" for number in range(256))
+    with contextlib.closing(connect(server, STREAM + chunk(good))) as stream:
+        wait_until(lambda: server.http.get("/v1/messages/m255").status == 200, what="the first lines")
+        stream.sendall(chunk(b"x" * 1_200_000) + b"0\r\n\r\n")
+        with stream.makefile("rb") as answers:
+            answer = answers.read()
+    assert status_of(answer) == 503 and b"\r\nRetry-After: 1\r\n" in answer, answer
+    assert b"256 lines were stored, line 257 and what follows were not: the server carries as much" in answer
+    assert server.http.post("/v1/messages", good, headers={"Content-Type": "application/x-ndjson"}).json["stored"] == 256
+
+
 def test_many_requests_on_one_connection(plain):
     """A pipeline that nobody reads is not answered ahead without bound, and disturbs nobody."""
     with contextlib.closing(connect(plain, receive_buffer=4096)) as greedy:
@@ -423,6 +488,66 @@ def test_slow_readers_of_answers(make_server):
         if not SANITIZER:
             assert server.memory_kb() - before < 256 * 1024, "100 answers of 4 MB would be 400"
     wait_until(lambda: server.http.post("/v1/messages", message("again")).status == 201, 30, "room for others")
+
+
+def export_user(server, megabytes):
+    """The head of a request for so much in a stream."""
+    text = "The invoice is wrong. " * 90
+    line = (json.dumps(message(text, user_id="large")) + "\n").encode()
+    body = line * (megabytes * 1_000_000 // len(line))
+    stored = server.http.post("/v1/messages", body, headers={"Content-Type": "application/x-ndjson"})
+    assert stored.json["refused_count"] == 0, stored
+    return b"GET /v1/users/large/export HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def test_readers_that_take_a_little_now_and_then(make_server):
+    """A stream is taken at 32 KiB a second or ended: else a few would keep what takes long from everybody for hours."""
+    server = make_server(config="server: {request_timeout: 8}\n")
+    request = export_user(server, 8)
+    stop = threading.Event()
+
+    def trickle(readers):  # some 16 KB a second each, a block within every request_timeout
+        while not stop.wait(0.25):
+            for reader in readers:
+                with contextlib.suppress(OSError):
+                    reader.recv(4096)
+
+    with contextlib.ExitStack() as stack:
+        readers = []
+        for _ in range(LONG_MAX):
+            reader = stack.enter_context(socket.socket())
+            reader.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)  # so that little is on its way
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.settimeout(60 * SLOWNESS)
+            reader.connect(("127.0.0.1", server.port))
+            reader.sendall(request)
+            assert reader.recv(12) == b"HTTP/1.1 200"
+            reader.settimeout(0.01)
+            readers.append(reader)
+        attacker = threading.Thread(target=trickle, args=(readers,))
+        attacker.start()
+        try:
+            with contextlib.closing(Http("127.0.0.1", server.port, timeout=60)) as honest:
+                assert honest.get("/v1/users/large/threads").status == 200, "what takes long is answered"
+            assert re.search(r'mindcore_http_rejected_total\{reason="slow"\} [1-9]', server.http.get("/metrics").json)
+        finally:
+            stop.set()
+            attacker.join()
+
+
+def test_a_reader_that_takes_its_time_gets_all(make_server):
+    """Longer than server.request_timeout, at a rate well above the lowest."""
+    server = make_server(config="server: {request_timeout: 3}\n")
+    request = export_user(server, 4)
+    pace = threading.Event()
+    began = time.monotonic()
+    with contextlib.closing(connect(server, request, receive_buffer=65536)) as reader:
+        answer = reader.recv(4096)
+        while chunk := reader.recv(65536):
+            answer += chunk
+            pace.wait(len(chunk) / 500_000)
+    assert answer.endswith(b"\r\n0\r\n\r\n"), "as a whole"
+    assert time.monotonic() - began > 3 and answer.count(b"The invoice") > 100
 
 
 def test_all_places_taken(make_server):

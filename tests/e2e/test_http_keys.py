@@ -4,12 +4,13 @@ import contextlib
 import datetime
 import http.client
 import json
+import socket
 import ssl
 import subprocess
 
 import pytest
 
-from conftest import Http, Server, message, wait_until
+from conftest import SLOWNESS, Http, Server, message, wait_until
 
 # What each route is asked with; {user} is somebody else's.
 BODIES = {
@@ -148,8 +149,27 @@ def test_agents(make_server, cli, db):
         assert support.post("/v1/messages", message("as sales", agent_id="sales")).status == 403
         assert support.post("/v1/messages", message("as none")).status == 403
         assert support.post("/v1/messages", message("as support", agent_id="support")).status == 201
+        # What all agents share takes no agent_id: it may be read, and is changed with keys that are not bound to agents.
+        user = f"/v1/users/{said['user_id']}"
+        for refused in (support.patch(f"{user}/preferences", {"language": "de"}), support.post(f"{user}/preferences/apply", {})):
+            assert refused.status == 403 and "what all agents share" in refused.json["detail"], refused
+        assert support.get(f"{user}/preferences").json["language"] is None
+        assert support.get(f"{user}/preferences/signals").status == support.get(f"{user}/threads").status == 200
+        assert support.get(f"{user}/export").status == 403, "which takes one"
+        assert support.get(f"{user}/export", query={"agent_id": "support"}).status == 200
+    both = make_key(cli, db, *scopes("write"), "--agent", "support", "--user", said["user_id"], *option)
+    with client(server, both) as of_user:
+        assert of_user.patch(f"{user}/preferences", {"language": "de"}).json["language"] == "de"
+        assert of_user.patch("/v1/users/another/preferences", {"language": "de"}).status == 403
     refused = cli("keys", "create", "--name", "n", "--scope", "read", "--agent", "x", "--db", db, status=1)
-    assert "multi_agent.enabled" in refused.err
+    assert "set multi_agent.enabled: true, or leave the agents (--agent) out" in refused.err
+    server.stop()
+    # Where nothing keeps agents apart the key would read what they keep from each other.
+    without = Server(server.folder, db=db)
+    with without, client(without, key, known=False) as support:
+        for answer in (support.get(path, query={"agent_id": "support"}), support.get(path), support.get(f"{user}/export"),
+                       support.post("/v1/messages", message("as support", agent_id="support"))):
+            assert answer.status == 401 and "set multi_agent.enabled: true" in answer.json["detail"], answer
 
 
 def test_revoking_counts_on_every_server(keyed, cli, db, tmp_path):
@@ -168,6 +188,58 @@ def test_revoking_counts_on_every_server(keyed, cli, db, tmp_path):
         cli("keys", "revoke", cli("keys", "list", "--db", db, "--json").json["keys"][0]["key_id"], "--db", db, status=0)
         wait_until(lambda: keyed.http.get("/v1/status").status == 401, what="the server without its last key: closed")
     assert made.json["key"] not in keyed.stderr, "no key in the log"
+
+
+@contextlib.contextmanager
+def open_stream(server, key):
+    """A stream of messages whose first 256 lines are stored; gives what sends the next lines, and ends it."""
+    def lines(first, count):
+        return b"".join(json.dumps(message("hello", message_id=f"s{number}")).encode() + b"\n"
+                        for number in range(first, first + count))
+
+    def chunk(data):
+        return b"%x\r\n%s\r\n" % (len(data), data)
+
+    def finish(first, count):
+        connection.sendall(chunk(lines(first, count)) + b"0\r\n\r\n")
+        answer = http.client.HTTPResponse(connection, method="POST")
+        answer.begin()
+        return answer, json.loads(answer.read())
+
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60 * SLOWNESS) as connection:
+        connection.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+                           b"Authorization: Bearer %s\r\nTransfer-Encoding: chunked\r\n\r\n" % key.encode() +
+                           chunk(lines(0, 256)))
+        wait_until(lambda: server.http.get("/v1/messages/s255").status == 200, what="the first lines")
+        yield finish
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "by another process"])
+def test_a_revoked_key_stores_no_more_lines(keyed, cli, db, elsewhere):
+    """Nor on a stream that was open before."""
+    made = keyed.http.post("/v1/keys", {"name": "import", "scopes": ["write", "read"]}).json
+    with client(keyed, made["key"]) as holder, open_stream(keyed, made["key"]) as finish:
+        if elsewhere:
+            cli("keys", "revoke", made["key_id"], "--db", db, status=0)
+        else:
+            assert keyed.http.delete(f"/v1/keys/{made['key_id']}").status == 204
+        wait_until(lambda: holder.get("/v1/messages/s0").status == 401, what="the server that knows it")
+        answer, problem = finish(256, 300)
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer"), problem
+    assert problem["detail"] == "256 lines were stored, line 257 and what follows were not: the API key was revoked"
+    assert keyed.http.get("/v1/messages/s256").status == 404
+    metrics = keyed.http.get("/metrics").json
+    assert 'mindcore_http_rejected_total{reason="auth"} 0' not in metrics
+
+
+def test_a_good_key_stores_all_lines(keyed, cli, db):
+    """Also when other keys come and go meanwhile."""
+    key = make_key(cli, db, *scopes("write"))
+    with client(keyed, key), open_stream(keyed, key) as finish:
+        other = keyed.http.post("/v1/keys", {"name": "other", "scopes": ["write"]}).json["key_id"]
+        assert keyed.http.delete(f"/v1/keys/{other}").status == 204
+        answer, value = finish(256, 300)
+    assert (answer.status, value["stored"]) == (200, 556), value
 
 
 def test_a_key_of_its_own_rate(keyed, cli, db):
@@ -211,6 +283,7 @@ def test_audit(make_server, cli, db, tmp_path):
     assert server.client().delete("/v1/users/bob").status == 401
     made, erased, refused = audit_lines(path)  # each is noted before its answer
     assert (made["act"], made["result"], made["from"]) == ("keys create", "done", "command line") and made["who"]
+    assert made["target"] == key["key_id"]
     assert (erased["act"], erased["result"], erased["target"], erased["who"], erased["from"]) == \
         ("eraseUser", "done", "/v1/users/ann", key["key_id"], "127.0.0.1")
     assert erased["request_id"] == receipt.headers["x-request-id"]

@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 import subprocess
+import time
 
 import pytest
 
@@ -211,16 +212,40 @@ def test_memory(make_server):
 def test_what_was_stored_is_told_also_when_memory_is_full(make_server):
     """Who is told to try again would store it twice."""
     server = make_server(config="server: {max_memory: 1MiB, request_timeout: 600}\n")
-    text = "The invoice is wrong. " * 100
+    text = "The invoice is wrong. " * 80
     lines = "".join(json.dumps(message(text)) + "\n" for _ in range(100))
-    lines += (json.dumps(message("x", role="robot")) + "\n") * 1000
+    lines += (json.dumps(message("x", role="robot")) + "\n") * 923
+    lines += json.dumps(message("The end", message_id="last")) + "\n"  # of the fourth batch of 256, so that it is stored
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60 * SLOWNESS)) as stream:
+        stream.putrequest("POST", "/v1/messages")
+        stream.putheader("Content-Type", "application/x-ndjson")
+        stream.putheader("Transfer-Encoding", "chunked")
+        stream.endheaders(b"%x\r\n%s\r\n" % (len(lines), lines.encode()))
+        wait_until(lambda: server.http.get("/v1/messages/last").status == 200, what="the last line")
+        with full(server):
+            stream.send(b"0\r\n\r\n")
+            answer = stream.getresponse()
+            body = answer.read()
+            assert answer.status == 200 and len(body) > 64 * 1024, "an answer that would not fit"
+            value = json.loads(body)
+            assert (value["stored"], value["refused_count"]) == (101, 923)
     with full(server):
-        answer = server.http.post("/v1/messages", lines, headers=NDJSON)
-        assert answer.status == 200 and len(answer.body) > 64 * 1024, "an answer that would not fit"
-        assert (answer.json["stored"], answer.json["refused_count"]) == (100, 1000)
         read = server.http.get("/v1/users/u1/threads/t1/messages", query={"limit": 50})
         assert read.status == 503 and read.headers["retry-after"] == "1", "what changes nothing can be asked for again"
     wait_until(lambda: server.http.get("/v1/users/u1/threads/t1/messages", query={"limit": 50}).status == 200, 30, "room")
+
+
+def test_health_is_asked_for_once_a_second(make_server):
+    """It writes to the database, and anybody may ask for it as often as they like."""
+    counted = Counted(make_server)
+    counted.server.drain()
+    commits, began = counted.value("mindcore_store_commits_total"), time.monotonic()
+    with contextlib.closing(Http("127.0.0.1", counted.port)) as other_address:
+        for client in (counted.server.http, other_address) * 250:
+            answer = client.get("/health")
+            assert (answer.status, answer.json["status"]) == (200, "ok")
+    grown = counted.value("mindcore_store_commits_total") - commits
+    assert grown <= 20 + 2 * (time.monotonic() - began), "500 would be one each"
 
 
 def test_an_answer_beyond_all_memory(make_server):

@@ -10,6 +10,7 @@
 #define NOW INT64_C(1700000000000000)
 #define HOUR INT64_C(3600000000)
 #define KEY_SIZE 128
+#define ZEROS "0000000000000000"
 
 struct fixture {
     struct scratch scratch;
@@ -205,11 +206,68 @@ static void test_another_process(void)
     tear_down(&f);
 }
 
+/* Of a grant that is kept for long. */
+static void test_checked_again(void)
+{
+    struct fixture f;
+    struct mc_error err;
+    set_up(&f, false);
+    is_status(
+        create(&f,
+               "{\"name\":\"n\",\"scopes\":[\"write\"],\"expires_at\":\"2023-11-14T23:13:20Z\"}",
+               &err),
+        MC_OK, &err, "a key for an hour");
+    const struct mc_grant *grant = granted(&f, f.key, NOW);
+    is_status(create(&f, "{\"name\":\"other\",\"scopes\":[\"write\"]}", &err), MC_OK, &err,
+              "another key");
+    is_status(mc_keys_check_again(f.keys, grant, NOW + HOUR - 1, &err), MC_OK, &err, "still good");
+    is_status(mc_keys_check_again(f.keys, grant, NOW + HOUR, &err), MC_UNAUTHENTICATED, &err,
+              "for an hour only");
+    ok(strstr(err.message, "has expired") != NULL, "which is said: %s", err.message);
+    is_status(mc_keys_revoke(f.keys, grant->key_id, &err), MC_OK, &err, "revoked");
+    is_status(mc_keys_check_again(f.keys, grant, NOW, &err), MC_UNAUTHENTICATED, &err,
+              "good no more");
+    ok(strstr(err.message, "was revoked") != NULL, "which is said: %s", err.message);
+    struct mc_key_row same_id = {.key_id = grant->key_id,
+                                 .hash = MC_STR(ZEROS ZEROS ZEROS ZEROS),
+                                 .definition = MC_STR("{\"name\":\"n\",\"scopes\":[\"write\"]}"),
+                                 .created_at_us = NOW};
+    is_status(f.store->ops->put_key(f.store, &same_id, &err), MC_OK, &err, "another of its id");
+    is_status(mc_keys_reload(f.keys, &err), MC_OK, &err, "read again");
+    is_int((int64_t)mc_keys_count(f.keys), 2, "is there");
+    is_status(mc_keys_check_again(f.keys, grant, NOW, &err), MC_UNAUTHENTICATED, &err,
+              "and is not that key");
+    mc_grant_free(grant);
+    tear_down(&f);
+}
+
+/* Without the rules of agents such a key would read what other agents keep. */
+static void test_agents_that_are_not_kept_apart(void)
+{
+    struct fixture f;
+    struct mc_error err;
+    struct mc_keys *other = NULL;
+    set_up(&f, true);
+    is_status(create(&f, "{\"name\":\"n\",\"scopes\":[\"read\"],\"agent_ids\":[\"bot\"]}", &err),
+              MC_OK, &err, "a key for an agent");
+    ok(is_good(&f, f.key, NOW), "good with multi_agent.enabled");
+    is_status(mc_keys_open(f.store, false, &other, &err), MC_OK, &err, "a process without it");
+    const struct mc_grant *grant = NULL;
+    is_status(mc_keys_check(other, mc_str_of(f.key), NOW, &grant, &err), MC_UNAUTHENTICATED, &err,
+              "does not take it");
+    ok(strstr(err.message, "set multi_agent.enabled: true") != NULL, "says what to do: %s",
+       err.message);
+    mc_keys_close(other);
+    tear_down(&f);
+}
+
 int main(void)
 {
     test_what_is_refused();
     test_what_a_key_grants();
     test_other_keys();
     test_another_process();
+    test_checked_again();
+    test_agents_that_are_not_kept_apart();
     return done_testing();
 }

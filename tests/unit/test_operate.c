@@ -4,6 +4,8 @@
  */
 #include "tap.h"
 
+#include <pthread.h>
+
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "store/sqlite/sqlite.h"
@@ -497,6 +499,58 @@ static void test_backup(const struct scratch *scratch, struct mc_engine *engine)
     answer_free(&s);
 }
 
+#define HOUR_US INT64_C(3600000000)
+#define COMMITS "mindcore_store_commits_total"
+
+static bool health_within(struct mc_engine *engine, int64_t max_age_us)
+{
+    bool healthy = false;
+    char *json = NULL;
+    struct mc_error err = {0};
+    if (mc_engine_health_within(engine, max_age_us, &healthy, &json, &err))
+        bail_out("health: %s", err.message);
+    if (!strstr(json, healthy ? "\"healthy\":true" : "\"healthy\":false"))
+        bail_out("another answer than %d: %s", healthy, json);
+    mc_free(json);
+    return healthy;
+}
+
+static void *ask_for_health(void *context)
+{
+    for (int i = 0; i < 100; i++)
+        (void)health_within(context, HOUR_US);
+    return NULL;
+}
+
+/* However many want to know, one asks; and only when what is known is too old. */
+static void test_health_told_again(void)
+{
+    struct scratch scratch;
+    pthread_t threads[4];
+    scratch_make(&scratch);
+    struct mc_engine *engine = engine_open(&scratch, NULL);
+    pause_workers(engine);
+    double before = metric(engine, COMMITS);
+    for (size_t i = 0; i < mc_countof(threads); i++) {
+        if (pthread_create(&threads[i], NULL, ask_for_health, engine))
+            bail_out("no thread");
+    }
+    for (size_t i = 0; i < mc_countof(threads); i++)
+        pthread_join(threads[i], NULL);
+    metric_is(engine, COMMITS, before + 1);
+    if (rename(scratch_path(&scratch, "e.db"), scratch_path(&scratch, "moved.db")))
+        bail_out("no renaming");
+    ok(health_within(engine, HOUR_US), "what is known is told again");
+    ok(!health_within(engine, -1), "what is too old is not");
+    ok(!health_within(engine, HOUR_US), "and bad news is told again like good news");
+    if (rename(scratch_path(&scratch, "moved.db"), scratch_path(&scratch, "e.db")))
+        bail_out("no renaming");
+    struct answer h = health(engine, true, "asked without an age it is asked anew");
+    answer_free(&h);
+    mc_engine_close(engine);
+    scratch_remove(&scratch);
+}
+
 /* What is stored into a file that nothing leads to is lost at the end. */
 static void test_removed_file(void)
 {
@@ -564,6 +618,7 @@ int main(void)
     mc_engine_close(engine);
     scratch_remove(&scratch);
     test_health();
+    test_health_told_again();
     test_removed_file();
     test_no_cache_folder();
     return done_testing();
