@@ -8,7 +8,6 @@
 #include "base/utf8.h"
 #include "message/label.h"
 #include "text/lexicon.h"
-#include "text/stem.h"
 #include "text/terms.h"
 #include "text/token.h"
 #include "vocabulary/match.h"
@@ -156,17 +155,33 @@ static void read_form(struct mc_query *query, const struct mc_tokens *tokens)
     query->of_assistant = you && !query->of_user;
 }
 
-/* The words of a date are met by the time of a message rather than by its text. */
-static void weaken_date(struct mc_query *query)
+size_t mc_query_word(const struct mc_query *query, mc_str term)
 {
-    for (size_t i = query->when.first; i < query->when.last; i++) {
-        char room[MC_STEM_BYTES];
-        mc_str stem = mc_stem(query->tokens.items[i].folded, room);
-        for (size_t k = 0; k < query->word_count; k++) {
-            if (mc_str_equal(query->terms[k], stem))
-                query->weights[k] *= DATE_WEIGHT;
-        }
+    size_t at = 0;
+    while (at < query->word_count && !mc_str_equal(query->terms[at], term))
+        at++;
+    return at;
+}
+
+/* The words of a date are met by the time of a message rather than by its text. */
+static enum mc_status weaken_date(struct mc_query *query, struct mc_arena *arena,
+                                  struct mc_error *err)
+{
+    if (query->when.first == query->when.last)
+        return MC_OK;
+    const struct mc_token *first = &query->tokens.items[query->when.first];
+    const struct mc_token *last = &query->tokens.items[query->when.last - 1];
+    mc_str date = {query->tokens.text.data + first->offset,
+                   last->offset + last->len - first->offset};
+    struct mc_terms terms;
+    if (!mc_terms_of(date, arena, &terms))
+        return mc_fail_memory(err);
+    for (size_t i = 0; i < terms.count; i++) {
+        size_t word = mc_query_word(query, terms.items[i].text);
+        if (word < query->word_count)
+            query->weights[word] *= DATE_WEIGHT;
     }
+    return MC_OK;
 }
 
 enum mc_status mc_query_read(mc_str text, const struct mc_vocabulary *vocabulary, int64_t now_us,
@@ -195,9 +210,10 @@ enum mc_status mc_query_read(mc_str text, const struct mc_vocabulary *vocabulary
     read_form(&made, &tokens);
     mc_when_of(&tokens, now_us, &made.when);
     made.tokens = tokens;
-    weaken_date(&made);
-    *query = made;
-    return MC_OK;
+    status = weaken_date(&made, arena, err);
+    if (!status)
+        *query = made;
+    return status;
 }
 
 bool mc_query_is_time(const struct mc_query *query)

@@ -38,6 +38,9 @@ MC_MUST_CHECK enum mc_status mc_query_read(mc_str text, const struct mc_vocabula
                                            int64_t now_us, struct mc_arena *arena,
                                            struct mc_query *query, struct mc_error *err);
 
+/* The place of a term among the words of the query, word_count when it is none of them. */
+size_t mc_query_word(const struct mc_query *query, mc_str term);
+
 /* Whether it names a time and nothing else: "What did I say last week?". */
 bool mc_query_is_time(const struct mc_query *query);
 

@@ -6,8 +6,7 @@
 #include "base/time.h"
 #include "base/utf8.h"
 #include "context/tokens.h"
-#include "text/stem.h"
-#include "text/token.h"
+#include "text/terms.h"
 
 #define INDENT "  "
 #define LONG_WORD 32 /* bytes */
@@ -169,16 +168,16 @@ static bool find_best_word(const struct mc_query *query, mc_str text, size_t *pl
 {
     struct mc_tokenizer tokenizer;
     struct mc_token token;
+    struct mc_term_reader reader;
     double best = 0;
     mc_tokenizer_init(&tokenizer, text);
+    mc_term_reader_init(&reader);
     while (mc_token_next(&tokenizer, &token)) {
-        char room[MC_STEM_BYTES];
-        mc_str stem = mc_stem(token.folded, room);
-        for (size_t i = 0; i < query->word_count; i++) {
-            if (query->gains[i] > best && mc_str_equal(query->terms[i], stem)) {
-                best = query->gains[i];
-                *place = token.offset;
-            }
+        mc_str term = mc_term_next(&reader, &token);
+        size_t word = term.len > 0 ? mc_query_word(query, term) : query->word_count;
+        if (word < query->word_count && query->gains[word] > best) {
+            best = query->gains[word];
+            *place = token.offset;
         }
     }
     return best > 0;

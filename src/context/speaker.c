@@ -2,7 +2,7 @@
 
 #include "base/str.h"
 #include "text/lexicon.h"
-#include "text/stem.h"
+#include "text/terms.h"
 
 #define NAME_BYTES 40
 #define NAME_WORDS 3
@@ -98,15 +98,13 @@ static bool find_in_query(const struct mc_query *query, mc_str speaker, uint64_t
 {
     bool named = false;
     for (size_t i = 0; i < query->tokens.count; i++) {
-        const struct mc_token *token = &query->tokens.items[i];
         if (!names(query, i, speaker))
             continue;
-        char room[MC_STEM_BYTES];
-        mc_str stem = mc_stem(token->folded, room);
-        for (size_t k = 0; k < query->word_count; k++) {
-            if (mc_str_equal(query->terms[k], stem))
-                *words |= UINT64_C(1) << k;
-        }
+        struct mc_term_reader reader;
+        mc_term_reader_init(&reader);
+        size_t word = mc_query_word(query, mc_term_next(&reader, &query->tokens.items[i]));
+        if (word < query->word_count)
+            *words |= UINT64_C(1) << word;
         named = true;
     }
     return named;
