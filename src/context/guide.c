@@ -146,7 +146,7 @@ static enum mc_status show_kind(struct guide *g, enum mc_shown_as as, size_t mos
         struct mc_record *record = mc_record_of(&a->shown[i].record->m);
         bool shown = true;
         /* The question itself is often the newest message. */
-        if (a->shown[i].as != as || used >= max_units ||
+        if (a->shown[i].as != as || used >= max_units || mc_tools_is_shown(&g->box, record) ||
             mc_str_equal(record->m.text, a->query->query))
             continue;
         enum mc_status status =
