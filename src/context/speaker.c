@@ -52,21 +52,11 @@ static bool may_be_short(const struct mc_query *query, size_t at)
     return !begins || !(mc_lexicon_entry(token->word)->flags & common);
 }
 
-static bool names(const struct mc_query *query, size_t at, mc_str speaker)
+static bool is_name(const struct mc_query *query, size_t at, mc_str name)
 {
     const struct mc_token *token = &query->tokens.items[at];
-    if (!(token->flags & MC_TOKEN_CAPITAL))
-        return false;
-    bool is_short = may_be_short(query, at);
-    struct mc_tokenizer tokenizer;
-    struct mc_token name;
-    mc_tokenizer_init(&tokenizer, speaker);
-    while (mc_token_next(&tokenizer, &name)) {
-        if (is_short ? mc_str_starts(name.folded, token->folded)
-                     : mc_str_equal(name.folded, token->folded))
-            return true;
-    }
-    return false;
+    return (token->flags & MC_TOKEN_CAPITAL) && mc_str_starts(name, token->folded) &&
+           (token->folded.len == name.len || may_be_short(query, at));
 }
 
 /* Those who speak in the records, each with the number of messages that begin with the name. */
@@ -96,16 +86,21 @@ static void collect(struct speakers *speakers, const struct mc_records *records)
 /* Whether the query names the speaker; the terms that do are added to the mask. */
 static bool find_in_query(const struct mc_query *query, mc_str speaker, uint64_t *words)
 {
+    struct mc_tokenizer tokenizer;
+    struct mc_token name;
     bool named = false;
-    for (size_t i = 0; i < query->tokens.count; i++) {
-        if (!names(query, i, speaker))
-            continue;
-        struct mc_term_reader reader;
-        mc_term_reader_init(&reader);
-        size_t word = mc_query_word(query, mc_term_next(&reader, &query->tokens.items[i]));
-        if (word < query->word_count)
-            *words |= UINT64_C(1) << word;
-        named = true;
+    mc_tokenizer_init(&tokenizer, speaker);
+    while (mc_token_next(&tokenizer, &name)) {
+        for (size_t i = 0; i < query->tokens.count; i++) {
+            if (!is_name(query, i, name.folded))
+                continue;
+            struct mc_term_reader reader;
+            mc_term_reader_init(&reader);
+            size_t word = mc_query_word(query, mc_term_next(&reader, &query->tokens.items[i]));
+            if (word < query->word_count)
+                *words |= UINT64_C(1) << word;
+            named = true;
+        }
     }
     return named;
 }
