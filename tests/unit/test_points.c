@@ -106,9 +106,29 @@ static void test_excerpts(void)
     }
 }
 
+/* One word of the query at the beginning, two of them behind it: the part that has two is shown. */
+static void test_together(void)
+{
+    static char text[20000];
+    static const char want[] = "The ferry leaves at ten.";
+    struct set s;
+    struct mc_error err;
+    size_t len = (size_t)snprintf(text, sizeof(text), "No ferry here. ");
+    for (int k = 0; k < 1000; k++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "hm hm ");
+    snprintf(text + len, sizeof(text) - len, "%s It rained.", want);
+    set_open(&s, "When does the ferry leave?");
+    mc_str excerpt;
+    must(mc_render_excerpt(&s.query, NULL, mc_str_of(text), 400, &s.arena, &excerpt, &err), &err);
+    const char *at = memmem(excerpt.data, excerpt.len, want, strlen(want));
+    ok(at && at - excerpt.data < 400, "the part with both words");
+    set_close(&s);
+}
+
 int main(void)
 {
     test_points();
     test_excerpts();
+    test_together();
     return done_testing();
 }
