@@ -70,6 +70,29 @@ static void test_messages(void)
     }
 }
 
+/* What is frozen is not always broken. */
+static void test_frozen(void)
+{
+    static const struct {
+        const char *text;
+        bool bug;
+    } rows[] = {
+        {"The app freezes when I open it", true},
+        {"My screen is frozen again", true},
+        {"The page froze twice", true},
+        {"It keeps freezing", true},
+        {"I bought a frozen pizza and put it into the freezer", false},
+        {"Can I freeze the soup?", false},
+        {"It is freezing outside", false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mc_metadata m = enrich(rows[i].text);
+        ok(has(m.topics, m.topic_count, "bug") == rows[i].bug, "%s: %s",
+           rows[i].bug ? "a bug" : "no bug", rows[i].text);
+    }
+    is_text(enrich("I bought a frozen pizza").sentiment, "neutral", "nor is it a pity");
+}
+
 static void test_urgency(void)
 {
     static const struct {
@@ -226,6 +249,7 @@ int main(void)
     is_status(mc_vocabulary_new(&vocabulary, &err), MC_OK, &err, "vocabulary");
     test_threads();
     test_messages();
+    test_frozen();
     test_urgency();
     test_details();
     test_trivial();
