@@ -68,7 +68,7 @@ static void test_points(void)
         struct set s;
         struct mc_error err;
         struct mc_points points = {.count = 0};
-        struct mc_message m = {.text = mc_str_of(rows[i].text)};
+        struct mc_message m = {.text = mc_str_of(rows[i].text), .metadata = MC_STR("{}")};
         char joined[512] = "";
         size_t len = 0;
         set_open(&s, rows[i].query);
