@@ -117,8 +117,8 @@ enum mc_status mc_assembly_time_named(struct mc_assembly *a, struct mc_error *er
 {
     int64_t since_us = 0, until_us = 0;
     if (!mc_when_span(&a->found.query.when, a->now_us, &since_us, &until_us) ||
-        since_us >= a->now_us)
-        return MC_OK;
+        since_us >= a->now_us || until_us <= 0)
+        return MC_OK; /* no message is of a time to come, or from before 1970 */
     struct mc_match_group group;
     size_t most = share_of(a, TIME_SHARE);
     enum mc_status status = all_categories(a, &group, err);
@@ -142,37 +142,53 @@ enum mc_status mc_assembly_time_named(struct mc_assembly *a, struct mc_error *er
 
 /* ---- The last conversation elsewhere ---- */
 
-/* The newest message of another thread that says something; NULL when there is none. */
-static const struct mc_record *newest_elsewhere(const struct mc_assembly *a,
-                                                const struct mc_records *newest)
+/* By the time of its creation: messages of long ago may have come last. */
+static bool is_newer(const struct mc_record *a, const struct mc_record *b)
 {
-    for (size_t i = 0; i < newest->count; i++) {
-        const struct mc_message *m = &newest->items[i]->m;
-        if (!mc_str_equal(m->thread_id, a->query->thread_id) && !mc_rank_is_trivial(m))
-            return newest->items[i];
-    }
-    return NULL;
+    if (a->m.created_at_us != b->m.created_at_us)
+        return a->m.created_at_us > b->m.created_at_us;
+    return a->row > b->row;
 }
 
-static enum mc_status show_session(struct mc_assembly *a, const struct mc_record *last,
-                                   struct mc_error *err)
+/* The newest message of another thread that says something; NULL when there is none. */
+static const struct mc_record *newest_elsewhere(const struct mc_assembly *a,
+                                                const struct mc_records *records)
+{
+    const struct mc_record *newest = NULL;
+    for (size_t i = 0; i < records->count; i++) {
+        const struct mc_record *record = records->items[i];
+        if (mc_str_equal(record->m.thread_id, a->query->thread_id) ||
+            mc_rank_is_trivial(&record->m))
+            continue;
+        if (!newest || is_newer(record, newest))
+            newest = record;
+    }
+    return newest;
+}
+
+/* The session of the newest message of the thread that says something. */
+static enum mc_status show_session(struct mc_assembly *a, mc_str thread_id, struct mc_error *err)
 {
     size_t most = share_of(a, SESSION_SHARE);
     struct mc_recent_read read = {
         .user_id = a->query->user_id,
-        .thread_id = last->m.thread_id,
+        .thread_id = thread_id,
         .limit = SESSION_READ,
         .reader = &a->reader,
     };
+    const struct mc_message *last = NULL;
     enum mc_status status = mc_retrieve_recent(a->r, &read, a->now_us, &a->elsewhere, err);
     for (size_t i = 0; !status && i < a->elsewhere.count; i++) {
         struct mc_shown shown = {.record = a->elsewhere.items[i], .as = MC_SHOWN_LAST_SESSION};
         const struct mc_message *m = &shown.record->m;
         bool added;
-        if (!mc_str_equal(m->session_id, last->m.session_id) ||
+        if (mc_rank_is_trivial(m))
+            continue;
+        last = last ? last : m;
+        if (!mc_str_equal(m->session_id, last->session_id) ||
             a->kinds[MC_SHOWN_LAST_SESSION] == most)
             break;
-        if (mc_rank_is_trivial(m) || mc_assembly_is_shown(a, shown.record))
+        if (mc_assembly_is_shown(a, shown.record))
             continue;
         /* Behind the facts and what is of the time named, oldest first. */
         int64_t place = (int64_t)(IMPORTANT_READ + TIME_READ + a->elsewhere.count - i);
@@ -206,5 +222,5 @@ enum mc_status mc_assembly_last_session(struct mc_assembly *a, struct mc_error *
     if (status)
         return status;
     const struct mc_record *last = newest_elsewhere(a, &newest);
-    return last ? show_session(a, last, err) : MC_OK;
+    return last ? show_session(a, last->m.thread_id, err) : MC_OK;
 }

@@ -25,6 +25,7 @@
 #define FRAME_TOKENS ((size_t)1000)
 #define TEXT_LEAST ((size_t)600 * MC_TOKEN_UNITS)
 #define TEXT_MOST ((size_t)6000 * MC_TOKEN_UNITS)
+#define QUESTION_BYTES 1200 /* of the question, of a longer one both ends */
 #define QUESTION_UNITS ((size_t)400 * MC_TOKEN_UNITS)
 #define FIRST_MESSAGES 16
 #define BUF_MAX ((size_t)4 << 20)
@@ -146,7 +147,7 @@ static enum mc_status show_kind(struct guide *g, enum mc_shown_as as, size_t mos
         struct mc_record *record = mc_record_of(&a->shown[i].record->m);
         bool shown = true;
         /* The question itself is often the newest message. */
-        if (a->shown[i].as != as || used >= max_units ||
+        if (a->shown[i].as != as || used >= max_units || mc_tools_is_shown(&g->box, record) ||
             mc_str_equal(record->m.text, a->query->query))
             continue;
         enum mc_status status =
@@ -174,17 +175,22 @@ static enum mc_status show_pieces(struct guide *g, size_t max_units, struct mc_e
 static enum mc_status first_turn(struct guide *g, struct mc_error *err)
 {
     char now[MC_RENDER_TIME_SIZE];
+    mc_str asked;
+    enum mc_status status =
+        mc_query_ends(g->a->query->query, QUESTION_BYTES, g->a->arena, &asked, err);
+    if (status)
+        return status;
     mc_render_time(g->a->now_us, now);
     mc_buf_printf(&g->text, "It is %s.\nThe question:\nBEGIN DATA\n", now);
     mc_auto(mc_buf_fini) struct mc_buf question;
     mc_buf_init(&question, BUF_MAX);
-    mc_render_indented(&question, NULL, g->a->query->query, QUESTION_UNITS);
+    mc_render_indented(&question, NULL, asked, QUESTION_UNITS);
     mc_buf_append(&g->text, mc_buf_str(&question));
     if (question.failed)
         return mc_fail_memory(err);
     mc_buf_text(&g->text, "END DATA\nMessages found so far:\nBEGIN DATA\n");
     size_t half = g->units_left / 2;
-    enum mc_status status = show_kind(g, MC_SHOWN_RELEVANT, FIRST_MESSAGES / 2, half, err);
+    status = show_kind(g, MC_SHOWN_RELEVANT, FIRST_MESSAGES / 2, half, err);
     if (!status)
         status = show_kind(g, MC_SHOWN_RECENT, FIRST_MESSAGES * 3 / 4, half, err);
     for (int as = 0; !status && as < MC_SHOWN_KINDS; as++)

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "base/time.h"
-#include "base/utf8.h"
+#include "context/query.h"
 
 #define KEY_MAX ((size_t)1 << 20)
 #define QUESTION_ARENA_MAX ((size_t)4 << 20)
@@ -209,9 +209,11 @@ enum mc_status mc_lookups_begin(struct mc_lookups *lookups, const struct mc_sour
             topics[count++] = topic;
     }
     struct mc_source_query cut = *query;
-    cut.text = mc_utf8_cut(query->text, MC_LOOKUP_TEXT_BYTES);
+    enum mc_status status = mc_query_ends(query->text, MC_LOOKUP_TEXT_BYTES, arena, &cut.text, err);
+    if (status)
+        return status;
     mc_mutex_lock(&lookups->mutex);
-    enum mc_status status = ask_all(made, &cut, topics, count, err);
+    status = ask_all(made, &cut, topics, count, err);
     mc_mutex_unlock(&lookups->mutex);
     if (status) {
         mc_lookups_abandon(made);

@@ -17,6 +17,7 @@
 #include "base/thread.h"
 #include "base/time.h"
 #include "base/utf8.h"
+#include "context/query.h"
 #include "context/vector_cache.h"
 
 #define PRIOR 4.0
@@ -408,8 +409,10 @@ void mc_meaning_find(struct mc_meaning *m, const struct mc_meaning_query *query,
     struct finding f = {.query = query};
     struct mc_error error = {0};
     *result = (struct mc_meaning_result){.state = MC_MEANING_NONE};
-    mc_str text = mc_utf8_cut(query->text, QUERY_BYTES);
-    enum mc_status status = look(m, &f, &error);
+    mc_str text;
+    enum mc_status status = mc_query_ends(query->text, QUERY_BYTES, arena, &text, &error);
+    if (status == MC_OK)
+        status = look(m, &f, &error);
     size_t asked = 0, answered = 0;
     for (size_t i = 0; status == MC_OK && i < m->options.model_count; i++) {
         if (!f.made[i])

@@ -7,8 +7,7 @@
 #include "base/utf8.h"
 #include "context/tokens.h"
 #include "text/sentence.h"
-#include "text/stem.h"
-#include "text/token.h"
+#include "text/terms.h"
 
 #define A_MESSAGE 2
 #define SENTENCES_MAX 64
@@ -53,15 +52,15 @@ static double sentence_worth(const struct mc_query *query, const struct entities
 {
     struct mc_tokenizer tokenizer;
     struct mc_token token;
+    struct mc_term_reader reader;
     uint64_t mask = 0;
     mc_tokenizer_init(&tokenizer, sentence);
+    mc_term_reader_init(&reader);
     while (mc_token_next(&tokenizer, &token)) {
-        char room[MC_STEM_BYTES];
-        mc_str stem = mc_stem(token.folded, room);
-        for (size_t i = 0; i < query->word_count; i++) {
-            if (mc_str_equal(query->terms[i], stem))
-                mask |= UINT64_C(1) << i;
-        }
+        mc_str term = mc_term_next(&reader, &token);
+        size_t word = term.len > 0 ? mc_query_word(query, term) : query->word_count;
+        if (word < query->word_count)
+            mask |= UINT64_C(1) << word;
     }
     double worth = query->word_count > 0 ? mc_rank_covered(query, mask) : 0;
     for (size_t i = 0; i < entities->count; i++) {

@@ -13,7 +13,7 @@
 #define MC_QUERY_TOPICS_MAX 4
 /* Words of a query that are looked up; with the topics at most MC_MATCH_TERMS_MAX. */
 #define MC_QUERY_WORDS_MAX (MC_MATCH_TERMS_MAX - MC_QUERY_TOPICS_MAX)
-/* So much of a long query is read. */
+/* So much of a long query is read, a half from its beginning and a half from its end. */
 #define MC_QUERY_BYTES 8192
 
 struct mc_query {
@@ -33,10 +33,20 @@ struct mc_query {
     bool of_assistant; /* about what the assistant said: you */
 };
 
+/*
+ * The text when it has at most max_bytes; else its beginning and its end, whole words, a line break
+ * between them: people ask before or behind what they paste. Arena.
+ */
+MC_MUST_CHECK enum mc_status mc_query_ends(mc_str text, size_t max_bytes, struct mc_arena *arena,
+                                           mc_str *ends, struct mc_error *err);
+
 /* Everything in *query lives in the arena. A text of stop words alone has no terms. */
 MC_MUST_CHECK enum mc_status mc_query_read(mc_str text, const struct mc_vocabulary *vocabulary,
                                            int64_t now_us, struct mc_arena *arena,
                                            struct mc_query *query, struct mc_error *err);
+
+/* The place of a term among the words of the query, word_count when it is none of them. */
+size_t mc_query_word(const struct mc_query *query, mc_str term);
 
 /* Whether it names a time and nothing else: "What did I say last week?". */
 bool mc_query_is_time(const struct mc_query *query);

@@ -6,8 +6,7 @@
 #include "base/time.h"
 #include "base/utf8.h"
 #include "context/tokens.h"
-#include "text/stem.h"
-#include "text/token.h"
+#include "text/terms.h"
 
 #define INDENT "  "
 #define LONG_WORD 32 /* bytes */
@@ -163,22 +162,52 @@ void mc_render_indented(struct mc_buf *out, struct mc_measure *measure, mc_str t
 
 /* ---- Excerpts ---- */
 
-/* The place of the word of the query that says most, its first occurrence; false when there is
- * none. */
-static bool find_best_word(const struct mc_query *query, mc_str text, size_t *place)
+/* Where words of the query were met last in a text. */
+struct sightings {
+    size_t places[MC_MATCH_TERMS_MAX];
+    uint64_t seen; /* bit i: word i was met */
+};
+
+/* What the words say that were met in the last `width` bytes before `place`; *begin: the first of them. */
+static double say_together(const struct mc_query *query, const struct sightings *sightings,
+                           size_t place, size_t width, size_t *begin)
+{
+    double sum = 0;
+    *begin = place;
+    for (size_t i = 0; i < query->word_count; i++) {
+        size_t at = sightings->places[i];
+        if (!(sightings->seen >> i & 1) || place - at > width)
+            continue;
+        sum += query->gains[i];
+        *begin = at < *begin ? at : *begin;
+    }
+    return sum;
+}
+
+/*
+ * The place in which words of the query that stand within `width` bytes say most together, the first of
+ * such; false when none is in the text.
+ */
+static bool find_best_place(const struct mc_query *query, mc_str text, size_t width, size_t *place)
 {
     struct mc_tokenizer tokenizer;
     struct mc_token token;
+    struct mc_term_reader reader;
+    struct sightings sightings = {.seen = 0};
     double best = 0;
     mc_tokenizer_init(&tokenizer, text);
+    mc_term_reader_init(&reader);
     while (mc_token_next(&tokenizer, &token)) {
-        char room[MC_STEM_BYTES];
-        mc_str stem = mc_stem(token.folded, room);
-        for (size_t i = 0; i < query->word_count; i++) {
-            if (query->gains[i] > best && mc_str_equal(query->terms[i], stem)) {
-                best = query->gains[i];
-                *place = token.offset;
-            }
+        mc_str term = mc_term_next(&reader, &token);
+        size_t begin, word = term.len > 0 ? mc_query_word(query, term) : query->word_count;
+        if (word == query->word_count)
+            continue;
+        sightings.places[word] = token.offset;
+        sightings.seen |= UINT64_C(1) << word;
+        double sum = say_together(query, &sightings, token.offset, width, &begin);
+        if (sum > best) {
+            best = sum;
+            *place = begin;
         }
     }
     return best > 0;
@@ -204,10 +233,10 @@ enum mc_status mc_render_excerpt(const struct mc_query *query, struct mc_measure
     if (text.len <= max_units / 4 || mc_measure_prefix(measure, text, max_units).len == text.len)
         return MC_OK;
     size_t place = 0;
-    if (!find_best_word(query, text, &place))
-        return MC_OK; /* who renders it cuts its end */
-    /* A quarter of the room goes to what stands before the word; about a unit a byte. */
+    /* A quarter of the room goes to what stands before the words, a half to them; about a unit a byte. */
     size_t lead = max_units / 4;
+    if (!find_best_place(query, text, max_units / 2, &place))
+        return MC_OK; /* who renders it cuts its end */
     if (place <= lead)
         return MC_OK;
     size_t begin = word_begin(text, place - lead, place);

@@ -30,8 +30,8 @@ void mc_render_indented(struct mc_buf *out, struct mc_measure *measure, mc_str t
                         size_t max_units);
 
 /*
- * A part of a long text around the word of the query that says most, at most about max_units: the
- * whole text when it is short, its beginning when no word of the query is in it. Whole words.
+ * A part of a long text around the words of the query that say most together, at most about max_units:
+ * the whole text when it is short, its beginning when no word of the query is in it. Whole words.
  * Arena.
  */
 MC_MUST_CHECK enum mc_status mc_render_excerpt(const struct mc_query *query,

@@ -1,13 +1,14 @@
 #include "context/speaker.h"
 
 #include "base/str.h"
-#include "text/stem.h"
+#include "text/lexicon.h"
+#include "text/terms.h"
 
 #define NAME_BYTES 40
 #define NAME_WORDS 3
 #define SPEAKERS_MAX 64  /* distinct ones that are looked at */
 #define MESSAGES_LEAST 2 /* "Note: ..." now and then is no speaker; who speaks, speaks again */
-/* A word of the query that is no longer than SHORT_MOST may be the beginning of a name. */
+/* A word of the query of so many bytes may be the beginning of a name. */
 #define SHORT_LEAST 3
 #define SHORT_MOST 4
 #define NAME_WEIGHT 0.3
@@ -35,24 +36,27 @@ mc_str mc_speaker_of(mc_str text)
     return MC_STR_NONE;
 }
 
-static bool is_name(const struct mc_token *token, mc_str name)
+/*
+ * Whether a word of the query may be short for a name: not what stands for a time ("Mar", "Jan"), nor a
+ * word that begins a sentence with a capital whoever is meant ("Will it rain?"), as "Will" inside one is.
+ */
+static bool may_be_short(const struct mc_query *query, size_t at)
 {
-    size_t len = token->folded.len;
-    bool whole = len == name.len, beginning = len >= SHORT_LEAST && len <= SHORT_MOST;
-    return (token->flags & MC_TOKEN_CAPITAL) && len <= name.len && (whole || beginning) &&
-           memcmp(token->folded.data, name.data, len) == 0;
+    const struct mc_token *token = &query->tokens.items[at];
+    if (token->folded.len < SHORT_LEAST || token->folded.len > SHORT_MOST)
+        return false;
+    if (at >= query->when.first && at < query->when.last)
+        return false;
+    bool begins = at == 0 || (token->gap & (MC_GAP_STOP | MC_GAP_PAUSE));
+    const uint32_t common = MC_WORD_STOP | MC_WORD_ASK | MC_WORD_AUXILIARY;
+    return !begins || !(mc_lexicon_entry(token->word)->flags & common);
 }
 
-static bool names(const struct mc_token *token, mc_str speaker)
+static bool is_name(const struct mc_query *query, size_t at, mc_str name)
 {
-    struct mc_tokenizer tokenizer;
-    struct mc_token name;
-    mc_tokenizer_init(&tokenizer, speaker);
-    while (mc_token_next(&tokenizer, &name)) {
-        if (is_name(token, name.folded))
-            return true;
-    }
-    return false;
+    const struct mc_token *token = &query->tokens.items[at];
+    return (token->flags & MC_TOKEN_CAPITAL) && mc_str_starts(name, token->folded) &&
+           (token->folded.len == name.len || may_be_short(query, at));
 }
 
 /* Those who speak in the records, each with the number of messages that begin with the name. */
@@ -82,18 +86,21 @@ static void collect(struct speakers *speakers, const struct mc_records *records)
 /* Whether the query names the speaker; the terms that do are added to the mask. */
 static bool find_in_query(const struct mc_query *query, mc_str speaker, uint64_t *words)
 {
+    struct mc_tokenizer tokenizer;
+    struct mc_token name;
     bool named = false;
-    for (size_t i = 0; i < query->tokens.count; i++) {
-        const struct mc_token *token = &query->tokens.items[i];
-        if (!names(token, speaker))
-            continue;
-        char room[MC_STEM_BYTES];
-        mc_str stem = mc_stem(token->folded, room);
-        for (size_t k = 0; k < query->word_count; k++) {
-            if (mc_str_equal(query->terms[k], stem))
-                *words |= UINT64_C(1) << k;
+    mc_tokenizer_init(&tokenizer, speaker);
+    while (mc_token_next(&tokenizer, &name)) {
+        for (size_t i = 0; i < query->tokens.count; i++) {
+            if (!is_name(query, i, name.folded))
+                continue;
+            struct mc_term_reader reader;
+            mc_term_reader_init(&reader);
+            size_t word = mc_query_word(query, mc_term_next(&reader, &query->tokens.items[i]));
+            if (word < query->word_count)
+                *words |= UINT64_C(1) << word;
+            named = true;
         }
-        named = true;
     }
     return named;
 }

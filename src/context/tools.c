@@ -482,12 +482,24 @@ enum mc_status mc_tools_call(struct mc_toolbox *box, const struct mc_json *call,
 
 /* ---- Messages ---- */
 
-enum mc_status mc_tools_show(struct mc_toolbox *box, struct mc_record *record, size_t max_units,
-                             struct mc_buf *text, bool *shown, struct mc_error *err)
+/* Its number less one; one more than the last when it has none. */
+static size_t number_of(const struct mc_toolbox *box, const struct mc_record *record)
 {
     size_t number = 0;
     while (number < box->shown.count && box->shown.items[number]->row != record->row)
         number++;
+    return number;
+}
+
+bool mc_tools_is_shown(const struct mc_toolbox *box, const struct mc_record *record)
+{
+    return number_of(box, record) < box->shown.count;
+}
+
+enum mc_status mc_tools_show(struct mc_toolbox *box, struct mc_record *record, size_t max_units,
+                             struct mc_buf *text, bool *shown, struct mc_error *err)
+{
+    size_t number = number_of(box, record);
     *shown = number < box->shown.count;
     if (*shown) {
         mc_buf_printf(text, "#%zu again\n", number + 1);

@@ -70,6 +70,8 @@ MC_MUST_CHECK enum mc_status mc_tools_call(struct mc_toolbox *box, const struct 
                                            struct mc_tool_use *use, bool *known,
                                            struct mc_error *err);
 
+/* Whether a message has a number already. */
+bool mc_tools_is_shown(const struct mc_toolbox *box, const struct mc_record *record);
 /* Shows a message under its number; *shown is false when it does not fit, or there are too many. */
 MC_MUST_CHECK enum mc_status mc_tools_show(struct mc_toolbox *box, struct mc_record *record,
                                            size_t max_units, struct mc_buf *text, bool *shown,

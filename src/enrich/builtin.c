@@ -6,7 +6,6 @@
 #include "text/entity.h"
 #include "text/importance.h"
 #include "text/intent.h"
-#include "text/lexicon.h"
 #include "text/phrases.h"
 #include "text/sentiment.h"
 #include "vocabulary/match.h"
@@ -173,20 +172,6 @@ static bool set_tags(const struct mc_cues *cues, const struct mc_entities *entit
     return true;
 }
 
-static bool is_urgent(const struct mc_tokens *tokens, const struct mc_cues *cues)
-{
-    if (cues->points[MC_CUE_URGENT] > 0)
-        return true;
-    for (size_t i = 0; i < tokens->count; i++) {
-        /* "not urgent" is not. */
-        bool denied =
-            i > 0 && (mc_lexicon_entry(tokens->items[i - 1].word)->flags & MC_WORD_NEGATION);
-        if ((mc_lexicon_entry(tokens->items[i].word)->flags & MC_WORD_URGENT) && !denied)
-            return true;
-    }
-    return false;
-}
-
 static bool set_phrases(const struct mc_tokens *tokens, struct mc_arena *arena,
                         struct mc_metadata *out)
 {
@@ -218,7 +203,7 @@ bool mc_builtin_enrich(const struct mc_vocabulary *vocabulary, mc_str text, enum
     mc_sentiment_of(&tokens, &sentiment);
     mc_entities_of(&tokens, &entities);
     enum mc_intent intent = mc_intent_of(&tokens, &cues, &sentiment);
-    bool urgent = is_urgent(&tokens, &cues);
+    bool urgent = cues.points[MC_CUE_URGENT] > 0;
     if (!set_topics(vocabulary, &tokens, &entities, arena, &metadata, &categories) ||
         !set_categories(vocabulary, categories, urgent, arena, &metadata) ||
         !set_entities(&entities, arena, &metadata) ||

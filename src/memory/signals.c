@@ -87,6 +87,15 @@ static const struct opening {
     {"always answer in ", "language", NULL, TAKE_TONGUE},
     {"answer me in ", "language", NULL, TAKE_TONGUE},
     {"auf deutsch bitte", "language", "German", TAKE_NOTHING},
+    {"bitte auf deutsch", "language", "German", TAKE_NOTHING},
+    {"antworte auf deutsch", "language", "German", TAKE_NOTHING},
+    {"antworte mir auf deutsch", "language", "German", TAKE_NOTHING},
+    {"antworten sie auf deutsch", "language", "German", TAKE_NOTHING},
+    {"auf deutsch antworten", "language", "German", TAKE_NOTHING},
+    {"schreib auf deutsch", "language", "German", TAKE_NOTHING},
+    {"sprich deutsch mit mir", "language", "German", TAKE_NOTHING},
+    {"sprich bitte deutsch", "language", "German", TAKE_NOTHING},
+    {"sprechen sie bitte deutsch", "language", "German", TAKE_NOTHING},
     {"en français s'il vous plaît", "language", "French", TAKE_NOTHING},
     {"en español por favor", "language", "Spanish", TAKE_NOTHING},
     {"my time zone is ", "timezone", NULL, TAKE_ZONE},
@@ -371,7 +380,8 @@ static bool is_doubtful(const char *lower, size_t at)
                                 "shouldn\xE2\x80\x99t isn\xE2\x80\x99t stop "
                                 "stopped hate why did if unless should when whenever until till "
                                 "used nobody noone hardly rarely "
-                                "longer said says pretend ";
+                                "longer said says pretend nicht nie kein wie warum sagt sagte "
+                                "hei\xC3\x9Ft ";
     for (int words = 0; words < WORDS_BEFORE; words++) {
         while (at > 0 && lower[at - 1] == ' ')
             at--;

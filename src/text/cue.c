@@ -11,6 +11,8 @@
 #define NODE_MAX 2048
 #define SLOT_COUNT 4096
 #define AT_START 0x10000 /* only at the beginning of a sentence */
+#define URGENT_WORD 3    /* points of one */
+#define DENIAL_REACH 4   /* words */
 
 struct row {
     enum mc_cue cue;
@@ -179,13 +181,47 @@ static void build(void)
     }
 }
 
-static void count(struct mc_cues *out, int32_t value, bool start)
+static void add_points(struct mc_cues *out, int cue, int points)
 {
-    if ((value & AT_START) && !start)
-        return;
-    int cue = value & 0xFF;
-    int sum = out->points[cue] + (value >> 8 & 0xFF);
+    int sum = out->points[cue] + points;
     out->points[cue] = (uint8_t)(sum > 255 ? 255 : sum);
+}
+
+/* Words that may stand between "not" and what it denies, beside those of emphasis. */
+static bool is_between(const struct mc_token *token)
+{
+    static const char *const words[] = {"a", "an", "the", "all", "any", "at", "longer", "that"};
+    if (mc_lexicon_entry(token->word)->flags & (MC_WORD_BOOST | MC_WORD_DAMP))
+        return true;
+    for (size_t i = 0; i < mc_countof(words); i++) {
+        if (mc_token_is(token, words[i]))
+            return true;
+    }
+    return false;
+}
+
+/* "not urgent", "isn't really that urgent", "no longer a priority". */
+static bool is_denied(const struct mc_tokens *tokens, size_t at)
+{
+    for (size_t back = 1; back <= DENIAL_REACH && back <= at; back++) {
+        if (tokens->items[at - back + 1].gap & (MC_GAP_STOP | MC_GAP_PAUSE))
+            return false;
+        const struct mc_token *before = &tokens->items[at - back];
+        if (mc_lexicon_entry(before->word)->flags & MC_WORD_NEGATION)
+            return true;
+        if (!is_between(before))
+            return false;
+    }
+    return false;
+}
+
+static void count(const struct mc_tokens *tokens, size_t at, int32_t value, bool start,
+                  struct mc_cues *out)
+{
+    int cue = value & 0xFF;
+    if (((value & AT_START) && !start) || (cue == MC_CUE_URGENT && is_denied(tokens, at)))
+        return;
+    add_points(out, cue, value >> 8 & 0xFF);
 }
 
 static void match(const struct mc_tokens *tokens, size_t at, bool start, struct mc_cues *out)
@@ -204,10 +240,10 @@ static void match(const struct mc_tokens *tokens, size_t at, bool start, struct 
     }
     if (value == 0)
         return;
-    count(out, value & 0x1FFFF, start);
+    count(tokens, at, value & 0x1FFFF, start, out);
     int32_t second = value >> 20;
     if (second != 0)
-        count(out, second, start);
+        count(tokens, at, second, start, out);
 }
 
 static void add_one(uint8_t *counter)
@@ -245,6 +281,8 @@ void mc_cues_of(const struct mc_tokens *tokens, struct mc_cues *out)
             add_one(&out->openings);
         if (start && (flags & MC_WORD_ACTION) && i + 1 < tokens->count)
             add_one(&out->commands);
+        if ((flags & MC_WORD_URGENT) && !is_denied(tokens, i))
+            add_points(out, MC_CUE_URGENT, URGENT_WORD);
         match(tokens, i, start, out);
         start = start && is_lead(token, flags);
     }

@@ -18,7 +18,7 @@ enum mc_cue {
     MC_CUE_CLARIFY,    /* "i meant", "what do you mean" */
     MC_CUE_FEEDBACK,   /* "it would be great if", "feature request" */
     MC_CUE_CONFIRM,    /* "yes" and "no" at the beginning */
-    MC_CUE_URGENT,     /* "as soon as possible", "right now" */
+    MC_CUE_URGENT,     /* "as soon as possible", "urgent"; not what is denied, "not very urgent" */
     MC_CUE_DEADLINE,   /* "by friday", "before the end of" */
     MC_CUE_PERSONAL,   /* "my name is", "i am allergic", "i live in" */
     MC_CUE_PREFERENCE, /* "i prefer", "i don't like" */

@@ -225,6 +225,36 @@ static bool is_money(const struct mc_tokens *tokens, size_t at)
            ((tokens->items[at].flags & MC_TOKEN_UPPER) && mc_token_is(&tokens->items[at], "try"));
 }
 
+/* The digit of "$1" at a token, 0 when it is anything else. */
+static int parameter_at(const struct mc_tokens *tokens, size_t at)
+{
+    size_t start = at < tokens->count ? tokens->items[at].offset : 0;
+    bool dollar = start > 0 && tokens->text.data[start - 1] == '$';
+    return dollar && number(tokens, at, 1, 1) > 0 ? number(tokens, at, 1, 1) : 0;
+}
+
+/*
+ * Whether "$1" is a parameter of a shell or a database rather than a dollar: in quotes of its own, behind
+ * "=" or "{", before "}", or next to "$2".
+ */
+static bool is_parameter(const struct mc_tokens *tokens, size_t at)
+{
+    mc_str text = tokens->text;
+    int digit = parameter_at(tokens, at);
+    if (digit == 0)
+        return false;
+    size_t begin = tokens->items[at].offset - 1, end = begin + 2;
+    char behind = end < text.len ? text.data[end] : ' ';
+    char before = begin > 0 ? text.data[begin - 1] : ' ';
+    if (behind == '}' || (before != 0 && before == behind && strchr("\"'`", before)))
+        return true;
+    while (begin > 0 && text.data[begin - 1] == ' ')
+        begin--;
+    before = begin > 0 ? text.data[begin - 1] : ' ';
+    return before == '=' || before == '{' || parameter_at(tokens, at + 1) == digit + 1 ||
+           (digit > 1 && at > 0 && parameter_at(tokens, at - 1) == digit - 1);
+}
+
 size_t mc_entity_amount(const struct mc_tokens *tokens, size_t at, mc_str *value)
 {
     mc_str text = tokens->text;
@@ -266,7 +296,7 @@ size_t mc_entity_amount(const struct mc_tokens *tokens, size_t at, mc_str *value
         end++;
         found = true;
     }
-    if (!found)
+    if (!found || (end == at + 1 && is_parameter(tokens, at)))
         return 0;
     *value = (mc_str){text.data + start, stop - start};
     return end;

@@ -39,7 +39,7 @@ double mc_importance_of(const struct mc_importance_input *input)
     bool contact = types & (1U << MC_ENTITY_EMAIL | 1U << MC_ENTITY_PHONE | 1U << MC_ENTITY_PERSON);
     bool upset = input->intent == MC_INTENT_COMPLAINT || input->sentiment->score <= -0.5;
     double sum = of_person(cues);
-    sum += (flags & MC_WORD_URGENT) || cues->points[MC_CUE_URGENT] > 0 ? 0.15 : 0;
+    sum += cues->points[MC_CUE_URGENT] > 0 ? 0.15 : 0;
     sum += cues->points[MC_CUE_DEADLINE] > 0 ? 0.1 : 0;
     sum += types & 1U << MC_ENTITY_AMOUNT ? 0.1 : 0;
     sum += identified ? 0.1 : 0;

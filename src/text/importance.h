@@ -2,7 +2,7 @@
  * How much a message is worth keeping, 0..1. Pure function.
  *
  * 0.5, and then, each at most once:
- *   +0.15  urgency (words or turns of phrase)
+ *   +0.15  urgency (words or turns of phrase, not denied: "not very urgent")
  *   +0.10  a deadline, or a day named with one
  *   +0.20  personal facts ("my name is")
  *   +0.15  a preference ("I prefer"); with personal facts +0.25 together

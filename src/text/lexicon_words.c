@@ -69,7 +69,7 @@ const struct mc_word_list mc_lexicon_lists[] = {
      "immediate instantly sev1 p0 p1"},
     {MC_WORD_PROBLEM, 0, 0,
      "broken bug bugs crash crashes crashed crashing error errors fail fails failed "
-     "failing failure failures freeze freezes frozen freezing issue issues problem "
+     "failing failure failures freezes issue issues problem "
      "problems wrong stuck incorrect incorrectly missing lost damaged defective faulty "
      "hangs hung unable unavailable timeout timeouts exception glitch glitches glitchy "
      "buggy corrupted corrupt denied declined rejected duplicate duplicated twice slow "
@@ -271,7 +271,7 @@ const struct mc_word_list mc_lexicon_lists[] = {
      "hassle unfair trouble stress confuse unfortunate inconvenient struggle glitch "
      "corrupt lose error bug freeze reject neglect ignore scare threaten exhaust"},
     {MC_WORD_PLAIN, 0, 0,
-     "breakfast breaking concerning concern concerned errand broker"},
+     "breakfast breaking concerning concern concerned errand broker frozen freezer freezers"},
     {0, -19, 0,
      "failed fails failing failure failures crashed crashes crashing broke broken damaged "
      "defective faulty wrong hurt hurts worried worrying complaint complaints complained "
@@ -290,7 +290,7 @@ const struct mc_word_list mc_lexicon_lists[] = {
      "loud lag lagging laggy outage incomplete inaccurate outdated unstable flawed flaw "
      "flaws mistake mistakes mess messy complicated concerned concerning sorry doubt "
      "doubtful weak lacking lacks lack unexpected weird strange odd warning complain "
-     "complaining refuses refused refuse invalid frozen hung"},
+     "complaining refuses refused refuse invalid hung"},
     {0, -8, 0,
      "cancel canceled cancelled cancellation down blocked locked expired pain dispute "
      "limited wait waiting longer unsure uncertain unknown steep short unanswered never"},

@@ -52,38 +52,38 @@ static size_t skip_end(mc_str text, size_t at)
     return at;
 }
 
-/* True when a sentence ends with the character `code` at mark; *end is behind it. */
-static bool ends_here(mc_str text, int32_t code, size_t mark, size_t behind, size_t *end)
+/*
+ * True when a sentence ends with the character `code` at mark. *next, which is behind it, moves
+ * behind the end marks and quotes that follow: if the first of them ends nothing, none of them does.
+ */
+static bool ends_here(mc_str text, int32_t code, size_t mark, size_t *next)
 {
-    if (code == '\n' || code == '\r' || code == 0x2028 || code == 0x2029) {
-        *end = behind;
+    size_t behind = *next;
+    if (code == '\n' || code == '\r' || code == 0x2028 || code == 0x2029)
         return true;
-    }
-    if (code == 0x3002 || code == 0xFF01 || code == 0xFF1F) {
-        *end = skip_end(text, behind);
+    bool full_width = code == 0x3002 || code == 0xFF01 || code == 0xFF1F;
+    if (!full_width && !is_end(code))
+        return false;
+    *next = skip_end(text, behind);
+    if (full_width)
         return true;
-    }
-    if (!is_end(code))
+    if (*next < text.len && !is_blank(text.data[*next]))
         return false;
-    *end = skip_end(text, behind);
-    if (*end < text.len && !is_blank(text.data[*end]))
-        return false;
-    return code != '.' || *end > behind || !is_abbreviation(text, mark);
+    return code != '.' || *next > behind || !is_abbreviation(text, mark);
 }
 
 bool mc_sentence_next(mc_str text, size_t *at, mc_str *sentence)
 {
     while (*at < text.len) {
-        size_t begin = *at, end = text.len, next = begin;
-        while (next < text.len) {
+        size_t begin = *at, next = begin;
+        bool ended = false;
+        while (!ended && next < text.len) {
             size_t mark = next;
             int32_t code = mc_utf8_next(text, &next);
-            if (ends_here(text, code, mark, next, &end))
-                break;
-            end = text.len;
+            ended = ends_here(text, code, mark, &next);
         }
-        *at = end;
-        mc_str found = mc_str_trim((mc_str){text.data + begin, end - begin});
+        *at = next;
+        mc_str found = mc_str_trim((mc_str){text.data + begin, next - begin});
         if (found.len > 0) {
             *sentence = found;
             return true;

@@ -146,28 +146,33 @@ static void add_code_parts(struct collector *c, const struct part *part)
     add(c, (mc_str){part->text + split, part->len - split});
 }
 
-static void add_word(struct collector *c, const struct mc_token *token, struct part *part)
+/* The term of a word, empty for a stop word; *part is the word as a part of joined terms. */
+static mc_str word_term(const struct mc_token *token, struct part *part, char room[MC_STEM_BYTES])
 {
     bool ascii = (token->flags & MC_TOKEN_ASCII) != 0;
-    uint16_t entry = token->word;
+    const struct mc_word *entry = mc_lexicon_entry(mc_lexicon_find(token->folded, token->hash));
     mc_str word = token->folded;
-    if (mc_lexicon_entry(entry)->flags & MC_WORD_STOP) {
-        plain(word, ascii, part);
-        return;
-    }
-    mc_str bare = token->kind == MC_TOKEN_WORD ? without_clitic(word) : word;
+    bool stop = (entry->flags & MC_WORD_STOP) != 0;
+    mc_str bare = token->kind == MC_TOKEN_WORD && !stop ? without_clitic(word) : word;
     plain(bare, ascii, part);
     mc_str text = {part->text, part->len};
-    if (token->kind != MC_TOKEN_WORD) {
-        add(c, text);
-        if (token->kind == MC_TOKEN_CODE)
-            add_code_parts(c, part);
-        return;
-    }
-    if (bare.len != word.len && mc_stem_is_stop(text))
-        return;
+    if (stop)
+        return MC_STR_NONE;
+    if (token->kind != MC_TOKEN_WORD)
+        return text;
+    /* Nothing was dropped: what is known of the word still holds. */
+    if (ascii && text.len == word.len)
+        return mc_stem_regular(entry->base.len > 0 ? entry->base : text, room);
+    return bare.len != word.len && mc_stem_is_stop(text) ? MC_STR_NONE : mc_stem(text, room);
+}
+
+static void add_word(struct collector *c, const struct mc_token *token, struct part *part)
+{
     char room[MC_STEM_BYTES];
-    add(c, mc_stem(text, room));
+    mc_str term = word_term(token, part, room);
+    add(c, term);
+    if (token->kind == MC_TOKEN_CODE && term.len > 0)
+        add_code_parts(c, part);
 }
 
 /* Ends the joined term: writes it whole when it had several parts. */
@@ -251,14 +256,13 @@ static void close_ideographs(struct collector *c, struct ideograph *run)
 }
 
 static void take_word(struct collector *c, mc_str text, const struct mc_token *before,
-                      struct mc_token *token)
+                      const struct mc_token *token)
 {
     if (c->run > 0 && !joins(connector(text, before, token), before, token))
         flush_joined(c);
     struct part spare;
     struct part *part = c->part_count < PARTS_MAX ? &c->parts[c->part_count++] : &spare;
     c->run++;
-    token->word = mc_lexicon_find(token->folded, token->hash);
     add_word(c, token, part);
 }
 
@@ -295,4 +299,34 @@ bool mc_terms_of(mc_str text, struct mc_arena *arena, struct mc_terms *out)
         return false;
     *out = (struct mc_terms){c.items, c.count, c.total};
     return true;
+}
+
+/* The pair of a character with the one before it in its run. */
+static mc_str next_pair(struct mc_term_reader *reader, const struct mc_token *token)
+{
+    mc_str word = token->folded;
+    size_t len = reader->last_len > 0 && reader->last_end == token->offset ? reader->last_len : 0;
+    memcpy(reader->room, reader->last, len);
+    memcpy(reader->room + len, word.data, word.len);
+    struct part last;
+    plain(word, false, &last);
+    memcpy(reader->last, last.text, last.len);
+    reader->last_len = last.len;
+    reader->last_end = token->offset + token->len;
+    return mc_utf8_cut((mc_str){reader->room, len + word.len}, MC_TERM_BYTES);
+}
+
+mc_str mc_term_next(struct mc_term_reader *reader, const struct mc_token *token)
+{
+    if (token->kind == MC_TOKEN_IDEOGRAPH)
+        return next_pair(reader, token);
+    reader->last_len = 0;
+    if (token->kind == MC_TOKEN_EMOJI)
+        return MC_STR_NONE;
+    struct part part;
+    char room[MC_STEM_BYTES];
+    mc_str term = word_term(token, &part, room);
+    if (term.len > 0)
+        memcpy(reader->room, term.data, term.len);
+    return (mc_str){reader->room, term.len};
 }

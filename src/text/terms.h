@@ -14,7 +14,7 @@
 #ifndef MC_TEXT_TERMS_H
 #define MC_TEXT_TERMS_H
 
-#include "base/arena.h"
+#include "text/token.h"
 
 /* Raised whenever the same text may give other terms; a migration then indexes what is stored anew.
  */
@@ -35,5 +35,25 @@ struct mc_terms {
 
 /* False when out of memory; *out untouched. Any bytes may be passed. */
 MC_MUST_CHECK bool mc_terms_of(mc_str text, struct mc_arena *arena, struct mc_terms *out);
+
+/* The term of one word after another, for who looks for terms in a text by their place. */
+struct mc_term_reader {
+    char last[MC_TERM_BYTES]; /* the character before, of a script without spaces */
+    size_t last_len;
+    uint32_t last_end; /* where it ends in the text */
+    char room[2 * MC_TOKEN_BYTES];
+};
+
+static inline void mc_term_reader_init(struct mc_term_reader *reader)
+{
+    reader->last_len = 0;
+    reader->last_end = 0;
+}
+/*
+ * The term that the next word of a text gives by itself: as mc_terms_of gives it, joined terms and parts
+ * of codes left out. Of a script without spaces the pair with the character before; the first of a run
+ * gives itself. Empty for stop words. Valid until the next call.
+ */
+mc_str mc_term_next(struct mc_term_reader *reader, const struct mc_token *token);
 
 #endif

@@ -17,6 +17,8 @@
 #define YEAR_PLAIN 2000
 #define YEAR_PLAIN_MOST 2099
 #define COUNT_MOST 1000
+/* A leap day is at most so many years before the next: a century may have none. */
+#define LEAP_YEARS 8
 /* What "now" may be: the years 1 to 9999. */
 #define NOW_LEAST INT64_C(-62135596800000000)
 #define NOW_MOST INT64_C(253402300799999999)
@@ -82,10 +84,19 @@ static int year_at(const struct reader *r, size_t i)
     return value >= YEAR_LEAST && value <= YEAR_MOST ? value : 0;
 }
 
+/* "this may be": the verb, which the month is not spelt as. */
+static bool is_verb(const struct reader *r, size_t i)
+{
+    static const char *const verbs[] = {"be", "have", "not"};
+    if (!is(r, i, "may") || (token_at(r, i)->flags & MC_TOKEN_CAPITAL))
+        return false;
+    return (i > 0 && is(r, i - 1, "this")) || is_any(r, i + 1, verbs, mc_countof(verbs));
+}
+
 static int month_at(const struct reader *r, size_t i)
 {
     const struct mc_word *word = word_at(r, i);
-    return word->flags & MC_WORD_MONTH ? word->value : 0;
+    return (word->flags & MC_WORD_MONTH) && !is_verb(r, i) ? word->value : 0;
 }
 
 static int day_at(const struct reader *r, size_t i)
@@ -112,6 +123,17 @@ static bool found_day(const struct reader *r, size_t first, size_t last, int yea
     if (same_day != day || same_month != month)
         return false;
     return found(r, first, last, from_us, from_us + MC_US_PER_DAY);
+}
+
+/* The last such day that has begun: of 29 February one of a leap year. */
+static bool found_last_day(const struct reader *r, size_t first, size_t last, int month, int day)
+{
+    bool ahead = month > r->month || (month == r->month && day > r->day);
+    for (int year = r->year - ahead, least = year - LEAP_YEARS; year >= least; year--) {
+        if (found_day(r, first, last, year, month, day))
+            return true;
+    }
+    return false;
 }
 
 /* Months counted from January of the year 0. */
@@ -153,11 +175,8 @@ static bool read_day_month(const struct reader *r, size_t i)
     if (!day || !month)
         return false;
     int year = year_at(r, at + 1);
-    if (year)
-        return found_day(r, i, at + 2, year, month, day);
-    *r->when =
-        (struct mc_when){.given = true, .month = month, .day = day, .first = i, .last = at + 1};
-    return true;
+    return year ? found_day(r, i, at + 2, year, month, day)
+                : found_last_day(r, i, at + 1, month, day);
 }
 
 /* "May I" is no month: one by itself needs a word that leads to a time. */
@@ -183,10 +202,11 @@ static bool read_month(const struct reader *r, size_t i)
     if (day && year_at(r, i + 2))
         return found_day(r, i, i + 3, year_at(r, i + 2), month, day) ||
                found_months(r, i, i + 3, year_at(r, i + 2), month, 1);
-    if (!day && !leads_to_month(r, i))
+    if (day)
+        return found_last_day(r, i, i + 2, month, day);
+    if (!leads_to_month(r, i))
         return false;
-    *r->when = (struct mc_when){
-        .given = true, .month = month, .day = day, .first = i, .last = i + 1 + (day > 0)};
+    *r->when = (struct mc_when){.given = true, .month = month, .first = i, .last = i + 1};
     return true;
 }
 
@@ -336,10 +356,9 @@ bool mc_when_span(const struct mc_when *when, int64_t now_us, int64_t *from_us, 
         return true;
     int year, month, day, weekday;
     mc_time_civil(now_us, &year, &month, &day, &weekday);
-    *from_us = mc_time_from_civil(year, when->month, when->day ? when->day : 1);
-    if (*from_us > now_us)
-        *from_us = mc_time_from_civil(--year, when->month, when->day ? when->day : 1);
-    *until_us = when->day ? *from_us + MC_US_PER_DAY : begin_of_month(year * 12 + when->month);
+    year -= when->month > month;
+    *from_us = mc_time_from_civil(year, when->month, 1);
+    *until_us = begin_of_month(year * 12 + when->month);
     return true;
 }
 

@@ -2,9 +2,10 @@
  * The time that a question names: "on 7 May 2023", "in March", "last week", "two months ago". English.
  * Pure.
  *
- * Understood: ISO dates; day, month and year in either order, parts of it; a month by itself after a word
- * such as "in" or "last"; a year; today, yesterday, tomorrow; last, this or next day of the week, week,
- * weekend, month, year, month by name and season; a number of days, weeks, months or years ago.
+ * Understood: ISO dates; day, month and year in either order, parts of it (a day without a year is the
+ * last one that has begun); a month by itself after a word such as "in" or "last"; a year; today,
+ * yesterday, tomorrow; last, this or next day of the week, week, weekend, month, year, month by name and
+ * season; a number of days, weeks, months or years ago.
  */
 #ifndef MC_TEXT_WHEN_H
 #define MC_TEXT_WHEN_H
@@ -15,8 +16,7 @@ struct mc_when {
     bool given;
     int64_t from_us,
         until_us;       /* the span named, until exclusive; both 0 when only the month is known */
-    int month;          /* 1..12 of any year, when no year is told; else 0 */
-    int day;            /* of that month; 0 when none is told */
+    int month;          /* 1..12 of any year, when neither a year nor a day is told; else 0 */
     size_t first, last; /* the tokens that name it, last exclusive */
 };
 

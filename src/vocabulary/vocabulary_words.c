@@ -17,7 +17,9 @@ const struct mc_vocabulary_topic_words mc_vocabulary_topics[] = {
      "issues|glitch|glitches|malfunction|defect|defective|faulty|fault|damaged|cracked|torn|"
      "leaking"},
     {"bug", "technical support",
-     "bugs|buggy|crash|crashes|crashed|crashing|broken|freeze|freezes|frozen|hangs|regression|"
+     "bugs|buggy|crash|crashes|crashed|crashing|broken|freezes|froze up|frozen up|keeps freezing|"
+     "frozen screen|screen is frozen|screen froze|app is frozen|app froze|page is frozen|"
+     "page froze|computer is frozen|computer froze|phone is frozen|phone froze|hangs|regression|"
      "segfault|memory leak|not working|doesn't work|does not work|stopped working|"
      "isn't working|won't work|didn't work|doesnt work|isnt working|wont load|won't load|"
      "won't start|won't open"},
@@ -131,6 +133,7 @@ const char mc_vocabulary_strangers[] =
     "modeling|serviceable|shopper|costume|saleable|dealer|dealing|dealt|guided|manually|tracks|"
     "billion|billions|prefer|prefers|preferred|preferring|supported|supports|supporting|"
     "featured|optional|optionally|driving|drive|drives|charged up|securely|wrongly|saled|"
-    "payable|in order to|in order that|in good order|out of order|order of magnitude|i plan|we "
+    "payable|freeze|froze|frozen|freezing|freezer|freezers|in order to|in order that|in good "
+    "order|out of order|order of magnitude|i plan|we "
     "plan|"
     "they plan|to plan a|to plan my|to plan our|to plan the|plan a trip";

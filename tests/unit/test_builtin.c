@@ -70,6 +70,57 @@ static void test_messages(void)
     }
 }
 
+/* What is frozen is not always broken. */
+static void test_frozen(void)
+{
+    static const struct {
+        const char *text;
+        bool bug;
+    } rows[] = {
+        {"The app freezes when I open it", true},
+        {"My screen is frozen again", true},
+        {"The page froze twice", true},
+        {"It keeps freezing", true},
+        {"I bought a frozen pizza and put it into the freezer", false},
+        {"Can I freeze the soup?", false},
+        {"It is freezing outside", false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mc_metadata m = enrich(rows[i].text);
+        ok(has(m.topics, m.topic_count, "bug") == rows[i].bug, "%s: %s",
+           rows[i].bug ? "a bug" : "no bug", rows[i].text);
+    }
+    is_text(enrich("I bought a frozen pizza").sentiment, "neutral", "nor is it a pity");
+}
+
+static void test_urgency(void)
+{
+    static const struct {
+        const char *text;
+        bool urgent;
+    } rows[] = {
+        {"The chair is urgently needed in the garden", true},
+        {"We need the chair as soon as possible", true},
+        {"No, this is urgent", true},
+        {"It is not a joke. Very urgent!", true},
+        {"not only urgent, but also heavy", true},
+        {"I do not know how urgent it is", true},
+        {"this is not urgent", false},
+        {"This is not very urgent.", false},
+        {"It isn't really urgent", false},
+        {"The chair isn't really all that urgent", false},
+        {"this is no longer a priority", false},
+        {"The chair in the garden is not very important", false},
+        {"There is no rush with the chair", false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mc_metadata m = enrich(rows[i].text);
+        ok(has(m.categories, m.category_count, "urgent") == rows[i].urgent &&
+               has(m.tags, m.tag_count, "urgent") == rows[i].urgent,
+           "%surgent: %s", rows[i].urgent ? "" : "not ", rows[i].text);
+    }
+}
+
 static void test_details(void)
 {
     struct mc_metadata m = enrich("my orders");
@@ -94,8 +145,6 @@ static void test_details(void)
     is_text(m.topics[0], "subscription", "a plan");
     m = enrich("see https://example.com/invoice/docs for more");
     is_text(m.topics[0], "general", "words of an address are no topic");
-    m = enrich("this is not urgent");
-    ok(!has(m.categories, m.category_count, "urgent"), "not urgent");
     m = enrich("refund refund shipping");
     is_text(m.topics[0], "refund", "the most mentioned first");
     m = enrich("My name is Ann, remember that I prefer email. It costs $5 on Friday?");
@@ -200,6 +249,8 @@ int main(void)
     is_status(mc_vocabulary_new(&vocabulary, &err), MC_OK, &err, "vocabulary");
     test_threads();
     test_messages();
+    test_frozen();
+    test_urgency();
     test_details();
     test_trivial();
     test_limits();

@@ -787,6 +787,55 @@ static void test_named_time(void)
            tells(&f, "new", "What did I say this month?", "repaired the fence"),
        "a month, the one that it was");
     ok(!tells(&f, "new", "What about the mast?", "The sail is torn."), "only where one is named");
+    static const char *const before[] = {"What did I say in 1969?",
+                                         "What did I say on 1 May 1969?"};
+    for (size_t i = 0; i < mc_countof(before); i++) {
+        context = context_in(&f, "new", before[i]);
+        ok(!contains(context->metadata, "\"feature\":\"time_named\""), "no message is that old: %s",
+           before[i]);
+        mc_context_free(context);
+    }
+    fixture_close(&f);
+}
+
+/* A turn of a session of the thread, so many days ago. */
+static void say_then(struct fixture *f, const char *thread, const char *session, const char *id,
+                     const char *text, int64_t days)
+{
+    put(f, (struct mc_message){.message_id = mc_str_of(id),
+                               .user_id = MC_STR("ann"),
+                               .thread_id = mc_str_of(thread),
+                               .session_id = mc_str_of(session),
+                               .text = mc_str_of(text),
+                               .created_at_us = NOW - days * MC_US_PER_DAY});
+}
+
+/* What was said last is told by its time: messages of long ago may be stored after it. */
+static void test_backfill(void)
+{
+    struct fixture f;
+    fixture_open(&f, 50);
+    say_then(&f, "boat", "s2", "n1", "The sail is torn.", 2);
+    say_then(&f, "boat", "s2", "n2", "The mast is painted now.", 1);
+    say_then(&f, "fence", "s1", "p1", "The fence needs a gate.", 300);
+    say_then(&f, "fence", "s1", "p2", "The gate is of oak.", 299);
+    enrich(&f);
+    ok(tells(&f, "new", "What should we cook?", "The mast is painted now."),
+       "the thread that was spoken in last");
+    ok(!tells(&f, "new", "What should we cook?", "The gate is of oak."),
+       "not the one that was stored last");
+    say_then(&f, "boat", "s1", "o1", "The hull is of larch.", 400);
+    enrich(&f);
+    ok(tells(&f, "new", "What should we cook?", "The sail is torn."), "the last session of it");
+    ok(!tells(&f, "new", "What should we cook?", "The hull is of larch."), "and no earlier one");
+    for (int i = 0; i < 40; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "o%d", i + 2);
+        say_then(&f, "boat", "s1", id, "A plank of the hull is bent.", 399);
+    }
+    enrich(&f);
+    ok(tells(&f, "new", "What should we cook?", "The sail is torn."),
+       "however many came after it into the thread");
     fixture_close(&f);
 }
 
@@ -1024,6 +1073,7 @@ int main(void)
     test_background();
     test_which_summaries();
     test_named_time();
+    test_backfill();
     test_confidence();
     test_trivial_turns();
     test_budgets();

@@ -92,6 +92,15 @@ static void test_amounts(void)
         "7.99");
     are("50% off", "");
     are("just 20 of them", "");
+    are("It costs $5 on average", "amount=$5");
+    are("He said \"it costs $5\"", "amount=$5");
+    are("from $1 to $3 each, or $1.50", "amount=$1; amount=$3; amount=$1.50");
+    are("cp \"$1\" /tmp", "");
+    are("select name from users where id = $1;", "");
+    are("values ($1, $2, $3)", "");
+    are("awk '{print $1}'", "");
+    are("awk '{ $2 }'", "");
+    are("for x in $1 $2; do", "");
 }
 
 static void test_contacts(void)

@@ -286,6 +286,30 @@ static void test_rounds(void)
     fixture_close(&f);
 }
 
+/* What is relevant, recent and of other conversations: each message has one line in the first question. */
+static void test_once(void)
+{
+    struct fixture f;
+    fixture_open(&f, 50);
+    fill(&f);
+    model_new(&f);
+    answer("{\"calls\":[],\"relevant\":[],\"key_points\":[]}");
+    struct got got =
+        get_as(&f,
+               (struct mc_context_query){.query = MC_STR("Which order came with the peanuts?"),
+                                         .thread_id = MC_STR("t1"),
+                                         .mode = MC_CONTEXT_LLM},
+               &everyone);
+    const char *turn = mc_fake_llm_turn(fake, 0);
+    ok(number_of(0, "ORD-48213") > 0 && number_of(0, "the carrier") > 0 &&
+           number_of(0, "allergic to peanuts") > 0,
+       "what was found has numbers: %s", turn);
+    ok(!strstr(turn, " again\n"), "nothing is shown twice");
+    got_free(&got);
+    model_free(&f);
+    fixture_close(&f);
+}
+
 static void test_injection(void)
 {
     struct fixture f;
@@ -656,6 +680,7 @@ int main(void)
     test_not_ready();
     test_choice();
     test_rounds();
+    test_once();
     test_injection();
     test_failures();
     test_access();

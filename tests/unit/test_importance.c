@@ -41,6 +41,8 @@ int main(void)
     is_important("The chair belongs to order #12345", 0.6);
     is_important("The chair belongs to bob@example.com", 0.6);
     is_important("The chair is needed urgently in the garden", 0.65);
+    is_important("The chair is not urgently needed in the garden", 0.5);
+    is_important("The chair in the garden is not very urgent", 0.5);
     is_important("My wife has a chair", 0.7);
     is_important("I prefer wooden chairs", 0.65);
     is_important("Please remember that the chair is wooden", 0.7);

@@ -541,9 +541,15 @@ static void test_long_question(void)
     struct mc_source_query query = question("ann", "");
     query.text = (mc_str){long_text, 1U << 20};
     (void)ask(lookups, &query, text);
-    query.text.len = MC_LOOKUP_TEXT_BYTES;
+    long_text[1U << 19] = 'x';
     (void)ask(lookups, &query, text);
-    is_int(script_calls(&script), 1, "of a long text the beginning is asked");
+    is_int(script_calls(&script), 1, "of a long text the middle is not asked");
+    long_text[(1U << 20) - 1] = 'x';
+    (void)ask(lookups, &query, text);
+    is_int(script_calls(&script), 2, "the end is");
+    long_text[0] = 'x';
+    (void)ask(lookups, &query, text);
+    is_int(script_calls(&script), 3, "and the beginning");
     free(long_text);
     mc_lookups_free(lookups);
 }

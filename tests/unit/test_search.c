@@ -181,6 +181,25 @@ static void test_many(struct mc_engine *engine)
     }
 }
 
+/* A question behind more text than is read: what it asks for is found. */
+static void test_pasted(struct mc_engine *engine)
+{
+    static char text[20000];
+    size_t len = 0;
+    for (int i = 0; len < 9000; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%c%c%crk failed on x%d\n",
+                                'b' + i % 20, 'a' + i / 20 % 26, 'b' + i / 400, i % 37);
+    snprintf(text + len, sizeof(text) - len, "What did I say about the curtains?");
+    say(engine, "curtains", "The curtains shall be of blue linen.");
+    engine_drain(engine);
+    struct mc_hit_list *hits = search(engine, (struct mc_search_query){.text = mc_str_of(text)});
+    ok(hits->count > 0 && mc_str_equal(hits->items[0].message->message_id, MC_STR("curtains")),
+       "what is asked behind 9 KB of text: %zu hits", hits->count);
+    mc_hit_list_free(hits);
+    ok(relevant_first(engine, (struct mc_context_query){.query = mc_str_of(text)}, "curtains"),
+       "in a context too");
+}
+
 int main(void)
 {
     struct scratch scratch;
@@ -190,6 +209,7 @@ int main(void)
     test_future(engine);
     test_explain(engine);
     test_many(engine);
+    test_pasted(engine);
     mc_engine_close(engine);
     scratch_remove(&scratch);
     return done_testing();

@@ -126,6 +126,16 @@ static void test_style(void)
     said("Explain in detail how refunds work, step by step", "communication_style=detailed");
     said("Answer in German please", "language=German");
     said("Auf Deutsch bitte!", "language=German");
+    said("Bitte auf Deutsch.", "language=German");
+    said("Antworte auf Deutsch", "language=German");
+    said("Antworte bitte auf Deutsch", "language=German");
+    said("Kannst du auf Deutsch antworten?", "language=German");
+    said("Sprich Deutsch mit mir!", "language=German");
+    said("Wie sagt man das bitte auf Deutsch?", "");
+    said("Was hei\xC3\x9Ft das bitte auf Deutsch?", "");
+    said("Bitte nicht auf Deutsch", "");
+    said("Ich will nie auf Deutsch antworten", "");
+    said("Ich spreche Deutsch", "");
     said("Your answers are too long", "communication_style=concise");
     said("I waited too long for this parcel", "");
     said("I followed the manual step by step", "");

@@ -125,6 +125,41 @@ static void test_named(void)
     }
 }
 
+/* Words that begin a question begin many a name, too. */
+static void test_common_words(void)
+{
+    static const char *const team[] = {
+        "Howard: hi",  "Howard: ho", "Candice: hi", "Candice: ho", "William: hi", "William: ho",
+        "Hassan: hi",  "Hassan: ho", "Didier: hi",  "Didier: ho",  "Maria: hi",   "Maria: ho",
+        "Willa: only", "Janet: hi",  "Janet: ho",   "Theo: hi",    "Theo: ho",    NULL,
+    };
+    static const char *const rows[][2] = {
+        {"How was Maria's trip to the coast?", "Maria"},
+        {"Can you tell me of Maria's trip?", "Maria"},
+        {"Will Maria travel again?", "Maria"},
+        {"Has Maria travelled?", "Maria"},
+        {"Did Maria travel? Has she?", "Maria"},
+        {"\"Did Maria travel?\"", "Maria"},
+        {"The trip of Maria", "Maria"},
+        {"What did Will say?", "William"},
+        {"Was the trip of Will long?", "William"},
+        {"William said what?", "William"},
+        {"Did Howard travel in Jan 2024?", "Howard"},
+        {"What did Jan say?", "Janet"},
+    };
+    for (size_t i = 0; i < mc_countof(rows); i++) {
+        struct set s;
+        find(&s, rows[i][0], team);
+        is_text(s.query.speaker, rows[i][1], "%s", rows[i][0]);
+        close_set(&s);
+    }
+    static const char *const pair[] = {"Will: hi", "Will: ho", "Zora: hi", "Zora: ho", NULL};
+    struct set s;
+    find(&s, "Will said what of the falcon?", pair);
+    is_text(s.query.speaker, "Will", "a whole name is one wherever it stands");
+    close_set(&s);
+}
+
 static void test_weaker(void)
 {
     struct set s;
@@ -177,6 +212,7 @@ int main(void)
 {
     test_labels();
     test_named();
+    test_common_words();
     test_weaker();
     test_many();
     return done_testing();

@@ -1,6 +1,8 @@
 /* Sentences and the extractive summary. */
 #include "tap.h"
 
+#include <time.h>
+
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "base/str.h"
@@ -32,6 +34,30 @@ static void test_sentences(void)
            "\xe5\xa4\xa9\xe6\xb0\x97\xe3\x80\x82|\xe9\x9b\xa8\xe3\x80\x82", "CJK full stops");
     is_str(split("  \n "), "", "blank");
     is_str(split("www.example.com/a.b is up"), "www.example.com/a.b is up", "addresses");
+}
+
+/* Runs of marks that end no sentence, as long as a message may be: each mark is looked at once. */
+static void test_marks(void)
+{
+    static const char *const marks[] = {".", "!", "?", "\xe2\x80\xa6", ".\"", "...'x"};
+    for (size_t i = 0; i < mc_countof(marks); i++) {
+        mc_auto(mc_buf_fini) struct mc_buf text;
+        mc_buf_init(&text, 1U << 20);
+        mc_buf_text(&text, "pizza ");
+        for (int k = 0; k < 100000; k++)
+            mc_buf_text(&text, marks[i]);
+        mc_buf_text(&text, "x");
+        size_t at = 0;
+        mc_str sentence;
+        clock_t begin = clock();
+        ok(mc_sentence_next(mc_buf_str(&text), &at, &sentence) && sentence.len == text.len,
+           "100,000 times %s in a word are one sentence", marks[i]);
+        /* Some milliseconds; looked at again from every mark, minutes. */
+        ok(clock() - begin < 5 * CLOCKS_PER_SEC, "at once");
+    }
+    is_str(split("Well...\" he said. \xe3\x80\x8cNo.\xe3\x80\x82Yes"),
+           "Well...\"|he said.|\xe3\x80\x8cNo.\xe3\x80\x82|Yes",
+           "a mark behind such a run ends one");
 }
 
 #define TEXT(literal)                                                                              \
@@ -131,6 +157,7 @@ static void test_bounds(void)
 int main(void)
 {
     test_sentences();
+    test_marks();
     test_summary();
     test_bounds();
     return done_testing();

@@ -78,6 +78,62 @@ static void test_finding(void)
     ok(!finds("refund", "the invoice"), "another word is not found");
 }
 
+/* The terms of the words one after another, those of stop words as '-'. */
+static const char *one_by_one(const char *text)
+{
+    static char joined[1024];
+    struct mc_tokenizer tokenizer;
+    struct mc_token token;
+    struct mc_term_reader reader;
+    size_t len = 0;
+    joined[0] = '\0';
+    mc_tokenizer_init(&tokenizer, mc_str_of(text));
+    mc_term_reader_init(&reader);
+    while (mc_token_next(&tokenizer, &token)) {
+        mc_str term = mc_term_next(&reader, &token);
+        len += (size_t)snprintf(joined + len, sizeof(joined) - len, "%s%.*s", len ? " " : "",
+                                term.len ? (int)term.len : 1, term.len ? term.data : "-");
+    }
+    return joined;
+}
+
+static void test_one_by_one(void)
+{
+    static const char *const rows[][2] = {
+        {"The children of ORD-12345 were shipped", "- child - ord 12345 - ship"},
+        {"ord12345", "ord12345"},
+        {"un caf\xC3\xA9 \xC3\xA0 Besan\xC3\xA7on", "un cafe a besancon"},
+        {"L'appareil we'll O'Brien", "appareil - obrien"},
+        {"\xE6\x9D\xB1\xE4\xBA\xAC\xE9\x83\xBD",
+         "\xE6\x9D\xB1 \xE6\x9D\xB1\xE4\xBA\xAC \xE4\xBA\xAC\xE9\x83\xBD"},
+        {"\xE6\x9D\xB1 \xE4\xBA\xAC ok\xE9\x83\xBD", "\xE6\x9D\xB1 \xE4\xBA\xAC - \xE9\x83\xBD"},
+        {"nice \xF0\x9F\x99\x82", "nice -"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        is_str(one_by_one(rows[i][0]), rows[i][1], "word by word: %s", rows[i][0]);
+    /* Each of them is a term of the text, but for the first character of a run. */
+    static const char text[] =
+        "L'\xC3\x89t\xC3\xA9 went to xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+        "xxxxxxxxxxxxxxx d\xC3\xA9j\xC3\xA0 500 sev1 isn't O'Neill's Stra\xC3\x9F"
+        "e 2026-03-03";
+    struct mc_terms all;
+    struct mc_tokenizer tokenizer;
+    struct mc_token token;
+    struct mc_term_reader reader;
+    mc_arena_reset(&arena);
+    ok(mc_terms_of(mc_str_of(text), &arena, &all), "terms");
+    mc_tokenizer_init(&tokenizer, mc_str_of(text));
+    mc_term_reader_init(&reader);
+    while (mc_token_next(&tokenizer, &token)) {
+        mc_str term = mc_term_next(&reader, &token);
+        bool found = term.len == 0;
+        for (size_t i = 0; i < all.count; i++)
+            found |= mc_str_equal(all.items[i].text, term);
+        ok(found, "'%.*s' is a term", (int)term.len, term.data);
+    }
+}
+
 static void test_limits(void)
 {
     size_t size = 400000, len = 0;
@@ -110,6 +166,7 @@ int main(void)
     test_terms();
     test_folding();
     test_finding();
+    test_one_by_one();
     test_limits();
     mc_arena_fini(&arena);
     return done_testing();

@@ -77,8 +77,17 @@ static void test_dates(void)
         {"what did I read in May 2023?", NOW, "2023-05-01 2023-06-01"},
         {"what did I read in December of 2023?", NOW, "2023-12-01 2024-01-01"},
         {"what did I read in May?", NOW, "month 5"},
-        {"what did I do on 7 May?", NOW, "month 5"},
-        {"what did I do on May 7?", NOW, "month 5"},
+        {"what did I do on 7 May?", NOW, "2025-05-07 2025-05-08"},
+        {"what did I do on May 7?", NOW, "2025-05-07 2025-05-08"},
+        {"what did I do on the 18th of March?", NOW, "2026-03-18 2026-03-19"},
+        {"what did I do on March 19?", NOW, "2025-03-19 2025-03-20"},
+        {"what did I say on February 29?", "2026-11-23", "2024-02-29 2024-03-01"},
+        {"what did I say on 29 February?", "2024-02-29", "2024-02-29 2024-03-01"},
+        {"what did I say on 29 February?", "2024-02-28", "2020-02-29 2020-03-01"},
+        {"what did I say on 29 February?", "1903-05-01", "1896-02-29 1896-03-01"},
+        {"what did I say on February 30?", NOW, "-"},
+        {"what did I say on April 31?", NOW, "-"},
+        {"what did I say on 31 April?", NOW, "-"},
         {"who won in 2023?", NOW, "2023-01-01 2024-01-01"},
         {"the 2023 budget", NOW, "2023-01-01 2024-01-01"},
         {"who was born in 1984?", NOW, "1984-01-01 1985-01-01"},
@@ -118,6 +127,8 @@ static void test_relative(void)
         {"last month", "2026-01-31", "2025-12-01 2026-01-01"},
         {"next month", "2025-12-31", "2026-01-01 2026-02-01"},
         {"last year", NOW, "2025-01-01 2026-01-01"},
+        {"this May", NOW, "2026-05-01 2026-06-01"},
+        {"last may", NOW, "2025-05-01 2025-06-01"},
         {"last March", NOW, "2025-03-01 2025-04-01"},
         {"last February", NOW, "2026-02-01 2026-03-01"},
         {"next March", NOW, "2027-03-01 2027-04-01"},
@@ -145,6 +156,11 @@ static void test_no_time(void)
         {"", NOW, "-"},
         {"May I have your number?", NOW, "-"},
         {"may we march on?", NOW, "-"},
+        {"I think this may be broken, what is up with the toaster?", NOW, "-"},
+        {"why this may not work", NOW, "-"},
+        {"this may", NOW, "-"},
+        {"what I told you before may be wrong", NOW, "-"},
+        {"7 may be enough", NOW, "-"},
         {"the last thing you said", NOW, "-"},
         {"what did she say next", NOW, "-"},
         {"who lives in room 12?", NOW, "-"},
@@ -201,6 +217,12 @@ static void test_fit(void)
     is_double(mc_when_fit(&when, from_us - 5 * MC_US_PER_DAY), 0, 1e-9, "five days: nothing");
     is_double(mc_when_fit(&when, from_us - 400 * MC_US_PER_DAY), 0, 0, "nor earlier");
 
+    struct mc_when day = when_of("on May 7?", day_us("2026-11-23"));
+    is_double(mc_when_fit(&day, day_us("2026-05-07")), 1, 0,
+              "of a day without a year the last one");
+    ok(mc_when_fit(&day, day_us("2026-05-29")) < 0.1, "the end of the month is not that day");
+    is_double(mc_when_fit(&day, day_us("2025-05-07")), 0, 0, "nor is the same day of another year");
+
     struct mc_when month = when_of("in December", 0);
     is_double(mc_when_fit(&month, day_us("2019-12-01")), 1, 0, "December of any year");
     is_double(mc_when_fit(&month, day_us("2024-01-01") - 1), 1, 0, "to its end");
@@ -214,6 +236,7 @@ static void test_span(void)
     static const struct row rows[] = {
         {"what happened last week", "2026-03-18", "2026-03-09 2026-03-16"},
         {"on 3 November", "2026-03-18", "2025-11-03 2025-11-04"},
+        {"on February 29", "2026-03-18", "2024-02-29 2024-03-01"},
         {"on March 3", "2026-03-18", "2026-03-03 2026-03-04"},
         {"on March 18", "2026-03-18", "2026-03-18 2026-03-19"},
         {"in May", "2026-03-18", "2025-05-01 2025-06-01"},
