@@ -301,8 +301,8 @@ static bool measure(const char *path, const struct plan *plan)
     int64_t before = used_bytes(path);
     time_work(engine, migrate, "migration", count, &moving);
     int64_t after = used_bytes(path);
-    printf("bytes in use in the file: %" PRId64 " before the migration, %" PRId64 " after it\n", before,
-           after);
+    printf("bytes in use in the file: %" PRId64 " before the migration, %" PRId64 " after it\n",
+           before, after);
     if (plan->undoes)
         time_work(engine, undo, "undo", count, &back);
     time_quiet(engine, &quiet);

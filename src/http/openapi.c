@@ -280,8 +280,9 @@ enum mc_status mc_http_openapi(struct mc_http_request *req, struct mc_error *err
     mc_json_begin(&w, '{');
     mc_json_member_text(&w, "title", "Mindcore");
     mc_json_member_text(&w, "version", mc_version());
-    mc_json_member_text(&w, "description",
-                        "Memory of AI agents. A key is needed where there are keys (docs/http.md).");
+    mc_json_member_text(
+        &w, "description",
+        "Memory of AI agents. A key is needed where there are keys (docs/http.md).");
     mc_json_end(&w, '}');
     put_paths(&w);
     put_components(&w);
