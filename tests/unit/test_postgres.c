@@ -90,6 +90,29 @@ static void open_errors(void)
     refused(&options, MC_CONFIG, "GRANT CREATE", "no right to make tables");
 }
 
+/* What an extension has brought is nobody's data. */
+static void open_beside_extension(void)
+{
+    pg_create(&server, "extended");
+    if (pg_number("extended", "SELECT count(*) FROM pg_available_extensions"
+                              " WHERE name = 'pg_stat_statements'") == 0) {
+        skip("the server has no extension pg_stat_statements");
+        return;
+    }
+    pg_sql(&server, "extended", "CREATE EXTENSION pg_stat_statements");
+    struct mc_postgres_options options = pg_options(&server, "extended", false);
+    struct mc_store *store = NULL;
+    struct mc_error err = {0};
+    is_status(mc_postgres_store_open(&options, &store, &err), MC_OK, &err,
+              "a database with an extension's views is empty");
+    if (store)
+        store->ops->close(store);
+    pg_create(&server, "both");
+    pg_sql(&server, "both", "CREATE EXTENSION pg_stat_statements; CREATE TABLE contacts(name text)");
+    options.name = "both";
+    refused(&options, MC_CORRUPT, "contacts", "one with another program's table is not");
+}
+
 static void *open_one(void *context)
 {
     struct mc_postgres_options options = pg_options(&server, "together", false);
@@ -774,6 +797,7 @@ int main(void)
         return done_testing();
     }
     open_errors();
+    open_beside_extension();
     open_together();
     schema();
     partitions();

@@ -9,12 +9,16 @@
 
 /* ---- Whose database it is ---- */
 
+/* Tables and views; those of an extension, which an administrator may have put there, do not count. */
+#define TABLES                                                                                     \
+    "pg_class c WHERE c.relnamespace = current_schema()::regnamespace"                             \
+    " AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS(SELECT 1 FROM pg_depend d"         \
+    " WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')"
+
 static const char identity_sql[] =
     "SELECT to_regclass('mindcore_schema') IS NOT NULL,"
-    " (SELECT count(*) FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace"
-    " AND c.relkind IN ('r', 'p', 'v', 'm', 'f')),"
-    " coalesce((SELECT min(c.relname)::text FROM pg_class c WHERE c.relnamespace ="
-    " current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')), ''),"
+    " (SELECT count(*) FROM " TABLES "),"
+    " coalesce((SELECT min(c.relname)::text FROM " TABLES "), ''),"
     " pg_encoding_to_char((SELECT encoding FROM pg_database WHERE datname = current_database()))"
     "::text, current_schema() IS NOT NULL,"
     " has_schema_privilege(coalesce(current_schema(), 'public'), 'CREATE'), current_user::text,"
