@@ -108,7 +108,8 @@ static void open_beside_extension(void)
     if (store)
         store->ops->close(store);
     pg_create(&server, "both");
-    pg_sql(&server, "both", "CREATE EXTENSION pg_stat_statements; CREATE TABLE contacts(name text)");
+    pg_sql(&server, "both",
+           "CREATE EXTENSION pg_stat_statements; CREATE TABLE contacts(name text)");
     options.name = "both";
     refused(&options, MC_CORRUPT, "contacts", "one with another program's table is not");
 }
@@ -143,6 +144,62 @@ static void open_together(void)
     is_int(opened, 8, "all of them open it");
     is_str(pg_value(&server, "together", "SELECT count(*) - max(version) FROM mindcore_schema"),
            "0", "and it was made once");
+}
+
+struct slow_open {
+    struct mc_store *store;
+    struct mc_error err;
+    pthread_t thread;
+};
+
+static void *open_slowly(void *context)
+{
+    struct slow_open *slow = context;
+    struct mc_postgres_options options = pg_options(&server, "slow", false);
+    options.lock_timeout_us = 500 * MC_US_PER_MS;
+    options.statement_timeout_us = options.answer_timeout_us = 3 * MC_US_PER_SECOND;
+    if (mc_postgres_store_open(&options, &slow->store, &slow->err))
+        slow->store = NULL;
+    return NULL;
+}
+
+static int64_t sessions_that(const char *do_this)
+{
+    char sql[200];
+    snprintf(sql, sizeof(sql),
+             "SELECT count(*) FROM pg_stat_activity WHERE datname = 'slow' AND %s", do_this);
+    return pg_number("postgres", sql);
+}
+
+/* One server makes the tables for longer than any statement may take; the other one waits for it. */
+static void open_while_migrating(void)
+{
+    struct slow_open opens[2] = {{.store = NULL}};
+    struct mc_error err;
+    pg_create(&server, "slow");
+    pg_sql(&server, "slow",
+           "CREATE FUNCTION take_time() RETURNS event_trigger LANGUAGE plpgsql AS"
+           " $$ BEGIN PERFORM pg_sleep(5); END $$;"
+           "CREATE EVENT TRIGGER slow ON ddl_command_end WHEN TAG IN ('CREATE VIEW')"
+           " EXECUTE FUNCTION take_time()");
+    for (int i = 0; i < 2; i++) {
+        if (mc_thread_start(&opens[i].thread, "open", open_slowly, &opens[i], &err))
+            bail_out("no thread");
+        if (i == 0)
+            ok(scratch_wait(sessions_that("wait_event = 'PgSleep'") == 1, WAIT_MS),
+               "the first server migrates");
+    }
+    int opened = 0;
+    for (int i = 0; i < 2; i++) {
+        mc_thread_join(opens[i].thread);
+        ok(opens[i].store != NULL, "server %d opens it: %s", i + 1, opens[i].err.message);
+        if (opens[i].store)
+            opens[i].store->ops->close(opens[i].store);
+        opened += opens[i].store != NULL;
+    }
+    if (opened > 0)
+        is_int(pg_number("slow", "SELECT count(*) - max(version) FROM mindcore_schema"), 0,
+               "and it was made once");
 }
 
 static void schema(void)
@@ -328,8 +385,15 @@ static void older_schema(void)
            " DROP COLUMN packed_by; DROP SEQUENCE tier_run_numbers;"
            " CREATE INDEX messages_pending ON messages(shard, user_no, id) WHERE terms IS NULL;"
            " DELETE FROM mindcore_schema WHERE version > 1");
-    store = pg_open(&options);
     struct mc_error err = {0};
+    struct pg_session *session = pg_session(&server, "older");
+    pg_session_run(session, "BEGIN");
+    pg_session_run(session, "SELECT FROM messages");
+    options.lock_timeout_us = 100 * MC_US_PER_MS;
+    refused(&options, MC_BUSY, "database.lock_timeout", "a table that is in use for long");
+    options.lock_timeout_us = 0;
+    pg_session_end(session);
+    store = pg_open(&options);
     struct mc_store_stats stats = {0};
     is_status(store->ops->stats(store, &stats, &err), MC_OK, &err, "stats");
     is_int(stats.messages, 1, "what it held is there");
@@ -799,6 +863,7 @@ int main(void)
     open_errors();
     open_beside_extension();
     open_together();
+    open_while_migrating();
     schema();
     partitions();
     pg_create(&server, "load");
