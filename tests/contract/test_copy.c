@@ -2,6 +2,7 @@
 #include "store_contract.h"
 #include "support/postgres.h"
 
+#include "base/error.h"
 #include "store/copy.h"
 
 #define MANY 700 /* several pages */
@@ -295,6 +296,96 @@ static void begins_anew(struct pair *p)
     is_int(result.rows[MC_COPY_MESSAGES], MANY + 2, "and the message is gone");
 }
 
+/* A target that fails at the nth load from now on, as if it went away. */
+struct failing {
+    struct mc_store store; /* first */
+    struct mc_store_ops ops;
+    struct mc_copy_ops copy;
+    struct mc_store *inner;
+    int loads; /* that succeed before */
+};
+
+static enum mc_status failing_identity(struct mc_store *store, struct mc_buf *text,
+                                       struct mc_error *err)
+{
+    struct mc_store *inner = ((struct failing *)store)->inner;
+    return inner->ops->copy->identity(inner, text, err);
+}
+
+static enum mc_status failing_open(struct mc_store *store, struct mc_dump **dump,
+                                   struct mc_error *err)
+{
+    struct mc_store *inner = ((struct failing *)store)->inner;
+    return inner->ops->copy->open(inner, dump, err);
+}
+
+static enum mc_status failing_marks(struct mc_store *store, struct mc_copy_marks *marks,
+                                    struct mc_error *err)
+{
+    struct mc_store *inner = ((struct failing *)store)->inner;
+    return inner->ops->copy->marks(inner, marks, err);
+}
+
+static enum mc_status failing_load(struct mc_store *store, const struct mc_copy_load *load,
+                                   struct mc_error *err)
+{
+    struct failing *f = (struct failing *)store;
+    if (f->loads-- <= 0)
+        return mc_fail(err, MC_UNAVAILABLE, "the target went away");
+    return f->inner->ops->copy->load(f->inner, load, err);
+}
+
+static void failing_init(struct failing *f, struct mc_store *inner)
+{
+    *f = (struct failing){.inner = inner, .copy = *inner->ops->copy};
+    f->copy.identity = failing_identity;
+    f->copy.open = failing_open;
+    f->copy.marks = failing_marks;
+    f->copy.load = failing_load;
+    f->ops.copy = &f->copy;
+    f->store.ops = &f->ops;
+}
+
+static void remove_numbered(struct mc_store *store, int i)
+{
+    char id[16];
+    struct mc_record *removed = NULL;
+    struct mc_error err = {0};
+    int64_t version;
+    snprintf(id, sizeof(id), "m%04d", i);
+    is_status(store->ops->remove(store, mc_str_of(id), &everything, &removed, &version, &err),
+              MC_OK, &err, "%s is erased in the source", id);
+    mc_record_unref(removed);
+}
+
+/* A copy that begins anew and is interrupted, wherever that is, goes on. */
+static void begins_anew_in_parts(struct pair *p)
+{
+    const int messages = 80;
+    struct mc_copy_result result;
+    struct failing target;
+    enum mc_status status = MC_UNAVAILABLE;
+    int loads = 0;
+    failing_init(&target, p->to);
+    put_numbered(p->from, 0, messages);
+    store_one(p->from, message("u", "t", "u1", "first words", 0));
+    fill_memory(p->from);
+    is_int(run(p, &result), MC_OK, "the copy");
+    for (; status == MC_UNAVAILABLE && loads < messages; loads++) {
+        struct mc_error err = {0};
+        remove_numbered(p->from, loads);
+        target.loads = loads;
+        status = mc_copy_run(p->from, &target.store, NULL, NULL, &result, &err);
+        is_int(status == MC_OK ? MC_UNAVAILABLE : status, MC_UNAVAILABLE,
+               "interrupted after %d loads: %s", loads, err.message);
+        is_int(run(p, &result), MC_OK, "goes on");
+        is_int(result.rows[MC_COPY_MESSAGES], messages - loads, "with what the source has");
+    }
+    is_int(status, MC_OK, "to its end");
+    ok(loads > MC_COPY_TABLES, "it was interrupted %d times", loads - 1);
+    check_is_clean(p->to, "of the copy");
+}
+
 static bool change_source(void *context, uint64_t done, uint64_t total)
 {
     struct pair *p = context;
@@ -384,6 +475,7 @@ int main(void)
     } CASES[] = {{"copies all", copies_all},
                  {"goes on", goes_on},
                  {"begins anew", begins_anew},
+                 {"begins anew in parts", begins_anew_in_parts},
                  {"notices changes", notices_changes},
                  {"refuses", refuses},
                  {"protects the target", protects_the_target},
