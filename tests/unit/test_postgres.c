@@ -687,6 +687,79 @@ static void delete_meets_undo(void)
     store->ops->close(store);
 }
 
+/* ---- A delete that meets the filling in of vectors ---- */
+
+static void *fill_in(void *context)
+{
+    struct mc_store *store = context;
+    static struct mc_error err;
+    bool done;
+    is_status(store->ops->fill_vectors(store, mc_time_now_us(), 100, &done, &err), MC_OK, &err,
+              "filling in");
+    return NULL;
+}
+
+static void complete_all(struct mc_store *store)
+{
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    struct mc_error err = {0};
+    is_status(store->ops->claim(store, MC_STR("w"), MC_STAGE_FIRST,
+                                mc_time_now_us() + MC_US_PER_SECOND, 60 * MC_US_PER_SECOND, 100,
+                                &jobs, &err),
+              MC_OK, &err, "jobs are claimed");
+    for (size_t i = 0; i < jobs.count; i++) {
+        struct mc_completion done = {.row = jobs.items[i].record->row,
+                                     .metadata = MC_STR("{}"),
+                                     .terms = MC_STR("cat"),
+                                     .state = MC_ENRICHMENT_ENRICHED};
+        is_status(store->ops->complete(store, MC_STR("w"), &done, 1, &err), MC_OK, &err,
+                  "and completed");
+    }
+}
+
+/* Filling in sees a message that is deleted before it commits; nobody waits for its vector for ever. */
+static void delete_meets_fill(void)
+{
+    char sql[200];
+    pthread_t fill;
+    struct mc_error err = {0};
+    pg_create(&server, "filling");
+    struct mc_postgres_options options = pg_options(&server, "filling", false);
+    struct meeting m = {.store = pg_open(&options)};
+    struct mc_store *store = m.store;
+    struct mc_put first = message("met", "t", "met", "x"),
+                  second = message("met", "t", "stays", "x");
+    scratch_store_put(store, &first);
+    int64_t row = scratch_store_put(store, &second), model = 0;
+    complete_all(store);
+    is_status(store->ops->vector_model(store, MC_STR("m"), 4, &model, &err), MC_OK, &err,
+              "a model");
+
+    /* It has looked, and waits for the second of them. */
+    struct pg_session *session = pg_session(&server, "filling");
+    pg_session_run(session, "BEGIN");
+    snprintf(sql, sizeof(sql), "INSERT INTO vector_jobs VALUES(0, %" PRId64 ", now(), 0)", row);
+    pg_session_run(session, sql);
+    if (mc_thread_start(&fill, "fill", fill_in, store, &err))
+        bail_out("no thread");
+    ok(scratch_wait(waiting_for_locks("= 'mindcore'") == 1, WAIT_MS), "filling in waits");
+    delete_it(&m);
+    pg_session_run(session, "ROLLBACK");
+    pg_session_end(session);
+    mc_thread_join(fill);
+    is_int(pg_number("filling", "SELECT count(*) FROM vector_jobs"), 2, "both wait for a vector");
+
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    is_status(store->ops->claim_vectors(store, mc_time_now_us() + MC_US_PER_SECOND,
+                                        60 * MC_US_PER_SECOND, 10, &jobs, &err),
+              MC_OK, &err, "claimed");
+    ok(jobs.count == 1 && jobs.items[0].record->row == row, "is the one that is there");
+    snprintf(sql, sizeof(sql), "SELECT count(*) FROM vector_jobs WHERE id = %" PRId64, row);
+    is_int(pg_number("filling", sql), 1, "which still waits");
+    is_clean(store, "and the other one no more");
+    store->ops->close(store);
+}
+
 /* The server ends the session while it commits, once: the caller cannot know what became of it. */
 static void lost_commit(struct mc_store *store)
 {
@@ -878,6 +951,7 @@ int main(void)
     older_schema();
     connections_recycled();
     delete_meets_undo();
+    delete_meets_fill();
     claim_together();
     changes_seen("claims", false, "LISTEN");
     store = pg_open(&options);

@@ -208,6 +208,7 @@ struct fill {
     bool done;
 };
 
+/* A message that is removed meanwhile may be left waiting: the claim finds out. */
 static enum mc_status fill_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
     struct fill *fill = context;
