@@ -351,7 +351,11 @@ static enum mc_status copy_all(struct copy *c, struct mc_error *err)
     c->result->restarted = !same;
     c->result->resumed = same && c->marks.items[MC_COPY_MESSAGES].last > 0;
     c->done = 0;
-    status = c->result->resumed ? note_complete(c, false, err) : begin_anew(c, err);
+    /* Before anything changes: the next run must not take for a whole copy what this one has left. */
+    if (c->marks.items[MC_COPY_MESSAGES].complete)
+        status = note_complete(c, false, err);
+    if (status == MC_OK && !c->result->resumed)
+        status = begin_anew(c, err);
     if (status == MC_OK && c->result->resumed)
         c->done = (uint64_t)c->marks.items[MC_COPY_MESSAGES].rows;
     for (enum mc_copy_table i = 0; status == MC_OK && i < MC_COPY_TABLES; i++)

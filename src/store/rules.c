@@ -100,6 +100,27 @@ static enum mc_status push_claimed(struct mc_jobs *jobs, const struct mc_rules_c
     return MC_OK;
 }
 
+/* A message that was removed while something made it wait does so no more. */
+static enum mc_status forget_gone(struct mc_store *store, const struct mc_rules_claim *claim,
+                                  const struct mc_records *found, struct mc_error *err)
+{
+    if (found->count >= claim->count)
+        return MC_OK;
+    size_t count = 0;
+    struct mc_vector_put *gone = calloc(claim->count, sizeof(*gone));
+    if (!gone)
+        return mc_fail_memory(err);
+    for (size_t i = 0, at = 0; i < claim->count; i++) {
+        if (at < found->count && found->items[at]->row == claim->rows[i])
+            at++;
+        else
+            gone[count++].row = claim->rows[i]; /* given up */
+    }
+    enum mc_status status = store->ops->put_vectors(store, 0, gone, count, err);
+    free(gone);
+    return status;
+}
+
 enum mc_status mc_rules_claim_vectors(struct mc_store *store, mc_rules_claim_fn take,
                                       int64_t now_us, int64_t lease_us, size_t limit,
                                       struct mc_jobs *out, struct mc_error *err)
@@ -116,6 +137,8 @@ enum mc_status mc_rules_claim_vectors(struct mc_store *store, mc_rules_claim_fn 
         status = take(store, &claim, err);
     if (status == MC_OK)
         status = store->ops->rows(store, claim.rows, claim.count, &everything, &found, err);
+    if (status == MC_OK)
+        status = forget_gone(store, &claim, &found, err);
     if (status == MC_OK)
         status = push_claimed(out, &claim, &found, err);
     free(claim.rows);

@@ -35,7 +35,7 @@ struct mc_rules_claim {
 };
 typedef enum mc_status (*mc_rules_claim_fn)(struct mc_store *store, struct mc_rules_claim *claim,
                                             struct mc_error *err);
-/* claim_vectors of a back-end: its `claim` in a transaction, then the messages. */
+/* claim_vectors of a back-end: its `claim` in a transaction, then the messages; those that are gone wait no more. */
 MC_MUST_CHECK enum mc_status mc_rules_claim_vectors(struct mc_store *store, mc_rules_claim_fn take,
                                                     int64_t now_us, int64_t lease_us, size_t limit,
                                                     struct mc_jobs *out, struct mc_error *err);

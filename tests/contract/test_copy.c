@@ -2,6 +2,7 @@
 #include "store_contract.h"
 #include "support/postgres.h"
 
+#include "base/error.h"
 #include "store/copy.h"
 
 #define MANY 700 /* several pages */
@@ -295,6 +296,96 @@ static void begins_anew(struct pair *p)
     is_int(result.rows[MC_COPY_MESSAGES], MANY + 2, "and the message is gone");
 }
 
+/* A target that fails at the nth load from now on, as if it went away. */
+struct failing {
+    struct mc_store store; /* first */
+    struct mc_store_ops ops;
+    struct mc_copy_ops copy;
+    struct mc_store *inner;
+    int loads; /* that succeed before */
+};
+
+static enum mc_status failing_identity(struct mc_store *store, struct mc_buf *text,
+                                       struct mc_error *err)
+{
+    struct mc_store *inner = ((struct failing *)store)->inner;
+    return inner->ops->copy->identity(inner, text, err);
+}
+
+static enum mc_status failing_open(struct mc_store *store, struct mc_dump **dump,
+                                   struct mc_error *err)
+{
+    struct mc_store *inner = ((struct failing *)store)->inner;
+    return inner->ops->copy->open(inner, dump, err);
+}
+
+static enum mc_status failing_marks(struct mc_store *store, struct mc_copy_marks *marks,
+                                    struct mc_error *err)
+{
+    struct mc_store *inner = ((struct failing *)store)->inner;
+    return inner->ops->copy->marks(inner, marks, err);
+}
+
+static enum mc_status failing_load(struct mc_store *store, const struct mc_copy_load *load,
+                                   struct mc_error *err)
+{
+    struct failing *f = (struct failing *)store;
+    if (f->loads-- <= 0)
+        return mc_fail(err, MC_UNAVAILABLE, "the target went away");
+    return f->inner->ops->copy->load(f->inner, load, err);
+}
+
+static void failing_init(struct failing *f, struct mc_store *inner)
+{
+    *f = (struct failing){.inner = inner, .copy = *inner->ops->copy};
+    f->copy.identity = failing_identity;
+    f->copy.open = failing_open;
+    f->copy.marks = failing_marks;
+    f->copy.load = failing_load;
+    f->ops.copy = &f->copy;
+    f->store.ops = &f->ops;
+}
+
+static void remove_numbered(struct mc_store *store, int i)
+{
+    char id[16];
+    struct mc_record *removed = NULL;
+    struct mc_error err = {0};
+    int64_t version;
+    snprintf(id, sizeof(id), "m%04d", i);
+    is_status(store->ops->remove(store, mc_str_of(id), &everything, &removed, &version, &err),
+              MC_OK, &err, "%s is erased in the source", id);
+    mc_record_unref(removed);
+}
+
+/* A copy that begins anew and is interrupted, wherever that is, goes on. */
+static void begins_anew_in_parts(struct pair *p)
+{
+    const int messages = 80;
+    struct mc_copy_result result;
+    struct failing target;
+    enum mc_status status = MC_UNAVAILABLE;
+    int loads = 0;
+    failing_init(&target, p->to);
+    put_numbered(p->from, 0, messages);
+    store_one(p->from, message("u", "t", "u1", "first words", 0));
+    fill_memory(p->from);
+    is_int(run(p, &result), MC_OK, "the copy");
+    for (; status == MC_UNAVAILABLE && loads < messages; loads++) {
+        struct mc_error err = {0};
+        remove_numbered(p->from, loads);
+        target.loads = loads;
+        status = mc_copy_run(p->from, &target.store, NULL, NULL, &result, &err);
+        is_int(status == MC_OK ? MC_UNAVAILABLE : status, MC_UNAVAILABLE,
+               "interrupted after %d loads: %s", loads, err.message);
+        is_int(run(p, &result), MC_OK, "goes on");
+        is_int(result.rows[MC_COPY_MESSAGES], messages - loads, "with what the source has");
+    }
+    is_int(status, MC_OK, "to its end");
+    ok(loads > MC_COPY_TABLES, "it was interrupted %d times", loads - 1);
+    check_is_clean(p->to, "of the copy");
+}
+
 static bool change_source(void *context, uint64_t done, uint64_t total)
 {
     struct pair *p = context;
@@ -352,6 +443,16 @@ static void protects_the_target(struct pair *p)
     is_int(run(&other, &result), MC_CONFLICT, "nor back into the source");
 }
 
+static int64_t row_of(struct mc_store *store, const char *id)
+{
+    struct mc_record *record = scratch_get(store, id);
+    if (!record)
+        bail_out("there is no message %s", id);
+    int64_t row = record->row;
+    mc_record_unref(record);
+    return row;
+}
+
 /* Dictionaries and frames go over as they are, of more than one version. */
 static void copies_the_archive(struct pair *p)
 {
@@ -376,6 +477,82 @@ static void copies_the_archive(struct pair *p)
     check_is_clean(p->to, "of the copy");
 }
 
+/* Embeddings have run on the target: what is copied later waits for its vector too. */
+static void copies_beside_vectors(struct pair *p)
+{
+    struct mc_copy_result result;
+    int64_t rows[VECTOR_ROWS] = {0};
+    store_one(p->from, message("u", "t", "v1", "alpha", 0));
+    store_one(p->from, message("u", "t", "v2", "beta", 0));
+    index_all(p->from);
+    is_int(run(p, &result), MC_OK, "the copy");
+    int64_t old = use_model(p->to, "old", 4);
+    rows[0] = row_of(p->to, "v1");
+    put_vector(p->to, old, rows[0], 1);
+    int64_t model = use_model(p->to, "a", 4);
+    rows[1] = row_of(p->to, "v2");
+    put_vector(p->to, model, rows[1], 2);
+    fill_all(p->to, 1);
+    is_str(models_of(p->to), "old/4:1 a/4*+:1 waiting 1",
+           "one has a vector, one waits for a new one");
+
+    store_one(p->from, message("w", "t", "v3", "gamma", 0));
+    store_one(p->from, message("u", "t", "v4", "delta", 0));
+    index_all(p->from);
+    is_int(run(p, &result), MC_OK, "what is new");
+    is_int(result.copied[MC_COPY_MESSAGES], 2, "is appended");
+    is_str(models_of(p->to), "old/4:1 a/4*:1 waiting 1", "the model is not through any more");
+    fill_all(p->to, 1);
+    is_str(models_of(p->to), "old/4:1 a/4*+:1 waiting 3", "then they wait");
+    struct given had = vectors_all(p->to, "u", rows);
+    is_int((int)had.count, 2, "what has a vector keeps it");
+
+    store_one(p->from, message("u", "t", "m0000", "epsilon", 0));
+    is_int(run(p, &result), MC_OK, "one more");
+    remove_numbered(p->from, 0);
+    is_int(run(p, &result), MC_OK, "and away");
+    ok(result.restarted, "so the copy begins anew");
+    is_str(models_of(p->to), "old/4:0 a/4*:0 waiting 0", "and of vectors nothing is left");
+    struct given none = vectors_since(p->to, "u", had.state, rows);
+    ok(none.whole && none.count == 0, "which a cache is told");
+    check_is_clean(p->to, "of the copy");
+    fill_all(p->to, 1);
+    is_str(models_of(p->to), "old/4:0 a/4*+:0 waiting 4", "all wait");
+    put_vector(p->to, model, row_of(p->to, "v1"), 3);
+    is_str(models_of(p->to), "old/4:0 a/4*+:1 waiting 3", "and get theirs");
+    check_is_clean(p->to, "of the vectors");
+}
+
+/* A copy that begins anew shows the source: what a tier migration has deleted in the target cannot come back. */
+static void begins_anew_beside_trash(struct pair *p)
+{
+    struct mc_copy_result result;
+    struct mc_error err = {0};
+    struct failing target;
+    put_numbered(p->from, 0, 10);
+    index_all(p->from);
+    is_int(run(p, &result), MC_OK, "the copy");
+    remove_numbered(p->from, 0);
+    failing_init(&target, p->to);
+    target.loads = 1;
+    is_int(mc_copy_run(p->from, &target.store, NULL, NULL, &result, &err), MC_UNAVAILABLE,
+           "interrupted");
+    int64_t tier_run = begin_run(p->to, T0);
+    migrate_all(p->to, tier_run, false);
+    is_int((int)migrate_all(p->to, tier_run, true).deleted, 10, "the target deletes what it has");
+    end_run(p->to, tier_run);
+    put_numbered(p->to, 10, 10);
+    is_int(run(p, &result), MC_OK, "the copy goes on");
+    ok(result.restarted, "anew");
+    is_int(result.rows[MC_COPY_MESSAGES], 9, "with what the source has");
+    is_str(runs_of(p->to), "", "and nothing can be undone in it");
+    check_is_clean(p->to, "of the copy");
+    struct mc_record *record = NULL;
+    int64_t version;
+    is_status(p->to->ops->remove(p->to, MC_STR("m0000"), &everything, &record, &version, &err),
+              MC_NOT_FOUND, &err, "nor is it in the trash");
+}
+
 int main(void)
 {
     static const struct {
@@ -384,10 +561,13 @@ int main(void)
     } CASES[] = {{"copies all", copies_all},
                  {"goes on", goes_on},
                  {"begins anew", begins_anew},
+                 {"begins anew in parts", begins_anew_in_parts},
                  {"notices changes", notices_changes},
                  {"refuses", refuses},
                  {"protects the target", protects_the_target},
-                 {"copies the archive", copies_the_archive}};
+                 {"copies the archive", copies_the_archive},
+                 {"copies beside vectors", copies_beside_vectors},
+                 {"begins anew beside trash", begins_anew_beside_trash}};
     struct mc_store *(*const OPENERS[])(void) = {open_sqlite, open_postgres};
     scratch_make(&scratch);
     const char *missing = pg_server_start(&server);

@@ -78,7 +78,7 @@ static const struct table tables[MC_COPY_TABLES] = {
          " THEN array_to_json(x.sharing_groups)::text END AS groups FROM messages x"
          " WHERE x.shard = s.n::smallint AND x.id > $1 AND x.id <= " NEXT_MESSAGE
          " + 256 * ($6 - 1) OFFSET 0) m ORDER BY m.id",
-         NULL, "TRUNCATE messages, message_ids, index_terms"},
+         NULL, "TRUNCATE messages, message_ids, index_terms, trash, tier_runs"},
     /* As mc_pg_release leaves a job that was leased. */
     [MC_COPY_JOBS] =
         {"SELECT count(*) FROM jobs",
@@ -387,14 +387,20 @@ static enum mc_status load_work(struct mc_pg_conn *conn, void *context, struct m
         status = mc_pg_run(conn, err);
     if (status == MC_OK && load->mark)
         status = put_mark(conn, load, err);
+    bool messages = load->table == MC_COPY_MESSAGES;
     if (status == MC_OK && load->clear)
         mc_pg_add_quiet(conn, tables[load->table].clear, MC_PG_NO_ARGS);
+    if (status == MC_OK && load->clear && messages)
+        mc_pg_add_vector_clear(conn);
     if (status != MC_OK || !load->page || load->page->rows == 0)
         return status;
-    if (!tables[load->table].write)
-        return mc_pg_copy_messages(conn, load->page, err);
-    write_page(conn, load->page);
-    return MC_OK; /* run by the commit */
+    if (messages)
+        status = mc_pg_copy_messages(conn, load->page, err);
+    else
+        write_page(conn, load->page);
+    if (status == MC_OK && messages)
+        mc_pg_add_vector_refill(conn);
+    return status; /* what is added is run by the commit */
 }
 
 static enum mc_status load(struct mc_store *store, const struct mc_copy_load *load,

@@ -299,6 +299,10 @@ MC_MUST_CHECK enum mc_status mc_pg_add_vector_waits(struct mc_pg_conn *conn, con
 /* Adds statements that remove the vectors of a user's messages, and their waiting for one; inside a transaction. */
 void mc_pg_add_vector_drop(struct mc_pg_conn *conn, int64_t user_no, const int64_t *rows,
                            size_t count);
+/* The same of all messages, which go too, for good; the models stay. */
+void mc_pg_add_vector_clear(struct mc_pg_conn *conn);
+/* Adds a statement after which fill_vectors looks at all messages again: there are new ones that were completed elsewhere. */
+void mc_pg_add_vector_refill(struct mc_pg_conn *conn);
 
 /* ---- pgvector (nearest.c) ---- */
 

@@ -3,18 +3,26 @@
 #include <inttypes.h>
 
 #include "base/error.h"
+#include "base/log.h"
+#include "base/time.h"
 #include "store/postgres/migrations.h"
 
 #define TEXT_BYTES ((size_t)64 << 10)
+/* An index of a large table takes its time, and so long other servers wait that are started meanwhile. */
+#define MIGRATION_TIMEOUT_US (24 * 3600 * MC_US_PER_SECOND)
 
 /* ---- Whose database it is ---- */
 
+/* Tables and views; those of an extension, which an administrator may have put there, do not count. */
+#define TABLES                                                                                     \
+    "pg_class c WHERE c.relnamespace = current_schema()::regnamespace"                             \
+    " AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS(SELECT 1 FROM pg_depend d"         \
+    " WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')"
+
 static const char identity_sql[] =
     "SELECT to_regclass('mindcore_schema') IS NOT NULL,"
-    " (SELECT count(*) FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace"
-    " AND c.relkind IN ('r', 'p', 'v', 'm', 'f')),"
-    " coalesce((SELECT min(c.relname)::text FROM pg_class c WHERE c.relnamespace ="
-    " current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')), ''),"
+    " (SELECT count(*) FROM " TABLES "),"
+    " coalesce((SELECT min(c.relname)::text FROM " TABLES "), ''),"
     " pg_encoding_to_char((SELECT encoding FROM pg_database WHERE datname = current_database()))"
     "::text, current_schema() IS NOT NULL,"
     " has_schema_privilege(coalesce(current_schema(), 'public'), 'CREATE'), current_user::text,"
@@ -197,14 +205,36 @@ static enum mc_status judge_empty(const struct mc_pg_conn *conn, const struct id
                          name);
 }
 
-/* partitions: of a database that is empty and must be so; 0: brings any database to the present version. */
-static enum mc_status migrate(struct mc_pg_conn *conn, int64_t partitions, struct identity *is,
-                              struct mc_error *err)
+/*
+ * Begins a transaction that has the lock, without limits of time. For a table it waits as any other does: who waits for
+ * one keeps others waiting.
+ */
+static enum mc_status begin_migration(struct mc_pg_conn *conn, struct mc_error *err)
 {
-    /* In a round of its own: who waited for the lock must see what its holder made. */
     mc_pg_add_quiet(conn, "BEGIN", MC_PG_NO_ARGS);
-    mc_pg_add_quiet(conn, MC_PG_SCHEMA_LOCK, MC_PG_NO_ARGS);
+    mc_pg_add_quiet(conn,
+                    "SELECT set_config('statement_timeout', '0', true),"
+                    " set_config('lock_timeout', '0', true)",
+                    MC_PG_NO_ARGS);
+    mc_pg_add(conn, MC_PG_TRY_SCHEMA_LOCK, MC_PG_NO_ARGS);
     enum mc_status status = mc_pg_run(conn, err);
+    if (status != MC_OK)
+        return status;
+    if (!mc_pg_first_int(conn, 0)) {
+        mc_log(MC_LOG_INFO, "store",
+               "another server is bringing PostgreSQL database '%s' to its version; waiting for it",
+               conn->where->database);
+        mc_pg_add_quiet(conn, MC_PG_SCHEMA_LOCK, MC_PG_NO_ARGS);
+    }
+    /* Ends a round: who waited for the lock must see what its holder made. */
+    mc_pg_add_quiet(conn, "SET LOCAL lock_timeout TO DEFAULT", MC_PG_NO_ARGS);
+    return mc_pg_run(conn, err);
+}
+
+static enum mc_status migrate_locked(struct mc_pg_conn *conn, int64_t partitions,
+                                     struct identity *is, struct mc_error *err)
+{
+    enum mc_status status = begin_migration(conn, err);
     if (status == MC_OK)
         status = look(conn, is, err);
     if (status == MC_OK && partitions > 0) {
@@ -213,8 +243,19 @@ static enum mc_status migrate(struct mc_pg_conn *conn, int64_t partitions, struc
     }
     if (status == MC_OK && is->version < mc_pg_schema_version())
         status = apply(conn, is, err);
+    return status == MC_OK ? mc_pg_query(conn, "COMMIT", MC_PG_NO_ARGS, err) : status;
+}
+
+/* partitions: of a database that is empty and must be so; 0: brings any database to the present version. */
+static enum mc_status migrate(struct mc_pg_conn *conn, int64_t partitions, struct identity *is,
+                              struct mc_error *err)
+{
+    int64_t timeout_us = conn->answer_timeout_us;
+    conn->answer_timeout_us = MIGRATION_TIMEOUT_US;
+    enum mc_status status = migrate_locked(conn, partitions, is, err);
+    conn->answer_timeout_us = timeout_us;
     if (status == MC_OK)
-        return mc_pg_query(conn, "COMMIT", MC_PG_NO_ARGS, err);
+        return MC_OK;
     struct mc_error ignored;
     enum mc_pg_trouble trouble = conn->trouble;
     if (mc_pg_query(conn, "ROLLBACK", MC_PG_NO_ARGS, &ignored) == MC_OK)

@@ -53,6 +53,25 @@ void mc_pg_add_vector_drop(struct mc_pg_conn *conn, int64_t user_no, const int64
                     MC_PG_ARGS(ids));
 }
 
+void mc_pg_add_vector_clear(struct mc_pg_conn *conn)
+{
+    mc_pg_add_quiet(conn, "TRUNCATE vectors, vector_users", MC_PG_NO_ARGS);
+    mc_pg_add_quiet(conn,
+                    "UPDATE vector_models SET vectors = 0, filled = false, filled_shard = 0,"
+                    " filled_to = 0 WHERE shard = 0",
+                    MC_PG_NO_ARGS);
+    mc_pg_add_quiet(conn, "TRUNCATE vector_jobs", MC_PG_NO_ARGS);
+}
+
+/* Whatever the row says: a step of fill_vectors that does not see the new messages may just be changing it. */
+void mc_pg_add_vector_refill(struct mc_pg_conn *conn)
+{
+    mc_pg_add_quiet(conn,
+                    "UPDATE vector_models SET filled = false, filled_shard = 0, filled_to = 0"
+                    " WHERE shard = 0 AND current",
+                    MC_PG_NO_ARGS);
+}
+
 /* ---- Models ---- */
 
 struct model {
@@ -189,6 +208,7 @@ struct fill {
     bool done;
 };
 
+/* A message that is removed meanwhile may be left waiting: the claim finds out. */
 static enum mc_status fill_work(struct mc_pg_conn *conn, void *context, struct mc_error *err)
 {
     struct fill *fill = context;

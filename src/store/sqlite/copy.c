@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
 #include "store/sqlite/sqlite.h"
@@ -325,21 +326,30 @@ static enum mc_status write_page(struct mc_writer *writer, const struct mc_copy_
             binds[j] = bind_value(columns[j], &values[j]);
         status = mc_conn_exec(writer->conn, sql, binds, err);
     }
+    if (status == MC_OK && page->table == MC_COPY_MESSAGES)
+        status = mc_sqlite_vector_refill(writer->conn, err);
     return status;
+}
+
+/* What stands in tables of its own about messages. */
+static enum mc_status clear_beside_messages(struct mc_writer *writer, struct mc_error *err)
+{
+    static const char *const statements[] = {
+        "INSERT INTO messages_fts(messages_fts) VALUES('delete-all')",
+        "DELETE FROM trash",
+        "DELETE FROM tier_runs",
+    };
+    enum mc_status status = mc_sqlite_keep_row(writer->conn, err);
+    for (size_t i = 0; status == MC_OK && i < mc_countof(statements); i++)
+        status = mc_conn_exec(writer->conn, statements[i], MC_NO_BINDS, err);
+    writer->next_row = 0;
+    return status == MC_OK ? mc_sqlite_vector_clear(writer->conn, err) : status;
 }
 
 static enum mc_status clear_table(struct mc_writer *writer, enum mc_copy_table table,
                                   struct mc_error *err)
 {
-    enum mc_status status = MC_OK;
-    if (table == MC_COPY_MESSAGES) {
-        status = mc_sqlite_keep_row(writer->conn, err);
-        if (status == MC_OK)
-            status = mc_conn_exec(writer->conn,
-                                  "INSERT INTO messages_fts(messages_fts) VALUES('delete-all')",
-                                  MC_NO_BINDS, err);
-        writer->next_row = 0;
-    }
+    enum mc_status status = table == MC_COPY_MESSAGES ? clear_beside_messages(writer, err) : MC_OK;
     return status == MC_OK ? mc_conn_exec(writer->conn, tables[table].clear, MC_NO_BINDS, err)
                            : status;
 }

@@ -180,6 +180,10 @@ MC_MUST_CHECK enum mc_status mc_sqlite_vector_wait(struct mc_conn *conn, int64_t
 /* Removes the vectors of a message, and its waiting for one. */
 MC_MUST_CHECK enum mc_status mc_sqlite_vector_drop(struct mc_conn *conn, int64_t user_no,
                                                    int64_t row, struct mc_error *err);
+/* The same of all messages, which go too, for good; the models stay. */
+MC_MUST_CHECK enum mc_status mc_sqlite_vector_clear(struct mc_conn *conn, struct mc_error *err);
+/* fill_vectors goes on with the newest messages: there are new ones that were completed elsewhere. */
+MC_MUST_CHECK enum mc_status mc_sqlite_vector_refill(struct mc_conn *conn, struct mc_error *err);
 
 /* ---- Signals (memory.c) ---- */
 

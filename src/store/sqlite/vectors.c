@@ -1,6 +1,7 @@
 /* Vectors of meaning: the models, what waits for a vector, and what a user has. */
 #include "store/sqlite/sqlite.h"
 
+#include "base/compiler.h"
 #include "base/error.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -52,6 +53,26 @@ enum mc_status mc_sqlite_vector_drop(struct mc_conn *conn, int64_t user_no, int6
         status = mc_conn_exec(conn, "DELETE FROM vector_jobs WHERE row = ?1",
                               MC_BINDS(mc_bind_int(row)), err);
     return status;
+}
+
+enum mc_status mc_sqlite_vector_clear(struct mc_conn *conn, struct mc_error *err)
+{
+    static const char *const statements[] = {
+        "DELETE FROM vectors",
+        "DELETE FROM vector_users",
+        "DELETE FROM vector_jobs",
+        "UPDATE vector_models SET vectors = 0, filled = 0, filled_to = 0",
+    };
+    enum mc_status status = MC_OK;
+    for (size_t i = 0; status == MC_OK && i < mc_countof(statements); i++)
+        status = mc_conn_exec(conn, statements[i], MC_NO_BINDS, err);
+    return status;
+}
+
+enum mc_status mc_sqlite_vector_refill(struct mc_conn *conn, struct mc_error *err)
+{
+    return mc_conn_exec(conn, "UPDATE vector_models SET filled = 0 WHERE current AND filled",
+                        MC_NO_BINDS, err);
 }
 
 /* ---- Models ---- */
