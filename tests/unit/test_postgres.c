@@ -733,320 +733,316 @@ static void first_message_meets_erasure(void)
                              " WHERE m.user_id = 'first' AND u.messages = 1"),
            1, "the message has its user and its thread");
     is_clean(store, "after an erasure that met a first message");
+    store->ops->close(store);
+}
 
-    /* ---- A delete that meets the filling in of vectors ---- */
+/* ---- A delete that meets the filling in of vectors ---- */
 
-    static void *fill_in(void *context)
-    {
-        struct mc_store *store = context;
-        static struct mc_error err;
-        bool done;
-        is_status(store->ops->fill_vectors(store, mc_time_now_us(), 100, &done, &err), MC_OK, &err,
-                  "filling in");
-        return NULL;
+static void *fill_in(void *context)
+{
+    struct mc_store *store = context;
+    static struct mc_error err;
+    bool done;
+    is_status(store->ops->fill_vectors(store, mc_time_now_us(), 100, &done, &err), MC_OK, &err,
+              "filling in");
+    return NULL;
+}
+
+static void complete_all(struct mc_store *store)
+{
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    struct mc_error err = {0};
+    is_status(store->ops->claim(store, MC_STR("w"), MC_STAGE_FIRST,
+                                mc_time_now_us() + MC_US_PER_SECOND, 60 * MC_US_PER_SECOND, 100,
+                                &jobs, &err),
+              MC_OK, &err, "jobs are claimed");
+    for (size_t i = 0; i < jobs.count; i++) {
+        struct mc_completion done = {.row = jobs.items[i].record->row,
+                                     .metadata = MC_STR("{}"),
+                                     .terms = MC_STR("cat"),
+                                     .state = MC_ENRICHMENT_ENRICHED};
+        is_status(store->ops->complete(store, MC_STR("w"), &done, 1, &err), MC_OK, &err,
+                  "and completed");
     }
+}
 
-    static void complete_all(struct mc_store * store)
-    {
-        mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
-        struct mc_error err = {0};
-        is_status(store->ops->claim(store, MC_STR("w"), MC_STAGE_FIRST,
-                                    mc_time_now_us() + MC_US_PER_SECOND, 60 * MC_US_PER_SECOND, 100,
-                                    &jobs, &err),
-                  MC_OK, &err, "jobs are claimed");
-        for (size_t i = 0; i < jobs.count; i++) {
-            struct mc_completion done = {.row = jobs.items[i].record->row,
-                                         .metadata = MC_STR("{}"),
-                                         .terms = MC_STR("cat"),
-                                         .state = MC_ENRICHMENT_ENRICHED};
-            is_status(store->ops->complete(store, MC_STR("w"), &done, 1, &err), MC_OK, &err,
-                      "and completed");
-        }
-    }
+/* Filling in sees a message that is deleted before it commits; nobody waits for its vector for ever. */
+static void delete_meets_fill(void)
+{
+    char sql[200];
+    pthread_t fill;
+    struct mc_error err = {0};
+    pg_create(&server, "filling");
+    struct mc_postgres_options options = pg_options(&server, "filling", false);
+    struct meeting m = {.store = pg_open(&options)};
+    struct mc_store *store = m.store;
+    struct mc_put first = message("met", "t", "met", "x"),
+                  second = message("met", "t", "stays", "x");
+    scratch_store_put(store, &first);
+    int64_t row = scratch_store_put(store, &second), model = 0;
+    complete_all(store);
+    is_status(store->ops->vector_model(store, MC_STR("m"), 4, &model, &err), MC_OK, &err,
+              "a model");
 
-    /* Filling in sees a message that is deleted before it commits; nobody waits for its vector for ever. */
-    static void delete_meets_fill(void)
-    {
-        char sql[200];
-        pthread_t fill;
-        struct mc_error err = {0};
-        pg_create(&server, "filling");
-        struct mc_postgres_options options = pg_options(&server, "filling", false);
-        struct meeting m = {.store = pg_open(&options)};
-        struct mc_store *store = m.store;
-        struct mc_put first = message("met", "t", "met", "x"),
-                      second = message("met", "t", "stays", "x");
-        scratch_store_put(store, &first);
-        int64_t row = scratch_store_put(store, &second), model = 0;
-        complete_all(store);
-        is_status(store->ops->vector_model(store, MC_STR("m"), 4, &model, &err), MC_OK, &err,
-                  "a model");
+    /* It has looked, and waits for the second of them. */
+    struct pg_session *session = pg_session(&server, "filling");
+    pg_session_run(session, "BEGIN");
+    snprintf(sql, sizeof(sql), "INSERT INTO vector_jobs VALUES(0, %" PRId64 ", now(), 0)", row);
+    pg_session_run(session, sql);
+    if (mc_thread_start(&fill, "fill", fill_in, store, &err))
+        bail_out("no thread");
+    ok(scratch_wait(waiting_for_locks("= 'mindcore'") == 1, WAIT_MS), "filling in waits");
+    delete_it(&m);
+    pg_session_run(session, "ROLLBACK");
+    pg_session_end(session);
+    mc_thread_join(fill);
+    is_int(pg_number("filling", "SELECT count(*) FROM vector_jobs"), 2, "both wait for a vector");
 
-        /* It has looked, and waits for the second of them. */
-        struct pg_session *session = pg_session(&server, "filling");
-        pg_session_run(session, "BEGIN");
-        snprintf(sql, sizeof(sql), "INSERT INTO vector_jobs VALUES(0, %" PRId64 ", now(), 0)", row);
-        pg_session_run(session, sql);
-        if (mc_thread_start(&fill, "fill", fill_in, store, &err))
-            bail_out("no thread");
-        ok(scratch_wait(waiting_for_locks("= 'mindcore'") == 1, WAIT_MS), "filling in waits");
-        delete_it(&m);
-        pg_session_run(session, "ROLLBACK");
-        pg_session_end(session);
-        mc_thread_join(fill);
-        is_int(pg_number("filling", "SELECT count(*) FROM vector_jobs"), 2,
-               "both wait for a vector");
+    mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+    is_status(store->ops->claim_vectors(store, mc_time_now_us() + MC_US_PER_SECOND,
+                                        60 * MC_US_PER_SECOND, 10, &jobs, &err),
+              MC_OK, &err, "claimed");
+    ok(jobs.count == 1 && jobs.items[0].record->row == row, "is the one that is there");
+    snprintf(sql, sizeof(sql), "SELECT count(*) FROM vector_jobs WHERE id = %" PRId64, row);
+    is_int(pg_number("filling", sql), 1, "which still waits");
+    is_clean(store, "and the other one no more");
+    store->ops->close(store);
+}
 
-        mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
-        is_status(store->ops->claim_vectors(store, mc_time_now_us() + MC_US_PER_SECOND,
-                                            60 * MC_US_PER_SECOND, 10, &jobs, &err),
-                  MC_OK, &err, "claimed");
-        ok(jobs.count == 1 && jobs.items[0].record->row == row, "is the one that is there");
-        snprintf(sql, sizeof(sql), "SELECT count(*) FROM vector_jobs WHERE id = %" PRId64, row);
-        is_int(pg_number("filling", sql), 1, "which still waits");
-        is_clean(store, "and the other one no more");
-        store->ops->close(store);
-    }
+/* The server ends the session while it commits, once: the caller cannot know what became of it. */
+static void lost_commit(struct mc_store *store)
+{
+    pg_sql(&server, "load",
+           "CREATE SEQUENCE deaths;"
+           "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+           " IF nextval('deaths') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;"
+           " RETURN NULL; END $$;"
+           "CREATE CONSTRAINT TRIGGER die AFTER INSERT ON message_ids DEFERRABLE INITIALLY DEFERRED"
+           " FOR EACH ROW EXECUTE FUNCTION die()");
+    struct mc_put put = message("lost", "t", "lost-1", "x");
+    struct mc_error err = {0};
+    is_status(store->ops->put(store, &put, 1, &err), MC_OK, &err, "a put whose commit was lost");
+    ok(put.status == MC_OK && put.created, "is carried out again");
+    is_int(put.thread_messages, 1, "and counts once");
+    mc_record_unref(put.record);
+    is_int(pg_number("load", "SELECT last_value FROM deaths"), 2, "after it was lost");
+    pg_sql(&server, "load",
+           "DROP TRIGGER die ON message_ids; DROP FUNCTION die(); DROP SEQUENCE deaths");
+}
 
-    /* The server ends the session while it commits, once: the caller cannot know what became of it. */
-    static void lost_commit(struct mc_store * store)
-    {
-        pg_sql(
-            &server, "load",
-            "CREATE SEQUENCE deaths;"
-            "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-            " IF nextval('deaths') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;"
-            " RETURN NULL; END $$;"
-            "CREATE CONSTRAINT TRIGGER die AFTER INSERT ON message_ids DEFERRABLE INITIALLY "
-            "DEFERRED"
-            " FOR EACH ROW EXECUTE FUNCTION die()");
-        struct mc_put put = message("lost", "t", "lost-1", "x");
-        struct mc_error err = {0};
-        is_status(store->ops->put(store, &put, 1, &err), MC_OK, &err,
-                  "a put whose commit was lost");
-        ok(put.status == MC_OK && put.created, "is carried out again");
-        is_int(put.thread_messages, 1, "and counts once");
-        mc_record_unref(put.record);
-        is_int(pg_number("load", "SELECT last_value FROM deaths"), 2, "after it was lost");
-        pg_sql(&server, "load",
-               "DROP TRIGGER die ON message_ids; DROP FUNCTION die(); DROP SEQUENCE deaths");
-    }
-
-    /* ---- Several servers ---- */
+/* ---- Several servers ---- */
 
 #define CLAIMERS 8
 #define JOBS 400
 
-    struct claimer {
-        struct mc_store *store;
-        int number, claimed, failures;
-        atomic_int *taken; /* by position of the message */
-        pthread_t thread;
-    };
+struct claimer {
+    struct mc_store *store;
+    int number, claimed, failures;
+    atomic_int *taken; /* by position of the message */
+    pthread_t thread;
+};
 
-    static void *claim_on(void *context)
-    {
-        struct claimer *c = context;
-        char lease[16];
-        snprintf(lease, sizeof(lease), "w%d", c->number);
-        for (int idle = 0; idle < 20;) {
-            mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
-            struct mc_error err;
-            if (c->store->ops->claim(c->store, mc_str_of(lease), MC_STAGE_FIRST,
-                                     mc_time_now_us() + MC_US_PER_SECOND, 600 * MC_US_PER_SECOND, 7,
-                                     &jobs, &err)) {
-                c->failures++;
-                break;
+static void *claim_on(void *context)
+{
+    struct claimer *c = context;
+    char lease[16];
+    snprintf(lease, sizeof(lease), "w%d", c->number);
+    for (int idle = 0; idle < 20;) {
+        mc_auto(mc_jobs_fini) struct mc_jobs jobs = {0};
+        struct mc_error err;
+        if (c->store->ops->claim(c->store, mc_str_of(lease), MC_STAGE_FIRST,
+                                 mc_time_now_us() + MC_US_PER_SECOND, 600 * MC_US_PER_SECOND, 7,
+                                 &jobs, &err)) {
+            c->failures++;
+            break;
+        }
+        idle = jobs.count == 0 ? idle + 1 : 0;
+        for (size_t i = 0; i < jobs.count; i++) {
+            mc_str id = jobs.items[i].record->m.message_id;
+            int64_t at = 0;
+            if (mc_str_starts(id, MC_STR("job-")) &&
+                mc_str_to_int64((mc_str){id.data + 4, id.len - 4}, &at) && at < JOBS) {
+                atomic_fetch_add(&c->taken[at], 1);
+                c->claimed++;
             }
-            idle = jobs.count == 0 ? idle + 1 : 0;
-            for (size_t i = 0; i < jobs.count; i++) {
-                mc_str id = jobs.items[i].record->m.message_id;
-                int64_t at = 0;
-                if (mc_str_starts(id, MC_STR("job-")) &&
-                    mc_str_to_int64((mc_str){id.data + 4, id.len - 4}, &at) && at < JOBS) {
-                    atomic_fetch_add(&c->taken[at], 1);
-                    c->claimed++;
-                }
-            }
         }
-        return NULL;
     }
+    return NULL;
+}
 
-    static void claim_together(void)
-    {
-        struct mc_store *stores[2];
-        static atomic_int taken[JOBS];
-        struct claimer claimers[CLAIMERS];
-        struct mc_put items[JOBS];
-        char ids[JOBS][16], users[JOBS][16];
-        struct mc_error err = {0};
-        pg_create(&server, "claims");
-        pg_partition(&server, "claims", 4);
-        struct mc_postgres_options options = pg_options(&server, "claims", false);
-        for (int i = 0; i < 2; i++)
-            stores[i] = pg_open(&options);
-        for (int i = 0; i < JOBS; i++) {
-            snprintf(ids[i], sizeof(ids[i]), "job-%d", i);
-            snprintf(users[i], sizeof(users[i]), "u%d", i % 50);
-            items[i] = message(users[i], "t", ids[i], "x");
-            atomic_init(&taken[i], 0);
-        }
-        is_status(stores[0]->ops->put(stores[0], items, JOBS, &err), MC_OK, &err, "jobs");
-        for (int i = 0; i < JOBS; i++)
-            mc_record_unref(items[i].record);
-        for (int i = 0; i < CLAIMERS; i++) {
-            claimers[i] = (struct claimer){.store = stores[i % 2], .number = i, .taken = taken};
-            if (mc_thread_start(&claimers[i].thread, "claim", claim_on, &claimers[i], &err))
-                bail_out("no thread");
-        }
-        int claimed = 0, failures = 0, once = 0;
-        for (int i = 0; i < CLAIMERS; i++) {
-            mc_thread_join(claimers[i].thread);
-            claimed += claimers[i].claimed;
-            failures += claimers[i].failures;
-        }
-        for (int i = 0; i < JOBS; i++)
-            once += atomic_load(&taken[i]) == 1;
-        is_int(failures, 0, "no claim fails");
-        is_int(claimed, JOBS, "all jobs are claimed");
-        is_int(once, JOBS, "each by one");
-        for (int i = 0; i < 2; i++)
-            stores[i]->ops->close(stores[i]);
+static void claim_together(void)
+{
+    struct mc_store *stores[2];
+    static atomic_int taken[JOBS];
+    struct claimer claimers[CLAIMERS];
+    struct mc_put items[JOBS];
+    char ids[JOBS][16], users[JOBS][16];
+    struct mc_error err = {0};
+    pg_create(&server, "claims");
+    pg_partition(&server, "claims", 4);
+    struct mc_postgres_options options = pg_options(&server, "claims", false);
+    for (int i = 0; i < 2; i++)
+        stores[i] = pg_open(&options);
+    for (int i = 0; i < JOBS; i++) {
+        snprintf(ids[i], sizeof(ids[i]), "job-%d", i);
+        snprintf(users[i], sizeof(users[i]), "u%d", i % 50);
+        items[i] = message(users[i], "t", ids[i], "x");
+        atomic_init(&taken[i], 0);
     }
-
-    /* Entries of the search index that nobody took out do not keep a message from being completed. */
-    static void stray_entries(struct mc_store * store)
-    {
-        char sql[200];
-        struct mc_error err = {0};
-        struct mc_put put = message("stray", "t", "stray-1", "cat dog");
-        int64_t row = scratch_store_put(store, &put);
-        snprintf(sql, sizeof(sql),
-                 "INSERT INTO index_terms(shard, user_no, term, id) SELECT shard, user_no, %" PRId64
-                 ", id FROM messages WHERE id = %" PRId64,
-                 mc_pg_term(MC_STR("dog")), row);
-        pg_sql(&server, "load", sql);
-        struct mc_jobs jobs = {0};
-        is_status(store->ops->claim(store, MC_STR("stray"), MC_STAGE_FIRST,
-                                    mc_time_now_us() + MC_US_PER_SECOND, MC_US_PER_SECOND * 60,
-                                    1000, &jobs, &err),
-                  MC_OK, &err, "its job is claimed");
-        mc_jobs_fini(&jobs);
-        struct mc_completion done = {.row = row,
-                                     .metadata = MC_STR("{}"),
-                                     .terms = MC_STR("cat dog"),
-                                     .state = MC_ENRICHMENT_ENRICHED};
-        is_status(store->ops->complete(store, MC_STR("stray"), &done, 1, &err), MC_OK, &err,
-                  "an entry that was there already");
-        ok(done.applied, "the message is completed");
-        is_status(store->ops->release(store, MC_STR("stray"), &err), MC_OK, &err,
-                  "the others go back");
-        snprintf(sql, sizeof(sql), "SELECT count(*) FROM index_terms WHERE id = %" PRId64, row);
-        is_int(pg_number("load", sql), 3, "it has its two words and its thread in the index");
+    is_status(stores[0]->ops->put(stores[0], items, JOBS, &err), MC_OK, &err, "jobs");
+    for (int i = 0; i < JOBS; i++)
+        mc_record_unref(items[i].record);
+    for (int i = 0; i < CLAIMERS; i++) {
+        claimers[i] = (struct claimer){.store = stores[i % 2], .number = i, .taken = taken};
+        if (mc_thread_start(&claimers[i].thread, "claim", claim_on, &claimers[i], &err))
+            bail_out("no thread");
     }
-
-    static void count_change(void *context)
-    {
-        atomic_fetch_add((atomic_int *)context, 1);
+    int claimed = 0, failures = 0, once = 0;
+    for (int i = 0; i < CLAIMERS; i++) {
+        mc_thread_join(claimers[i].thread);
+        claimed += claimers[i].claimed;
+        failures += claimers[i].failures;
     }
+    for (int i = 0; i < JOBS; i++)
+        once += atomic_load(&taken[i]) == 1;
+    is_int(failures, 0, "no claim fails");
+    is_int(claimed, JOBS, "all jobs are claimed");
+    is_int(once, JOBS, "each by one");
+    for (int i = 0; i < 2; i++)
+        stores[i]->ops->close(stores[i]);
+}
 
-    static void changes_seen(const char *database, bool bouncer, const char *what)
-    {
-        atomic_int mine, theirs;
-        atomic_init(&mine, 0);
-        atomic_init(&theirs, 0);
-        struct mc_postgres_options options = pg_options(&server, database, bouncer);
-        options.foreign_change = count_change;
-        options.context = &mine;
-        struct mc_store *store = pg_open(&options);
-        options.context = &theirs;
-        struct mc_store *other = pg_open(&options);
-        ok(scratch_wait(atomic_load(&mine) > 0 && atomic_load(&theirs) > 0, WAIT_MS),
-           "%s: both are told that others may have committed before they watched", what);
-        int before = atomic_load(&theirs), own = atomic_load(&mine);
-        struct mc_put put = message("seen", "t", bouncer ? "seen-2" : "seen-1", "x");
-        scratch_store_put(store, &put);
-        int64_t stored_us = mc_time_monotonic_us();
-        ok(scratch_wait(atomic_load(&theirs) > before, WAIT_MS),
-           "%s: the other is told of a message", what);
-        diag("%s: after %.1f ms", what, (double)(mc_time_monotonic_us() - stored_us) / 1000);
-        scratch_pause_ms(100);
-        is_int(atomic_load(&mine), own, "%s: who stored it is not", what);
-        store->ops->close(store);
-        other->ops->close(other);
-    }
+/* Entries of the search index that nobody took out do not keep a message from being completed. */
+static void stray_entries(struct mc_store *store)
+{
+    char sql[200];
+    struct mc_error err = {0};
+    struct mc_put put = message("stray", "t", "stray-1", "cat dog");
+    int64_t row = scratch_store_put(store, &put);
+    snprintf(sql, sizeof(sql),
+             "INSERT INTO index_terms(shard, user_no, term, id) SELECT shard, user_no, %" PRId64
+             ", id FROM messages WHERE id = %" PRId64,
+             mc_pg_term(MC_STR("dog")), row);
+    pg_sql(&server, "load", sql);
+    struct mc_jobs jobs = {0};
+    is_status(store->ops->claim(store, MC_STR("stray"), MC_STAGE_FIRST,
+                                mc_time_now_us() + MC_US_PER_SECOND, MC_US_PER_SECOND * 60, 1000,
+                                &jobs, &err),
+              MC_OK, &err, "its job is claimed");
+    mc_jobs_fini(&jobs);
+    struct mc_completion done = {.row = row,
+                                 .metadata = MC_STR("{}"),
+                                 .terms = MC_STR("cat dog"),
+                                 .state = MC_ENRICHMENT_ENRICHED};
+    is_status(store->ops->complete(store, MC_STR("stray"), &done, 1, &err), MC_OK, &err,
+              "an entry that was there already");
+    ok(done.applied, "the message is completed");
+    is_status(store->ops->release(store, MC_STR("stray"), &err), MC_OK, &err, "the others go back");
+    snprintf(sql, sizeof(sql), "SELECT count(*) FROM index_terms WHERE id = %" PRId64, row);
+    is_int(pg_number("load", sql), 3, "it has its two words and its thread in the index");
+}
 
-    /* Counts of other servers that are the same before and after. */
-    static void changes_of_others(void)
-    {
-        atomic_int told;
-        atomic_init(&told, 0);
-        struct mc_postgres_options options = pg_options(&server, "claims", false);
-        options.foreign_change = count_change;
-        options.context = &told;
-        pg_sql(&server, "claims", "INSERT INTO mindcore_changes VALUES(-1, 0, 7, 1, now())");
-        struct mc_store *store = pg_open(&options);
-        ok(scratch_wait(atomic_load(&told) > 0, WAIT_MS), "it watches");
-        int before = atomic_load(&told);
-        pg_sql(&server, "claims", "UPDATE mindcore_changes SET server = -2 WHERE server = -1");
-        ok(scratch_wait(atomic_load(&told) > before, WAIT_MS), "one that goes and one that comes");
+static void count_change(void *context)
+{
+    atomic_fetch_add((atomic_int *)context, 1);
+}
 
-        pg_sql(&server, "postgres", "ALTER DATABASE claims ALLOW_CONNECTIONS false");
-        pg_sql(&server, "postgres",
-               "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'claims'"
-               " AND query NOT LIKE '%pg_terminate_backend%'");
-        before = atomic_load(&told);
-        ok(scratch_wait(atomic_load(&told) > before + 1, WAIT_MS),
-           "without a connection others are taken to commit");
-        pg_sql(&server, "postgres", "ALTER DATABASE claims ALLOW_CONNECTIONS true");
-        store->ops->close(store);
-    }
+static void changes_seen(const char *database, bool bouncer, const char *what)
+{
+    atomic_int mine, theirs;
+    atomic_init(&mine, 0);
+    atomic_init(&theirs, 0);
+    struct mc_postgres_options options = pg_options(&server, database, bouncer);
+    options.foreign_change = count_change;
+    options.context = &mine;
+    struct mc_store *store = pg_open(&options);
+    options.context = &theirs;
+    struct mc_store *other = pg_open(&options);
+    ok(scratch_wait(atomic_load(&mine) > 0 && atomic_load(&theirs) > 0, WAIT_MS),
+       "%s: both are told that others may have committed before they watched", what);
+    int before = atomic_load(&theirs), own = atomic_load(&mine);
+    struct mc_put put = message("seen", "t", bouncer ? "seen-2" : "seen-1", "x");
+    scratch_store_put(store, &put);
+    int64_t stored_us = mc_time_monotonic_us();
+    ok(scratch_wait(atomic_load(&theirs) > before, WAIT_MS), "%s: the other is told of a message",
+       what);
+    diag("%s: after %.1f ms", what, (double)(mc_time_monotonic_us() - stored_us) / 1000);
+    scratch_pause_ms(100);
+    is_int(atomic_load(&mine), own, "%s: who stored it is not", what);
+    store->ops->close(store);
+    other->ops->close(other);
+}
 
-    int main(void)
-    {
-        const char *missing = pg_server_start(&server);
-        if (missing) {
-            skip("%s", missing);
-            return done_testing();
-        }
-        open_errors();
-        open_beside_extension();
-        open_together();
-        open_while_migrating();
-        schema();
-        partitions();
-        pg_create(&server, "load");
-        struct mc_postgres_options options = pg_options(&server, "load", false);
-        struct mc_store *store = pg_open(&options);
-        values(store);
-        deadlock(store);
-        lost_commit(store);
-        stray_entries(store);
-        store->ops->close(store);
-        pool_exhausted();
-        older_schema();
-        connections_recycled();
-        delete_meets_undo();
-        first_message_meets_erasure();
+/* Counts of other servers that are the same before and after. */
+static void changes_of_others(void)
+{
+    atomic_int told;
+    atomic_init(&told, 0);
+    struct mc_postgres_options options = pg_options(&server, "claims", false);
+    options.foreign_change = count_change;
+    options.context = &told;
+    pg_sql(&server, "claims", "INSERT INTO mindcore_changes VALUES(-1, 0, 7, 1, now())");
+    struct mc_store *store = pg_open(&options);
+    ok(scratch_wait(atomic_load(&told) > 0, WAIT_MS), "it watches");
+    int before = atomic_load(&told);
+    pg_sql(&server, "claims", "UPDATE mindcore_changes SET server = -2 WHERE server = -1");
+    ok(scratch_wait(atomic_load(&told) > before, WAIT_MS), "one that goes and one that comes");
 
-        delete_meets_fill();
-        claim_together();
-        changes_seen("claims", false, "LISTEN");
-        changes_of_others();
-        store = pg_open(&options);
-        under_load(store, "connections are ended", terminate);
-        under_load(store, "the server is restarted", restart);
-        store->ops->close(store);
-        missing = pg_bouncer_start(&server, 15);
-        if (missing) {
-            skip("%s", missing);
-        } else {
-            options = pg_options(&server, "load", true);
-            store = pg_open(&options);
-            under_load(store, "PgBouncer, connections are ended", terminate);
-            store->ops->close(store);
-            changes_seen("claims", true, "PgBouncer");
-        }
-        pg_server_stop(&server);
+    pg_sql(&server, "postgres", "ALTER DATABASE claims ALLOW_CONNECTIONS false");
+    pg_sql(&server, "postgres",
+           "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'claims'"
+           " AND query NOT LIKE '%pg_terminate_backend%'");
+    before = atomic_load(&told);
+    ok(scratch_wait(atomic_load(&told) > before + 1, WAIT_MS),
+       "without a connection others are taken to commit");
+    pg_sql(&server, "postgres", "ALTER DATABASE claims ALLOW_CONNECTIONS true");
+    store->ops->close(store);
+}
+
+int main(void)
+{
+    const char *missing = pg_server_start(&server);
+    if (missing) {
+        skip("%s", missing);
         return done_testing();
     }
+    open_errors();
+    open_beside_extension();
+    open_together();
+    open_while_migrating();
+    schema();
+    partitions();
+    pg_create(&server, "load");
+    struct mc_postgres_options options = pg_options(&server, "load", false);
+    struct mc_store *store = pg_open(&options);
+    values(store);
+    deadlock(store);
+    lost_commit(store);
+    stray_entries(store);
+    store->ops->close(store);
+    pool_exhausted();
+    older_schema();
+    connections_recycled();
+    delete_meets_undo();
+    first_message_meets_erasure();
+    delete_meets_fill();
+    claim_together();
+    changes_seen("claims", false, "LISTEN");
+    changes_of_others();
+    store = pg_open(&options);
+    under_load(store, "connections are ended", terminate);
+    under_load(store, "the server is restarted", restart);
+    store->ops->close(store);
+    missing = pg_bouncer_start(&server, 15);
+    if (missing) {
+        skip("%s", missing);
+    } else {
+        options = pg_options(&server, "load", true);
+        store = pg_open(&options);
+        under_load(store, "PgBouncer, connections are ended", terminate);
+        store->ops->close(store);
+        changes_seen("claims", true, "PgBouncer");
+    }
+    pg_server_stop(&server);
+    return done_testing();
+}
