@@ -30,6 +30,8 @@ static enum mc_status erase_rest(struct mc_pg_conn *conn, struct erasure *e, str
                     MC_PG_ARGS(shard, mc_pg_int(e->user_no)));
     mc_pg_add_quiet(conn, "DELETE FROM vector_users WHERE shard = $1 AND user_no = $2",
                     MC_PG_ARGS(shard, mc_pg_int(e->user_no)));
+    mc_pg_add_quiet(conn, "DELETE FROM tier_runs WHERE user_id = $1",
+                    MC_PG_ARGS(mc_pg_str(e->user_id)));
     enum mc_status status = mc_pg_run(conn, err);
     if (status != MC_OK)
         return status;
@@ -104,6 +106,8 @@ static const char *const leftovers[] = {
     "SELECT EXISTS(SELECT 1 FROM preferences p WHERE p.shard = $1 AND p.user_id = $2 AND NOT EXISTS"
     "(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2))",
     "SELECT EXISTS(SELECT 1 FROM signals g WHERE g.shard = $1 AND g.user_id = $2 AND NOT EXISTS"
+    "(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2))",
+    "SELECT EXISTS(SELECT 1 FROM tier_runs r WHERE r.user_id = $2 AND NOT EXISTS"
     "(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2))",
 };
 

@@ -34,7 +34,7 @@ static enum mc_status delete_counted(struct mc_conn *conn, const char *sql, stru
 static enum mc_status erase_rest(struct mc_conn *conn, struct erasure *e, struct mc_error *err)
 {
     struct mc_bind number = mc_bind_int(e->user_no), name = mc_bind_str(e->user_id);
-    int64_t users = 0;
+    int64_t users = 0, runs = 0;
     struct {
         const char *sql;
         struct mc_bind user;
@@ -46,6 +46,7 @@ static enum mc_status erase_rest(struct mc_conn *conn, struct erasure *e, struct
         {"DELETE FROM users WHERE user_no = ?1", number, &users},
         {"DELETE FROM preferences WHERE user_id = ?1", name, &e->step.preferences},
         {"DELETE FROM signals WHERE user_id = ?1", name, &e->step.signals},
+        {"DELETE FROM tier_runs WHERE user_id = ?1", name, &runs},
     };
     enum mc_status status = MC_OK;
     for (size_t i = 0; status == MC_OK && i < mc_countof(deletions); i++)
@@ -120,6 +121,7 @@ static const char *const leftovers[] = {
     "SELECT count(*) FROM vector_users WHERE user_no = ?1",
     "SELECT count(*) FROM preferences WHERE user_id = ?2",
     "SELECT count(*) FROM signals WHERE user_id = ?2",
+    "SELECT count(*) FROM tier_runs WHERE user_id = ?2",
     twins_left_over,
 };
 
