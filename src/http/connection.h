@@ -100,6 +100,7 @@ struct mc_http_connection {
     uint64_t streamed;
     bool audited;   /* in the audit log */
     size_t carried; /* its part of the server's */
+    bool too_large; /* what it reads is more than max_memory, whatever others do */
     bool asked;     /* it had a request */
 };
 

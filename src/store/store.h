@@ -18,6 +18,7 @@
 
 #include "base/metrics.h"
 #include "message/access.h"
+#include "message/load.h"
 #include "message/record.h"
 
 /* ---- Writing messages ---- */
@@ -44,14 +45,17 @@ struct mc_thread_state {
     int64_t messages;
 };
 
+/* What a store holds beside the records of a bounded read, and a read with the thread's state in all, about. */
+#define MC_READ_PAGE_BYTES ((size_t)4 << 20)
+
 struct mc_recent_read {
     mc_str user_id;
     mc_str thread_id;
     mc_str before; /* message id, absent: from the newest. Not in the thread: MC_NOT_FOUND */
     size_t limit;
     const struct mc_reader *reader;
-    struct mc_thread_state
-        *state; /* the thread's, of the same moment as the messages; may be NULL */
+    /* The thread's, of the same moment as the messages; may be NULL. With it no more than MC_READ_PAGE_BYTES are read. */
+    struct mc_thread_state *state;
 };
 
 #define MC_TURNS 2
@@ -382,11 +386,14 @@ struct mc_store_ops {
     /* By message id. MC_NOT_FOUND also when the reader may not see it. */
     enum mc_status (*get)(struct mc_store *store, mc_str message_id, const struct mc_reader *reader,
                           struct mc_record **record, struct mc_error *err);
-    /* By row, with terms; rows that are gone or not readable are left out; order as asked. */
+    /*
+     * By row, with terms; rows that are gone or not readable are left out; order as asked. Bounded by reader->load: what
+     * does not fit is left out, the oldest when they are asked for newest first.
+     */
     enum mc_status (*rows)(struct mc_store *store, const int64_t *rows, size_t count,
                            const struct mc_reader *reader, struct mc_records *out,
                            struct mc_error *err);
-    /* Newest first. */
+    /* Newest first. Bounded by reader->load: what does not fit is left out, and all older ones. */
     enum mc_status (*recent)(struct mc_store *store, const struct mc_recent_read *read,
                              struct mc_records *out, struct mc_error *err);
     /* The turns next to each of the rows in its thread that the reader may see; none of a row that is gone or closed to the reader. */
