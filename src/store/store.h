@@ -268,8 +268,6 @@ struct mc_store_room {
 struct mc_erased {
     int64_t messages, trash, threads, jobs, summaries, preferences, signals;
     bool verified; /* a scan after the commit found nothing left */
-    /* Deleted words are overwritten in the file too, the index and the log included; a server never says so. */
-    bool wiped;
 };
 
 struct mc_summary {
@@ -580,6 +578,11 @@ struct mc_store_ops {
 
     enum mc_status (*erase)(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
                             struct mc_error *err);
+    /*
+     * Overwrites what was deleted where it still lies in the file, the index and the log included, which may take half a
+     * minute. False: it could not, or cannot, as on a server.
+     */
+    bool (*wipe)(struct mc_store *store);
     /* A user's messages, oldest first; reads in pages, so `each` may take its time. */
     enum mc_status (*export_user)(struct mc_store *store, mc_str user_id,
                                   const struct mc_reader *reader, mc_record_fn each, void *context,

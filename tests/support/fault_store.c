@@ -182,6 +182,12 @@ static enum mc_status do_ping(struct mc_store *store, struct mc_error *err)
     return status ? status : inner->ops->ping(inner, err);
 }
 
+static bool do_wipe(struct mc_store *store)
+{
+    struct mc_store *inner = fault_of(store)->inner;
+    return inner->ops->wipe(inner);
+}
+
 static void do_close(struct mc_store *store)
 {
     struct fault_store *f = fault_of(store);
@@ -191,6 +197,7 @@ static void do_close(struct mc_store *store)
 
 static const struct mc_store_ops OPERATIONS = {.name = "fault",
                                                .close = do_close,
+                                               .wipe = do_wipe,
 #define OP_MEMBER(name) .name = do_##name,
                                                OPS(OP_MEMBER)
 #undef OP_MEMBER

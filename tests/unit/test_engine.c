@@ -6,7 +6,9 @@
 #include "base/compiler.h"
 #include "support/engine.h"
 
+#include "base/thread.h"
 #include "store/postgres/postgres_store.h"
+#include "store/sqlite/sqlite.h"
 
 /* ---- Opening ---- */
 
@@ -684,6 +686,75 @@ static void test_long_messages(void)
     scratch_remove(&scratch);
 }
 
+/* ---- Preferences while a user is erased ---- */
+
+struct erasing {
+    struct mc_engine *engine;
+    int64_t ended_us;
+};
+
+static void *erase_ann(void *context)
+{
+    struct erasing *erasing = context;
+    struct mc_error err = {0};
+    char *json = NULL;
+    if (mc_user_erase(erasing->engine, MC_STR("ann"), &json, &err))
+        bail_out("not erased: %s", err.message);
+    mc_free(json);
+    erasing->ended_us = mc_time_monotonic_us();
+    return NULL;
+}
+
+static bool is_there(struct mc_engine *engine, const char *id)
+{
+    struct mc_error err = {0};
+    struct mc_message_list *found = NULL;
+    bool there = mc_message_get(engine, mc_str_of(id), MC_STR_NONE, &found, &err) != MC_NOT_FOUND;
+    mc_message_list_free(found);
+    return there;
+}
+
+/* Whether preferences of the user are changed long before the erasure ends, which a reader of the file draws out. */
+static bool changed_meanwhile(const struct scratch *scratch, struct mc_engine *engine)
+{
+    struct mc_message_input input = said("ann1", "I live in Oslo.");
+    input.user_id = MC_STR("ann");
+    ingest(engine, &input);
+    sqlite3 *reader = NULL;
+    if (sqlite3_open(scratch_path(scratch, "e.db"), &reader) ||
+        sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM messages", NULL, NULL, NULL))
+        bail_out("no reader");
+    struct erasing erasing = {.engine = engine};
+    struct mc_error err = {0};
+    pthread_t thread;
+    if (mc_thread_start(&thread, "erase", erase_ann, &erasing, &err))
+        bail_out("no thread: %s", err.message);
+    while (is_there(engine, "ann1"))
+        continue;
+    char *json = NULL;
+    if (mc_preferences_patch(engine, MC_STR("ann"), MC_STR("{\"language\":\"no\"}"), &json, &err))
+        bail_out("not changed: %s", err.message);
+    mc_free(json);
+    int64_t changed_us = mc_time_monotonic_us();
+    mc_thread_join(thread);
+    sqlite3_close(reader);
+    return erasing.ended_us - changed_us > MC_US_PER_SECOND / 2;
+}
+
+/* On a busy machine it may take longer once. */
+static void test_preferences_while_erasing(void)
+{
+    struct scratch scratch;
+    scratch_make(&scratch);
+    struct mc_engine *engine = engine_open(&scratch, NULL);
+    bool meanwhile = false;
+    for (int i = 0; i < 10 && !meanwhile; i++)
+        meanwhile = changed_meanwhile(&scratch, engine);
+    ok(meanwhile, "preferences are changed while an erasure wipes the file");
+    mc_engine_close(engine);
+    scratch_remove(&scratch);
+}
+
 int main(void)
 {
     test_open_errors();
@@ -704,5 +775,6 @@ int main(void)
     test_context_mode();
     test_idle_options();
     test_long_messages();
+    test_preferences_while_erasing();
     return done_testing();
 }

@@ -86,6 +86,7 @@ static const struct mc_store_ops ops = {
     .take_task = mc_pg_take_task,
     .set_task = mc_pg_set_task,
     .erase = mc_pg_erase,
+    .wipe = mc_pg_wipe,
     .export_user = mc_pg_export,
     .users = mc_pg_users,
     .list_users = mc_pg_list_users,

@@ -235,19 +235,22 @@ void mc_sqlite_relieve_log(struct mc_sqlite *s, size_t rows)
         sqlite3_wal_checkpoint_v2(reading.conn->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
-static enum mc_status wipe(struct mc_sqlite *s, bool *wiped, struct mc_error *err)
+bool mc_sqlite_wipe(struct mc_store *store)
 {
+    struct mc_sqlite *s = mc_sqlite_of(store);
+    struct mc_error err;
     bool whole, emptied = false;
-    enum mc_status status = merge_index(s, &whole, err);
+    enum mc_status status = merge_index(s, &whole, &err);
     for (int i = 0; status == MC_OK && !emptied && i < CHECKPOINT_TRIES; i++) {
         if (i > 0)
             usleep(CHECKPOINT_WAIT_US);
         struct mc_write checkpoint = {
             .apply = apply_checkpoint, .context = &emptied, .class = MC_WRITE_OTHER, .alone = true};
-        status = mc_writer_run(&s->writer, &checkpoint, err);
+        status = mc_writer_run(&s->writer, &checkpoint, &err);
     }
-    *wiped = status == MC_OK && whole && emptied;
-    return status;
+    if (status != MC_OK)
+        mc_log(MC_LOG_WARNING, "store", "erased words may be left in the file: %s", err.message);
+    return status == MC_OK && whole && emptied;
 }
 
 enum mc_status mc_sqlite_erase(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
@@ -266,11 +269,6 @@ enum mc_status mc_sqlite_erase(struct mc_store *store, mc_str user_id, struct mc
             user_no = e.user_no;
         mc_rules_add_erased(&total, &e.step);
     }
-    /* The user is gone: what goes wrong from here on is told by the receipt. */
-    struct mc_error ignored;
-    if (wipe(s, &total.wiped, &ignored) != MC_OK)
-        mc_log(MC_LOG_WARNING, "store", "erased words may be left in the file: %s",
-               ignored.message);
     enum mc_status status = verify(s, user_id, user_no, &total.verified, err);
     if (status == MC_OK)
         *erased = total;

@@ -215,6 +215,7 @@ enum mc_status mc_sqlite_remove(struct mc_store *store, mc_str message_id,
                                 const struct mc_reader *reader, struct mc_record **removed,
                                 int64_t *thread_version, struct mc_error *err);
 /* erase.c */
+bool mc_sqlite_wipe(struct mc_store *store);
 enum mc_status mc_sqlite_erase(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
                                struct mc_error *err);
 /* queue.c */
