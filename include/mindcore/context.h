@@ -23,6 +23,8 @@ struct mc_context_query {
     bool exclude_public;       /* leave out other agents' public messages */
     mc_str additional_context; /* the caller's own text, placed first and counted in the budget */
     int64_t now_us;            /* 0: the clock; a fixed time makes the result reproducible */
+    const struct mc_memory
+        *memory; /* asked before much is loaded (<mindcore/message.h>); NULL: nobody is */
 };
 
 /* The result; all strings live until mc_context_free. */

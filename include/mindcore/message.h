@@ -84,6 +84,21 @@ MC_API MC_MUST_CHECK enum mc_status mc_message_get(struct mc_engine *engine, mc_
                                                    struct mc_error *err);
 
 /*
+ * What one call that reads several messages loads of them at most, in bytes of text, metadata and index terms: one that asks
+ * for more messages than that is MC_TOO_LARGE. Windows and contexts, which have a budget, make do with it instead.
+ */
+#define MC_READ_BYTES_MAX ((size_t)64 << 20)
+
+/*
+ * Who bounds what many calls load together. Each asks, in its own thread, before it loads more than a MiB, and again for
+ * each that follows; false ends it with MC_BUSY. The calls give nothing back: whoever granted it does when the result is freed.
+ */
+struct mc_memory {
+    bool (*reserve)(void *context, size_t bytes);
+    void *context;
+};
+
+/*
  * The newest messages of a thread, newest first; before (may be absent) is the id of a message of
  * the thread, only older ones are returned. limit 1 to 1000. An unknown thread is an empty list.
  */
@@ -92,7 +107,8 @@ struct mc_recent_query {
     mc_str thread_id;
     mc_str agent_id;
     mc_str before;
-    size_t limit; /* 0: 20 */
+    size_t limit;                   /* 0: 20 */
+    const struct mc_memory *memory; /* NULL: nobody is asked */
 };
 MC_API MC_MUST_CHECK enum mc_status mc_message_recent(struct mc_engine *engine,
                                                       const struct mc_recent_query *query,
@@ -108,9 +124,10 @@ struct mc_window_query {
     mc_str user_id;
     mc_str thread_id;
     mc_str agent_id;
-    size_t max_messages;   /* 0: context.max_messages; at most 1000 */
-    size_t max_tokens;     /* 0: context.max_tokens */
-    double min_importance; /* 0..1 */
+    size_t max_messages;            /* 0: context.max_messages; at most 1000 */
+    size_t max_tokens;              /* 0: context.max_tokens */
+    double min_importance;          /* 0..1 */
+    const struct mc_memory *memory; /* NULL: nobody is asked */
 };
 MC_API MC_MUST_CHECK enum mc_status mc_message_window(struct mc_engine *engine,
                                                       const struct mc_window_query *query,

@@ -19,10 +19,11 @@ struct mc_search_query {
     const mc_str *categories; /* any of these */
     size_t category_count;
     mc_str intent;
-    int64_t since_us; /* inclusive; 0: no bound */
-    int64_t until_us; /* exclusive; 0: no bound */
-    size_t limit;     /* 0: 20; at most 1000 */
-    bool explain;     /* tell of each hit why it was found */
+    int64_t since_us;               /* inclusive; 0: no bound */
+    int64_t until_us;               /* exclusive; 0: no bound */
+    size_t limit;                   /* 0: 20; at most 1000 */
+    bool explain;                   /* tell of each hit why it was found */
+    const struct mc_memory *memory; /* NULL: nobody is asked */
 };
 
 /* A feature of ranking with its share of the score, 0.005 to 1; docs/context.md lists them. */

@@ -15,6 +15,9 @@
 
 #include "message/record.h"
 
+/* What one read of a cache on disk copies of messages at most; a longer one is a miss. */
+#define MC_CACHE_READ_BYTES ((size_t)4 << 20)
+
 struct mc_cache_options {
     const char *dir;  /* LMDB only: folder, made when missing (one level of parents too) */
     size_t max_size;  /* messages of a thread, 1..10000 */

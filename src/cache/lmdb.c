@@ -62,22 +62,31 @@ static int write_use(struct mc_lmdb_write *write, void *context)
     return mc_tree_put_head(&write->tree, id, &head);
 }
 
+static int stop_reading(struct mc_records *out, size_t count, int rc)
+{
+    while (count-- > 0)
+        mc_record_unref(out->items[--out->count]);
+    if (out->count == 0)
+        mc_records_fini(out);
+    return rc;
+}
+
+/* MDB_NOTFOUND: they are too long to be copied. */
 static int read_messages(struct mc_tree *tree, const struct mc_tree_id *id, size_t count,
                          struct mc_records *out)
 {
+    size_t bytes = 0;
     if (!mc_entry_reserve(out, count))
         return ENOMEM;
     for (size_t i = 0; i < count; i++) {
         struct mc_record *record;
         int rc = mc_tree_older(tree, id, &record);
-        if (rc != 0) {
-            while (i-- > 0)
-                mc_record_unref(out->items[--out->count]);
-            if (out->count == 0)
-                mc_records_fini(out);
-            return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
-        }
+        if (rc != 0)
+            return stop_reading(out, i, rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc);
         out->items[out->count++] = record;
+        bytes += record->size_bytes;
+        if (bytes > MC_CACHE_READ_BYTES)
+            return stop_reading(out, i + 1, MDB_NOTFOUND);
     }
     return 0;
 }

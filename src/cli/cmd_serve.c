@@ -50,6 +50,21 @@ static void give_memory_back(void)
 #endif
 }
 
+#define LARGE_BYTES (256 * 1024)
+#define KEPT_BYTES (4 * 1024 * 1024)
+
+/*
+ * What is large is mapped by itself and goes back at once. Left alone malloc learns from the first large piece that is
+ * freed to keep them, tens of MiB in each thread's arena, beside what server.max_memory counts.
+ */
+static void map_large_memory(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+#endif
+}
+
 static int wait_for_signal(const sigset_t *signals)
 {
     static const struct timespec pause = {.tv_sec = TRIM_SECONDS};
@@ -144,6 +159,7 @@ int mc_cli_serve(struct mc_cli *cli)
     struct service service = {0};
     struct mc_error err = {0};
     sigset_t signals = ending_signals();
+    map_large_memory();
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     int64_t started = mc_time_monotonic_us();
     enum mc_status status = start(cli, &service, &err);

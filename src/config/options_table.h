@@ -258,8 +258,8 @@
     X("server.max_body", "MINDCORE_SERVER_MAX_BODY", BYTES, "1MiB", "1KiB..1GiB", "bytes",         \
       "Size of a request that is not a stream.")                                                   \
     X("server.max_memory", "MINDCORE_SERVER_MAX_MEMORY", BYTES, "256MiB", "1MiB..1TiB", "bytes",   \
-      "Size of all requests and answers that are being carried; a request beyond it is answered "  \
-      "with 503.")                                                                                 \
+      "Size of all requests, of messages that are being read for answers, and of answers; a "      \
+      "request beyond it is answered with 503.")                                                   \
     X("server.tls_cert", "MINDCORE_SERVER_TLS_CERT", PATH, "", "", "",                             \
       "Certificate of the server and those that sign it, PEM; with server.tls_key it serves "      \
       "HTTPS only.")                                                                               \

@@ -36,6 +36,9 @@
 #define READ_MAX 400
 #define CENTRES 100
 #define TURNS 64
+/* What is read of long messages, of which a budget shows little. */
+#define RECENT_BYTES ((size_t)8 << 20)
+#define FOUND_BYTES ((size_t)16 << 20)
 
 /* At least what stands before the text of an entry: time, role, agent. */
 #define HEAD_UNITS ((size_t)30 * MC_TOKEN_UNITS)
@@ -203,6 +206,7 @@ static enum mc_status show_recent(struct mc_assembly *a, struct mc_error *err)
         .reader = &a->reader,
     };
     enum mc_status status = MC_OK;
+    mc_load_begin(a->reader.load, RECENT_BYTES);
     if (!a->recent_read)
         status = mc_retrieve_recent(a->r, &read, a->now_us, &a->recent, err);
     if (status)
@@ -251,6 +255,7 @@ static enum mc_status find(struct mc_assembly *a, struct mc_error *err)
                                   : read,
         .centres = CENTRES,
         .turns = TURNS,
+        .max_bytes = FOUND_BYTES,
         .now_us = a->now_us,
     };
     enum mc_status status = mc_candidates_find(a->r, &query, a->arena, &a->found, err);

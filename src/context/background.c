@@ -25,6 +25,7 @@
 #define UNDER_WAY 4       /* messages that say something make a thread one that is under way */
 #define ELSEWHERE_READ 32 /* the newest messages, among which another thread is looked for */
 #define ENTRY_UNITS ((size_t)200 * MC_TOKEN_UNITS)
+#define READ_BYTES MC_READ_PAGE_BYTES
 
 static size_t share_of(const struct mc_assembly *a, size_t share)
 {
@@ -56,6 +57,7 @@ static enum mc_status newest_with(struct mc_assembly *a, struct mc_match_group l
         return mc_fail_memory(err);
     for (size_t i = 0; i < count; i++)
         rows[i] = found.items[i].row;
+    mc_load_begin(a->reader.load, READ_BYTES);
     return ops->rows(a->r->store, rows, count, &a->reader, out, err);
 }
 
@@ -177,6 +179,7 @@ static enum mc_status show_session(struct mc_assembly *a, mc_str thread_id, stru
         .reader = &a->reader,
     };
     const struct mc_message *last = NULL;
+    mc_load_begin(a->reader.load, READ_BYTES);
     enum mc_status status = mc_retrieve_recent(a->r, &read, a->now_us, &a->elsewhere, err);
     for (size_t i = 0; !status && i < a->elsewhere.count; i++) {
         struct mc_shown shown = {.record = a->elsewhere.items[i], .as = MC_SHOWN_LAST_SESSION};

@@ -103,20 +103,42 @@ static void link_items(struct builder *b, const size_t *order, size_t count)
     }
 }
 
+/* Reads the chosen spots, in the order of their rows; fewer of them when they are too long. */
+static enum mc_status read_order(struct builder *b, size_t **order, size_t *count,
+                                 struct mc_error *err)
+{
+    struct mc_load *load = b->query->reader->load;
+    size_t mark = mc_load_mark(load);
+    for (;;) {
+        *order = chosen(b, count);
+        int64_t *rows = mc_arena_array(b->arena, *count, sizeof(*rows));
+        if (!*order || !rows)
+            return mc_fail_memory(err);
+        for (size_t i = 0; i < *count; i++)
+            rows[i] = b->spots.items[(*order)[i]].row;
+        mc_load_begin(load, b->query->max_bytes);
+        enum mc_status status =
+            b->r->store->ops->rows(b->r->store, rows, *count, b->query->reader, &b->out->held, err);
+        if (status || !mc_load_is_full(load) || load->refused)
+            return status;
+        b->out->cut = true;
+        if (!mc_spots_keep(&b->spots, b->out->held.count / 4 * 3, b->arena))
+            return mc_fail_memory(err);
+        mc_records_fini(&b->out->held);
+        mc_load_rewind(load, mark);
+    }
+}
+
 static enum mc_status read_chosen(struct builder *b, struct mc_error *err)
 {
     size_t count;
-    size_t *order = chosen(b, &count);
-    int64_t *rows = mc_arena_array(b->arena, count, sizeof(*rows));
+    size_t *order = NULL;
     b->item_of = mc_arena_array(b->arena, b->spots.count, sizeof(*b->item_of));
-    if (!order || !rows || !b->item_of)
+    if (!b->item_of)
         return mc_fail_memory(err);
-    for (size_t i = 0; i < count; i++)
-        rows[i] = b->spots.items[order[i]].row;
     for (size_t i = 0; i < b->spots.count; i++)
         b->item_of[i] = MC_RANK_NONE;
-    enum mc_status status =
-        b->r->store->ops->rows(b->r->store, rows, count, b->query->reader, &b->out->held, err);
+    enum mc_status status = read_order(b, &order, &count, err);
     if (status)
         return status;
     mc_speakers_find(&b->out->query, &b->out->held);

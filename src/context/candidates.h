@@ -17,10 +17,11 @@ struct mc_candidate_query {
     size_t required_count;
     mc_str thread_id; /* absent: all */
     int64_t since_us, until_us;
-    size_t matches; /* of each term, newest first, that are looked at */
-    size_t centres; /* the best of these, whose neighbour turns are looked up */
-    size_t read;    /* matches, of centres and turns, that are read and ranked */
-    size_t turns;   /* neighbour turns that match nothing and are read and ranked */
+    size_t matches;   /* of each term, newest first, that are looked at */
+    size_t centres;   /* the best of these, whose neighbour turns are looked up */
+    size_t read;      /* matches, of centres and turns, that are read and ranked */
+    size_t turns;     /* neighbour turns that match nothing and are read and ranked */
+    size_t max_bytes; /* of what is read: of longer messages fewer, the best */
     int64_t now_us;
 };
 
@@ -29,6 +30,7 @@ struct mc_candidates {
     struct mc_rank_item *items; /* best first; before and after are indexes into this order */
     size_t count;
     size_t matched;                   /* rows that the index gave */
+    bool cut;                         /* max_bytes left some out */
     struct mc_meaning_result meaning; /* what is near by meaning, or why that is not known */
     struct mc_records held;           /* what the items borrow from */
 };

@@ -14,9 +14,7 @@
  * shows when the entry is used first: its version is compared with the store's own, which is never behind.
  */
 
-static const struct mc_reader reader_of_all = {.everything = true};
-
-/* Adds references to the messages that the reader may see, at most read->limit. */
+/* Adds references to the messages that the reader may see, at most read->limit and as many as it may load. */
 static enum mc_status take_allowed(const struct mc_records *from, const struct mc_recent_read *read,
                                    struct mc_records *out, struct mc_error *err)
 {
@@ -25,6 +23,8 @@ static enum mc_status take_allowed(const struct mc_records *from, const struct m
         struct mc_record *record = from->items[i];
         if (!all && !mc_reader_allows(read->reader, &record->m))
             continue;
+        if (!mc_load_take(read->reader->load, record))
+            break;
         if (!mc_records_push(out, mc_record_ref(record)))
             return mc_fail_memory(err);
     }
@@ -52,21 +52,28 @@ static enum mc_status verify(const struct mc_retrieval *r, const struct mc_recen
     return MC_OK;
 }
 
-/* Reads the thread's newest messages and makes the entry of them. */
+/*
+ * Reads the thread's newest messages and makes the entry of them, unless they are so long that an entry is of no use: then
+ * those that were read serve only this time.
+ */
 static enum mc_status fill(const struct mc_retrieval *r, const struct mc_recent_read *read,
                            int64_t now_us, struct mc_records *all, bool *complete,
                            struct mc_error *err)
 {
+    struct mc_load load = {.memory = NULL};
+    struct mc_reader reader = {.everything = true, .load = &load};
     struct mc_thread_state state;
     struct mc_recent_read whole = *read;
+    mc_load_begin(&load, MC_CACHE_READ_BYTES);
     whole.limit = r->cache_max_size;
-    whole.reader = &reader_of_all;
+    whole.reader = &reader;
     whole.state = &state;
     enum mc_status status = r->store->ops->recent(r->store, &whole, all, err);
     if (status)
         return status;
-    *complete = all->count < r->cache_max_size || state.messages == (int64_t)all->count;
-    if (state.exists)
+    *complete =
+        !load.full && (all->count < r->cache_max_size || state.messages == (int64_t)all->count);
+    if (state.exists && !load.full)
         r->cache->ops->fill(r->cache, read->user_id, read->thread_id, all->items, all->count,
                             state.version, *complete, now_us);
     return MC_OK;
@@ -107,6 +114,8 @@ enum mc_status mc_retrieve_recent(const struct mc_retrieval *r, const struct mc_
                                   int64_t now_us, struct mc_records *out, struct mc_error *err)
 {
     mc_auto(mc_records_fini) struct mc_records found = {0};
+    struct mc_load *load = read->reader->load;
+    size_t mark = mc_load_mark(load);
     enum mc_status status;
     if (!mc_str_given(read->before) && read->limit <= r->cache_max_size) {
         mc_auto(mc_records_fini) struct mc_records all = {0};
@@ -116,11 +125,12 @@ enum mc_status mc_retrieve_recent(const struct mc_retrieval *r, const struct mc_
             status = take_allowed(&all, read, &found, err);
         if (status)
             return status;
-        if (found.count == read->limit || complete) {
+        if (found.count == read->limit || complete || mc_load_is_full(load)) {
             hand_over(&found, out);
             return MC_OK;
         }
         mc_records_fini(&found);
+        mc_load_rewind(load, mark);
     }
     status = r->store->ops->recent(r->store, read, &found, err);
     if (!status)

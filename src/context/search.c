@@ -162,8 +162,18 @@ static struct mc_candidate_query candidate_query(const struct search *s)
         .centres = at_least(s->limit * CENTRES_PER_HIT, CENTRES_MIN),
         .read = at_least(s->limit * READ_PER_HIT, READ_MIN),
         .turns = at_least(s->limit, TURNS_MIN),
+        .max_bytes = MC_READ_BYTES_MAX,
         .now_us = s->now_us,
     };
+}
+
+static enum mc_status too_many(const struct search *s, struct mc_error *err)
+{
+    return mc_fail_field(
+        err, MC_TOO_LARGE, "limit",
+        "%zu of these messages have more than %zu bytes together, which is what one "
+        "search may load: ask for fewer",
+        s->limit, MC_READ_BYTES_MAX);
 }
 
 static enum mc_status by_words(struct search *s, bool *no_words, struct mc_hit_list **hits,
@@ -177,6 +187,8 @@ static enum mc_status by_words(struct search *s, bool *no_words, struct mc_hit_l
     *no_words = found.query.term_count == 0 && found.meaning.count == 0;
     if (*no_words)
         return MC_OK;
+    if (found.cut && found.count < s->limit)
+        return too_many(s, err);
     struct mc_hit_list *made =
         mc_hits_new(found.count < s->limit ? found.count : s->limit, s->query->explain);
     if (!made)
@@ -218,7 +230,10 @@ static enum mc_status by_labels(struct search *s, struct mc_hit_list **hits, str
         return mc_fail_memory(err);
     for (size_t i = 0; i < count; i++)
         rows[i] = matches.items[i].row;
+    mc_load_begin(s->reader->load, MC_READ_BYTES_MAX);
     status = s->r->store->ops->rows(s->r->store, rows, count, s->reader, &records, err);
+    if (!status && mc_load_is_full(s->reader->load))
+        status = too_many(s, err);
     if (status)
         return status;
     struct mc_hit_list *made = mc_hits_new(records.count, s->query->explain);

@@ -237,6 +237,22 @@ static bool choose(struct mc_spots *spots, struct mc_spot_limits limits, struct 
     return true;
 }
 
+bool mc_spots_keep(struct mc_spots *spots, size_t most, struct mc_arena *arena)
+{
+    size_t *order = mc_arena_array(arena, spots->count, sizeof(*order));
+    size_t count = 0;
+    if (!order)
+        return false;
+    for (size_t i = 0; i < spots->count; i++) {
+        if (spots->items[i].chosen)
+            order[count++] = i;
+    }
+    qsort_r(order, count, sizeof(*order), compare_spots, spots->items);
+    for (size_t i = most; i < count; i++)
+        spots->items[order[i]].chosen = false;
+    return true;
+}
+
 /* Adds what is near by meaning and was not picked by its words. */
 static size_t add_meant(const struct finder *f, struct pick *picks, size_t count)
 {

@@ -42,4 +42,7 @@ MC_MUST_CHECK enum mc_status mc_spots_find(struct mc_store *store, const struct 
                                            struct mc_arena *arena, struct mc_spots *spots,
                                            struct mc_error *err);
 
+/* So many of those chosen, the best by estimate, stay so. False: out of memory. */
+MC_MUST_CHECK bool mc_spots_keep(struct mc_spots *spots, size_t most, struct mc_arena *arena);
+
 #endif

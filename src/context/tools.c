@@ -462,9 +462,11 @@ enum mc_status mc_tools_call(struct mc_toolbox *box, const struct mc_json *call,
         read_argument(box, &tool->arguments[i], mc_json_get(call, tool->arguments[i].name),
                       &run.values[i]);
     *use = (struct mc_tool_use){.tool = tool->name};
+    size_t mark = mc_load_mark(box->reader->load);
     enum mc_status status = write_arguments(tool, &run, &use->arguments, err);
     if (!status)
         status = tool->run(&run, err);
+    mc_load_rewind(box->reader->load, mark);
     if (!status && run.text.failed)
         status = mc_fail_memory(err);
     if (status)

@@ -52,6 +52,7 @@ static enum mc_status read_recent(const struct mc_toolbox *box, size_t limit,
         .limit = limit,
         .reader = box->reader,
     };
+    mc_load_begin(box->reader->load, MC_READ_PAGE_BYTES);
     return mc_retrieve_recent(box->r, &read, box->now_us, found, err);
 }
 

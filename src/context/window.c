@@ -16,6 +16,8 @@
  * but small talk must not be read to its beginning.
  */
 #define PASSED_OVER_MAX 2000
+/* Read at a time: long messages end a window long before there are max_messages. */
+#define PAGE_BYTES MC_READ_PAGE_BYTES
 
 struct window {
     const struct mc_retrieval *r;
@@ -24,6 +26,7 @@ struct window {
     size_t max_messages;
     struct mc_measure measure;
     size_t units_left;
+    struct mc_load *load;
     bool closed; /* a message did not fit, or there are enough */
 };
 
@@ -80,6 +83,11 @@ static enum mc_status take(struct window *w, struct mc_record *record, struct mc
         if (status || !taken)
             return status;
     }
+    if (!mc_load_take(w->load, taken)) {
+        w->closed = true;
+        mc_record_unref(taken);
+        return MC_OK;
+    }
     if (!mc_records_push(found, taken))
         return mc_fail_memory(err);
     w->closed = w->closed || found->count == w->max_messages;
@@ -116,14 +124,20 @@ static enum mc_status collect(struct window *w, const struct mc_reader *reader,
     };
     for (size_t passed = 0; !w->closed && passed < PASSED_OVER_MAX;) {
         mc_auto(mc_records_fini) struct mc_records next = {0};
+        size_t mark = mc_load_mark(w->load);
+        mc_load_begin(w->load, PAGE_BYTES);
         enum mc_status status = mc_retrieve_recent(w->r, &read, w->now_us, &next, err);
+        bool last = next.count < read.limit && !mc_load_is_full(w->load);
+        /* What is taken of the page is held on, the rest of it for a moment. */
+        mc_load_rewind(w->load, mark);
+        mc_load_begin(w->load, MC_READ_BYTES_MAX);
         if (status == MC_NOT_FOUND && mc_str_given(read.before))
             return MC_OK; /* the message that the page ended with was deleted meanwhile */
         if (!status)
             status = take_page(w, &next, &passed, found, err);
         if (status)
             return status;
-        if (next.count < read.limit)
+        if (last || next.count == 0)
             return MC_OK;
         mc_records_fini(&page);
         page = next;
@@ -147,6 +161,7 @@ enum mc_status mc_retrieve_window(const struct mc_retrieval *r, const struct mc_
         .now_us = now_us,
         .max_messages = query->max_messages ? query->max_messages : r->default_max_messages,
         .units_left = max_tokens * MC_TOKEN_UNITS,
+        .load = reader->load,
     };
     mc_auto(mc_arena_fini) struct mc_arena arena;
     mc_arena_init(&arena, SIZE_MAX);

@@ -14,6 +14,17 @@
 #define RECENT_DEFAULT 20
 #define RECENT_MAX 1000
 
+/* What a request that would load too much together with others is told. */
+static enum mc_status check_memory(const struct mc_load *load, enum mc_status status,
+                                   struct mc_error *err)
+{
+    if (!load->refused || (status && status != MC_TOO_LARGE))
+        return status;
+    return mc_fail(err, MC_BUSY,
+                   "what is being read at the same time leaves no memory for these messages; try "
+                   "again in a second");
+}
+
 enum mc_status mc_message_get(struct mc_engine *engine, mc_str message_id, mc_str reader_agent_id,
                               struct mc_message_list **found, struct mc_error *err)
 {
@@ -67,8 +78,17 @@ enum mc_status mc_message_recent(struct mc_engine *engine, const struct mc_recen
         .limit = query->limit ? query->limit : RECENT_DEFAULT,
         .reader = &reader,
     };
+    struct mc_load load = {.memory = query->memory};
+    reader.load = &load;
+    mc_load_begin(&load, MC_READ_BYTES_MAX);
     mc_auto(mc_records_fini) struct mc_records records = {0};
     status = mc_retrieve_recent(&engine->retrieval, &read, mc_time_now_us(), &records, err);
+    if (!status && load.full)
+        status = mc_fail_field(err, MC_TOO_LARGE, "limit",
+                               "the newest %zu of these messages have %zu bytes, which is what one "
+                               "call may load: ask for fewer, and for older ones by before",
+                               records.count, MC_READ_BYTES_MAX);
+    status = check_memory(&load, status, err);
     return status ? status : mc_records_to_list(&records, found, err);
 }
 
@@ -81,9 +101,12 @@ enum mc_status mc_message_window(struct mc_engine *engine, const struct mc_windo
     enum mc_status status = mc_engine_reader(engine, query->agent_id, &arena, &reader, err);
     if (status)
         return status;
+    struct mc_load load = {.memory = query->memory};
+    reader.load = &load;
     mc_auto(mc_records_fini) struct mc_records records = {0};
     status =
         mc_retrieve_window(&engine->retrieval, query, &reader, mc_time_now_us(), &records, err);
+    status = check_memory(&load, status, err);
     return status ? status : mc_records_to_list(&records, found, err);
 }
 
@@ -94,10 +117,18 @@ enum mc_status mc_search(struct mc_engine *engine, const struct mc_search_query 
     mc_auto(mc_arena_fini) struct mc_arena arena;
     mc_arena_init(&arena, MC_REQUEST_ARENA_MAX);
     struct mc_reader reader;
+    struct mc_load load = {.memory = query->memory};
+    struct mc_hit_list *found = NULL;
     enum mc_status status = mc_engine_reader(engine, query->agent_id, &arena, &reader, err);
+    reader.load = &load;
     if (!status)
         status =
-            mc_retrieve_search(&engine->retrieval, query, &reader, mc_time_now_us(), hits, err);
+            mc_retrieve_search(&engine->retrieval, query, &reader, mc_time_now_us(), &found, err);
+    status = check_memory(&load, status, err);
+    if (status)
+        mc_hit_list_free(found);
+    else
+        *hits = found;
     mc_metrics_add(engine->metrics, MC_COUNT_SEARCH, 1);
     mc_metrics_observe_us(engine->metrics, MC_TIME_SEARCH, mc_time_monotonic_us() - started_us);
     return status;
@@ -124,8 +155,17 @@ static enum mc_status assemble(struct mc_engine *engine, const struct mc_context
     struct mc_context_query settled = *query;
     if (settled.mode == MC_CONTEXT_AUTO)
         settled.mode = engine->settings.context_mode;
-    return mc_retrieve_context(&engine->retrieval, &settled, &reader, mc_buf_str(&preferences),
-                               now_us, context, err);
+    struct mc_load load = {.memory = query->memory};
+    reader.load = &load;
+    struct mc_context *made = NULL;
+    status = mc_retrieve_context(&engine->retrieval, &settled, &reader, mc_buf_str(&preferences),
+                                 now_us, &made, err);
+    status = check_memory(&load, status, err);
+    if (status)
+        mc_context_free(made);
+    else
+        *context = made;
+    return status;
 }
 
 enum mc_status mc_context_assemble(struct mc_engine *engine, const struct mc_context_query *query,

@@ -211,6 +211,8 @@ enum mc_status mc_user_erase(struct mc_engine *engine, mc_str user_id, char **js
     bool wiped = mc_generation_renew(engine);
     if (status)
         return status;
+    /* Long, and nobody who changes preferences waits for it. */
+    bool store_wiped = engine->store->ops->wipe(engine->store);
     mc_auto(mc_buf_fini) struct mc_buf buf;
     mc_buf_init(&buf, MC_RESULT_MAX);
     struct mc_json_writer w = mc_json_writer(&buf);
@@ -227,7 +229,7 @@ enum mc_status mc_user_erase(struct mc_engine *engine, mc_str user_id, char **js
     mc_json_member_integer(&w, "signals", erased.signals);
     mc_json_member_integer(&w, "cached_threads", (int64_t)cached);
     mc_json_member_boolean(&w, "verified", erased.verified);
-    mc_json_member_boolean(&w, "wiped", erased.wiped && wiped);
+    mc_json_member_boolean(&w, "wiped", store_wiped && wiped);
     mc_json_end(&w, '}');
     return mc_engine_result(&buf, json, err);
 }

@@ -28,6 +28,20 @@
 
 /* Opening and closing */
 
+/* What a handler loads counts until its answer does. */
+static bool reserve(void *connection, size_t bytes)
+{
+    struct mc_http_connection *c = connection;
+    c->too_large = c->carried + bytes > c->server->max_memory;
+    if (!mc_http_is_full(c->server, bytes)) {
+        mc_http_carry(c, c->carried + bytes);
+        return true;
+    }
+    mc_metrics_add(c->server->metrics,
+                   c->too_large ? MC_COUNT_HTTP_REJECTED_SIZE : MC_COUNT_HTTP_REJECTED_MEMORY, 1);
+    return false;
+}
+
 static void open_connection(struct mc_http_server *server, struct mc_http_connection *c)
 {
     const union MHD_ConnectionInfo *fd =
@@ -41,6 +55,7 @@ static void open_connection(struct mc_http_server *server, struct mc_http_connec
                peer->client_addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
                                                         : sizeof(struct sockaddr_in));
     c->req.engine = server->engine;
+    c->req.memory = (struct mc_memory){reserve, c};
     c->req.draining = &server->draining;
     c->req.stopping = &server->stopping;
     mc_arena_init(&c->req.arena, ARENA_MAX);
@@ -275,7 +290,13 @@ static bool call_handler(struct mc_http_connection *c)
         status = c->req.route->handler(&c->req, &err);
     if (handed_over)
         return false;
-    if (status != MC_OK) {
+    if (status == MC_BUSY && c->too_large) {
+        mc_http_problem(
+            &c->req, 413, NULL,
+            "what is read for the answer does not fit server.max_memory, %zu bytes: ask "
+            "for less, or raise it",
+            c->server->max_memory);
+    } else if (status != MC_OK) {
         err.status = status;
         mc_http_problem_error(&c->req, &err);
     }
@@ -450,6 +471,7 @@ static void reset_request(struct mc_http_connection *c)
     req->header_count = 0;
     req->id[0] = '\0';
     mc_http_carry(c, 0);
+    c->too_large = false;
     c->discarded = c->streamed = 0;
     c->waiting_us = 0;
     c->length = 0;

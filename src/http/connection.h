@@ -102,6 +102,7 @@ struct mc_http_connection {
     int64_t waiting_us; /* monotonic: since when it waits for more of it; 0: it does not */
     bool audited;       /* in the audit log */
     size_t carried;     /* its part of the server's */
+    bool too_large;     /* what it reads is more than max_memory, whatever others do */
     bool asked;         /* it had a request */
 };
 

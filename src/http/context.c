@@ -82,6 +82,7 @@ enum mc_status mc_http_context(struct mc_http_request *req, struct mc_error *err
         .exclude_shared = shared->given && !shared->boolean,
         .exclude_public = public->given && !public->boolean,
         .additional_context = values[MC_HTTP_CONTEXT_ADDITIONAL].text,
+        .memory = &req->memory,
     };
     mc_auto(free_context) struct mc_context *context = NULL;
     enum mc_status status = mc_context_assemble(req->engine, &query, &context, err);

@@ -186,6 +186,7 @@ enum mc_status mc_http_thread_messages(struct mc_http_request *req, struct mc_er
         .agent_id = req->query[MC_HTTP_RECENT_AGENT].text,
         .before = req->query[MC_HTTP_RECENT_BEFORE].text,
         .limit = limit->given ? (size_t)limit->integer : 20,
+        .memory = &req->memory,
     };
     enum mc_status status = mc_message_recent(req->engine, &query, &found, err);
     return status == MC_OK ? answer_list(req, found, query.limit, err) : status;
@@ -201,6 +202,7 @@ enum mc_status mc_http_thread_window(struct mc_http_request *req, struct mc_erro
         .max_messages = (size_t)req->query[MC_HTTP_WINDOW_MESSAGES].integer,
         .max_tokens = (size_t)req->query[MC_HTTP_WINDOW_TOKENS].integer,
         .min_importance = req->query[MC_HTTP_WINDOW_IMPORTANCE].number,
+        .memory = &req->memory,
     };
     enum mc_status status = mc_message_window(req->engine, &query, &found, err);
     return status == MC_OK ? answer_list(req, found, 0, err) : status;

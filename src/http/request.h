@@ -35,6 +35,7 @@ struct mc_http_request {
     const struct mc_http_route *route;
     const struct mc_grant *grant; /* of its key; NULL: everything is allowed (http/grant.h) */
     struct mc_arena arena;
+    struct mc_memory memory; /* for reads of several messages: their bytes count as carried */
     char id[MC_HTTP_ID_SIZE];
 
     mc_str method;

@@ -69,6 +69,7 @@ enum mc_status mc_http_search(struct mc_http_request *req, struct mc_error *err)
         .until_us = values[MC_HTTP_SEARCH_UNTIL].integer,
         .limit = (size_t)values[MC_HTTP_SEARCH_LIMIT].integer,
         .explain = values[MC_HTTP_SEARCH_EXPLAIN].boolean,
+        .memory = &req->memory,
     };
     /* The interface calls it text. */
     if (query.text.len == 0 && query.topic_count == 0 && query.category_count == 0 &&

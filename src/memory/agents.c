@@ -330,31 +330,23 @@ static enum mc_status check_input(const struct mc_agent_input *input,
 }
 
 /* When an agent was first registered: registering again keeps it. Too many agents are refused. */
-static enum mc_status first_registered(struct mc_agents *agents, mc_str agent_id,
+static enum mc_status first_registered(const struct mc_registry_table *present, mc_str agent_id,
                                        int64_t *created_at_us, struct mc_error *err)
 {
-    struct mc_registry_table *table = mc_registry_acquire(&agents->registry);
-    const struct agent *known = mc_registry_find(table, agent_id);
-    bool full = !known && table->count >= AGENTS_MAX;
+    const struct agent *known = mc_registry_find(present, agent_id);
     *created_at_us = known ? known->row.created_at_us : mc_time_now_us();
-    mc_registry_release(table);
-    if (full)
+    if (!known && present->count >= AGENTS_MAX)
         return mc_fail(err, MC_CONFLICT, "%d agents are registered, no more are allowed",
                        AGENTS_MAX);
     return MC_OK;
 }
 
-struct registration {
-    struct mc_agents *agents;
-    struct mc_agent_row *row;
-};
-
-static enum mc_status put_agent(struct mc_store *store, void *context, struct mc_error *err)
+static enum mc_status put_agent(struct mc_store *store, const struct mc_registry_table *present,
+                                void *context, struct mc_error *err)
 {
-    struct registration *r = context;
-    enum mc_status status =
-        first_registered(r->agents, r->row->agent_id, &r->row->created_at_us, err);
-    return status != MC_OK ? status : store->ops->put_agent(store, r->row, err);
+    struct mc_agent_row *row = context;
+    enum mc_status status = first_registered(present, row->agent_id, &row->created_at_us, err);
+    return status != MC_OK ? status : store->ops->put_agent(store, row, err);
 }
 
 enum mc_status mc_agents_register(struct mc_agents *agents, const struct mc_agent_input *input,
@@ -378,8 +370,7 @@ enum mc_status mc_agents_register(struct mc_agents *agents, const struct mc_agen
     if (groups.failed)
         return mc_fail_memory(err);
     row.sharing_groups = mc_buf_str(&groups);
-    struct registration registration = {agents, &row};
-    status = mc_registry_change(&agents->registry, put_agent, &registration, err);
+    status = mc_registry_change(&agents->registry, put_agent, &row, err);
     if (status)
         return status;
     w = mc_json_writer(json);
@@ -387,8 +378,10 @@ enum mc_status mc_agents_register(struct mc_agents *agents, const struct mc_agen
     return MC_OK;
 }
 
-static enum mc_status remove_agent(struct mc_store *store, void *context, struct mc_error *err)
+static enum mc_status remove_agent(struct mc_store *store, const struct mc_registry_table *present,
+                                   void *context, struct mc_error *err)
 {
+    (void)present;
     const mc_str *agent_id = context;
     return store->ops->remove_agent(store, *agent_id, err);
 }

@@ -361,17 +361,13 @@ static enum mc_status check_bounds(const struct mc_keys *keys, const struct defi
     return MC_OK;
 }
 
-struct creation {
-    struct mc_keys *keys;
-    const struct mc_key_row *row;
-};
-
-static enum mc_status put_key(struct mc_store *store, void *context, struct mc_error *err)
+static enum mc_status put_key(struct mc_store *store, const struct mc_registry_table *present,
+                              void *context, struct mc_error *err)
 {
-    struct creation *c = context;
-    if (mc_keys_count(c->keys) >= KEYS_MAX)
+    const struct mc_key_row *row = context;
+    if (present->count >= KEYS_MAX)
         return mc_fail(err, MC_CONFLICT, "there are %d keys, no more are allowed", KEYS_MAX);
-    return store->ops->put_key(store, c->row, err);
+    return store->ops->put_key(store, row, err);
 }
 
 /* text: the key itself, or absent. */
@@ -407,8 +403,7 @@ static enum mc_status create(struct mc_keys *keys, const struct definition *d, i
                              .hash = {hash, sizeof(hash)},
                              .definition = mc_buf_str(&stored),
                              .created_at_us = now_us};
-    struct creation creation = {keys, &row};
-    enum mc_status status = mc_registry_change(&keys->registry, put_key, &creation, err);
+    enum mc_status status = mc_registry_change(&keys->registry, put_key, &row, err);
     if (status != MC_OK)
         return status;
     w = mc_json_writer(json);
@@ -449,8 +444,10 @@ enum mc_status mc_keys_list(struct mc_keys *keys, struct mc_buf *json, struct mc
     return json->failed ? mc_fail_memory(err) : MC_OK;
 }
 
-static enum mc_status remove_key(struct mc_store *store, void *context, struct mc_error *err)
+static enum mc_status remove_key(struct mc_store *store, const struct mc_registry_table *present,
+                                 void *context, struct mc_error *err)
 {
+    (void)present;
     const mc_str *key_id = context;
     return store->ops->remove_key(store, *key_id, err);
 }

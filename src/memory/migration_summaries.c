@@ -13,6 +13,7 @@
 
 #define SUMMARY_THREADS 100  /* found at once */
 #define SUMMARY_MESSAGES 400 /* newest messages of a thread that its summary is made from */
+#define READ_BYTES MC_READ_PAGE_BYTES /* and no more of them than these */
 #define SUMMARY_BYTES 1500
 #define SUMMARY_ARENA_MAX ((size_t)64 << 20)
 #define SUMMARY_TOPICS 5
@@ -158,13 +159,15 @@ static enum mc_status store_summary(struct mc_migration *run, struct thread_work
 static enum mc_status read_thread(struct mc_migration *run, struct thread_work *work,
                                   struct mc_error *err)
 {
-    static const struct mc_reader everything = {.everything = true};
+    struct mc_load load = {.memory = NULL};
+    const struct mc_reader everything = {.everything = true, .load = &load};
     struct mc_recent_read read = {
         .user_id = work->key->user_id,
         .thread_id = work->key->thread_id,
         .limit = SUMMARY_MESSAGES,
         .reader = &everything,
     };
+    mc_load_begin(&load, READ_BYTES);
     struct mc_thread_state state; /* first: a message deleted after this makes the store refuse */
     enum mc_status status =
         run->store->ops->thread(run->store, work->key->user_id, work->key->thread_id, &state, err);

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/time.h"
+
+#define RETRY_US (MC_US_PER_SECOND / 10)
 
 static void free_table(struct mc_registry_table *table)
 {
@@ -44,10 +47,14 @@ void mc_registry_fini(struct mc_registry *registry)
 static enum mc_status reload(struct mc_registry *registry, struct mc_error *err)
 {
     struct mc_registry_table *table = new_table(registry);
-    if (!table)
+    if (!table) {
+        atomic_store(&registry->stale, true);
         return mc_fail_memory(err);
+    }
+    atomic_store(&registry->stale, false);
     enum mc_status status = registry->read(registry->store, table, err);
     if (status != MC_OK) {
+        atomic_store(&registry->stale, true);
         free_table(table);
         return status;
     }
@@ -71,16 +78,36 @@ enum mc_status mc_registry_reload(struct mc_registry *registry, struct mc_error 
 enum mc_status mc_registry_change(struct mc_registry *registry, mc_registry_change_fn change,
                                   void *context, struct mc_error *err)
 {
+    struct mc_error unread;
     mc_mutex_lock(&registry->changing);
-    enum mc_status status = change(registry->store, context, err);
-    if (status == MC_OK)
-        status = reload(registry, err);
+    enum mc_status status = change(registry->store, registry->table, context, err);
+    bool known = status == MC_OK || status == MC_NOT_FOUND;
+    enum mc_status read = known ? reload(registry, &unread) : MC_OK;
+    if (!known || read != MC_OK) { /* and the next look does not wait */
+        atomic_store(&registry->stale, true);
+        atomic_store(&registry->tried_us, 0);
+    }
     mc_mutex_unlock(&registry->changing);
-    return status;
+    if (read == MC_OK)
+        return status;
+    *err = unread;
+    return mc_fail_prefix(err, read, "the change was made, but is not in force here yet");
+}
+
+/* One thread tries; the others take the table that is there. */
+static void refresh(struct mc_registry *registry)
+{
+    int64_t now_us = mc_time_monotonic_us(), tried_us = atomic_load(&registry->tried_us);
+    struct mc_error ignored; /* told by whoever made it stale */
+    if (now_us - tried_us >= RETRY_US &&
+        atomic_compare_exchange_strong(&registry->tried_us, &tried_us, now_us))
+        (void)!mc_registry_reload(registry, &ignored);
 }
 
 struct mc_registry_table *mc_registry_acquire(struct mc_registry *registry)
 {
+    if (atomic_load(&registry->stale))
+        refresh(registry);
     mc_mutex_lock(&registry->mutex);
     struct mc_registry_table *table = registry->table;
     table->refs++;

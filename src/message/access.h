@@ -16,6 +16,7 @@
  * and, when only_agents are given, its agent is one of them.
  * Strings are borrowed. Zero-initialised: an anonymous reader that sees only messages without an agent.
  */
+struct mc_load;
 struct mc_reader {
     bool everything;
     bool read_public;
@@ -26,6 +27,7 @@ struct mc_reader {
     size_t group_count;
     const mc_str *only_agents;
     size_t only_agent_count;
+    struct mc_load *load; /* bounds what is read for it (message/load.h); NULL: nothing does */
 };
 
 /* The rule on one message: the same that the stores express in SQL. Pure. */

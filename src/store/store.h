@@ -18,6 +18,7 @@
 
 #include "base/metrics.h"
 #include "message/access.h"
+#include "message/load.h"
 #include "message/record.h"
 
 /* ---- Writing messages ---- */
@@ -44,14 +45,17 @@ struct mc_thread_state {
     int64_t messages;
 };
 
+/* What a store holds beside the records of a bounded read, and a read with the thread's state in all, about. */
+#define MC_READ_PAGE_BYTES ((size_t)4 << 20)
+
 struct mc_recent_read {
     mc_str user_id;
     mc_str thread_id;
     mc_str before; /* message id, absent: from the newest. Not in the thread: MC_NOT_FOUND */
     size_t limit;
     const struct mc_reader *reader;
-    struct mc_thread_state
-        *state; /* the thread's, of the same moment as the messages; may be NULL */
+    /* The thread's, of the same moment as the messages; may be NULL. With it no more than MC_READ_PAGE_BYTES are read. */
+    struct mc_thread_state *state;
 };
 
 #define MC_TURNS 2
@@ -264,8 +268,6 @@ struct mc_store_room {
 struct mc_erased {
     int64_t messages, trash, threads, jobs, summaries, preferences, signals;
     bool verified; /* a scan after the commit found nothing left */
-    /* Deleted words are overwritten in the file too, the index and the log included; a server never says so. */
-    bool wiped;
 };
 
 struct mc_summary {
@@ -382,11 +384,14 @@ struct mc_store_ops {
     /* By message id. MC_NOT_FOUND also when the reader may not see it. */
     enum mc_status (*get)(struct mc_store *store, mc_str message_id, const struct mc_reader *reader,
                           struct mc_record **record, struct mc_error *err);
-    /* By row, with terms; rows that are gone or not readable are left out; order as asked. */
+    /*
+     * By row, with terms; rows that are gone or not readable are left out; order as asked. Bounded by reader->load: what
+     * does not fit is left out, the oldest when they are asked for newest first.
+     */
     enum mc_status (*rows)(struct mc_store *store, const int64_t *rows, size_t count,
                            const struct mc_reader *reader, struct mc_records *out,
                            struct mc_error *err);
-    /* Newest first. */
+    /* Newest first. Bounded by reader->load: what does not fit is left out, and all older ones. */
     enum mc_status (*recent)(struct mc_store *store, const struct mc_recent_read *read,
                              struct mc_records *out, struct mc_error *err);
     /* The turns next to each of the rows in its thread that the reader may see; none of a row that is gone or closed to the reader. */
@@ -579,6 +584,11 @@ struct mc_store_ops {
      * of messages that are not there, or are others by now, and must go.
      */
     enum mc_status (*generation)(struct mc_store *store, int64_t *generation, struct mc_error *err);
+    /*
+     * Overwrites what was deleted where it still lies in the file, the index and the log included, which may take half a
+     * minute. False: it could not, or cannot, as on a server.
+     */
+    bool (*wipe)(struct mc_store *store);
     /* A user's messages, oldest first; reads in pages, so `each` may take its time. */
     enum mc_status (*export_user)(struct mc_store *store, mc_str user_id,
                                   const struct mc_reader *reader, mc_record_fn each, void *context,

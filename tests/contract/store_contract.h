@@ -15,7 +15,7 @@
 struct store_factory {
     const char *name;
     struct mc_store *(*open_empty)(void);
-    bool keeps_bytes; /* erased words leave the disk later than the call: `wiped` says so */
+    bool keeps_bytes; /* erased words leave the disk later than the call: `wipe` says so */
     void (*sql)(const char *sql); /* behind the store's back: damage, or what an old version does */
 };
 /* Of the store whose cases run. */

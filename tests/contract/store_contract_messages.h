@@ -466,10 +466,153 @@ static inline void access_rule(struct mc_store *store)
     ok(removed == NULL, "nor seen by trying");
 }
 
+static inline bool count_record(void *context, struct mc_record *record)
+{
+    ++*(size_t *)context;
+    return record->row > 0;
+}
+
+/* ---- Bounded reads ---- */
+
+#define LONG_COUNT 40
+#define LONG_BYTES 200000 /* all of them are several pages */
+
+/* A thread of long messages l0, l1, ... and their rows. */
+static inline void fill_long(struct mc_store *store, int64_t rows[LONG_COUNT])
+{
+    static char text[LONG_BYTES + 1];
+    memset(text, 'x', LONG_BYTES);
+    for (int i = 0; i < LONG_COUNT; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "l%d", i);
+        rows[i] = store_one(store, message("u", "long", id, text, i));
+    }
+}
+
+/* Whether the records are l<from>, and then the next smaller numbers. */
+static inline bool are_long(const struct mc_records *records, int from)
+{
+    for (size_t i = 0; i < records->count; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "l%d", from - (int)i);
+        if (!mc_str_equal(records->items[i]->m.message_id, mc_str_of(id)))
+            return false;
+    }
+    return true;
+}
+
+static inline void read_long(struct mc_store *store, const struct mc_reader *reader,
+                             const int64_t rows[LONG_COUNT])
+{
+    struct mc_error err = {0};
+    struct mc_load load = {.memory = NULL};
+    struct mc_reader bounded = *reader;
+    bounded.load = &load;
+    struct mc_recent_read read = {
+        .user_id = MC_STR("u"), .thread_id = MC_STR("long"), .limit = 1000, .reader = &bounded};
+    mc_auto(mc_records_fini) struct mc_records found = {0};
+    mc_load_begin(&load, 5 * LONG_BYTES + LONG_BYTES / 2);
+    is_status(store->ops->recent(store, &read, &found, &err), MC_OK, &err, "a few fit");
+    ok(found.count == 5 && are_long(&found, LONG_COUNT - 1), "the newest five (%zu)", found.count);
+    ok(load.full && load.held_bytes > 5 * LONG_BYTES, "and it says that there are more");
+    mc_records_fini(&found);
+
+    mc_load_begin(&load, 30 * LONG_BYTES);
+    read.before = MC_STR("l30");
+    is_status(store->ops->recent(store, &read, &found, &err), MC_OK, &err, "thirty and more");
+    ok(found.count == 29 && are_long(&found, 29), "29 of those before one (%zu)", found.count);
+    ok(load.full, "fit");
+    mc_records_fini(&found);
+
+    load = (struct mc_load){.memory = NULL};
+    mc_load_begin(&load, MC_READ_BYTES_MAX);
+    read.limit = LONG_COUNT - 1;
+    read.before = MC_STR_NONE;
+    is_status(store->ops->recent(store, &read, &found, &err), MC_OK, &err, "all fit");
+    ok(found.count == LONG_COUNT - 1 && are_long(&found, LONG_COUNT - 1), "as many as asked for");
+    ok(!load.full, "and no more was wanted");
+    mc_records_fini(&found);
+
+    int64_t newest_first[LONG_COUNT + 1];
+    for (int i = 0; i < LONG_COUNT; i++)
+        newest_first[i] = rows[LONG_COUNT - 1 - i];
+    newest_first[LONG_COUNT] = rows[0];
+    load = (struct mc_load){.memory = NULL};
+    mc_load_begin(&load, 25 * LONG_BYTES);
+    is_status(store->ops->rows(store, newest_first, LONG_COUNT, &bounded, &found, &err), MC_OK,
+              &err, "rows");
+    ok(found.count == 24 && are_long(&found, LONG_COUNT - 1), "the newest that fit (%zu)",
+       found.count);
+    ok(load.full, "and it says so");
+    mc_records_fini(&found);
+    load = (struct mc_load){.memory = NULL};
+    mc_load_begin(&load, MC_READ_BYTES_MAX);
+    is_status(store->ops->rows(store, rows, LONG_COUNT, &bounded, &found, &err), MC_OK, &err,
+              "rows that all fit");
+    ok(found.count == LONG_COUNT && found.items[0]->row == rows[0] &&
+           found.items[LONG_COUNT - 1]->row == rows[LONG_COUNT - 1] && !load.full,
+       "all, in the order asked for");
+}
+
+struct lender {
+    size_t left, asked;
+};
+
+static inline bool lend(void *context, size_t bytes)
+{
+    struct lender *lender = context;
+    lender->asked++;
+    if (bytes > lender->left)
+        return false;
+    lender->left -= bytes;
+    return true;
+}
+
+static inline void bounded_reads(struct mc_store *store)
+{
+    int64_t rows[LONG_COUNT];
+    fill_long(store, rows);
+    read_long(store, &everything, rows);
+    read_long(store, &anonymous, rows); /* sees them all, by a condition */
+
+    struct mc_error err = {0};
+    struct mc_thread_state state;
+    struct lender lender = {.left = (size_t)2 << 20};
+    const struct mc_memory memory = {lend, &lender};
+    struct mc_load load = {.memory = &memory};
+    struct mc_reader bounded = {.everything = true, .load = &load};
+    struct mc_recent_read read = {.user_id = MC_STR("u"),
+                                  .thread_id = MC_STR("long"),
+                                  .limit = LONG_COUNT,
+                                  .reader = &bounded};
+    mc_auto(mc_records_fini) struct mc_records found = {0};
+    mc_load_begin(&load, MC_READ_BYTES_MAX);
+    is_status(store->ops->recent(store, &read, &found, &err), MC_OK, &err, "memory is refused");
+    ok(load.refused && load.full, "as is told");
+    ok(found.count >= 10 && found.count <= 15, "after what was granted (%zu)", found.count);
+    ok(lender.asked >= 2 && lender.asked <= 4, "it is asked for by the MiB");
+    mc_records_fini(&found);
+
+    load = (struct mc_load){.memory = NULL};
+    mc_load_begin(&load, MC_READ_PAGE_BYTES);
+    read.state = &state;
+    is_status(store->ops->recent(store, &read, &found, &err), MC_OK, &err, "with the state");
+    ok(load.full && state.messages == LONG_COUNT, "a page is cut");
+    ok(found.count == MC_READ_PAGE_BYTES / LONG_BYTES, "to what fits (%zu)", found.count);
+    mc_records_fini(&found);
+
+    load = (struct mc_load){.memory = NULL};
+    mc_load_begin(&load, MC_READ_BYTES_MAX);
+    is_status(
+        store->ops->export_user(store, MC_STR("u"), &everything, count_record, &read.limit, &err),
+        MC_OK, &err, "export");
+    is_int((int)read.limit, 2 * LONG_COUNT, "has all of them");
+}
+
 #define STORE_MESSAGE_CASES                                                                        \
     {"put and get", put_and_get}, {"odd names of groups", put_odd_groups},                         \
         {"the longest message", put_long}, {"repeats", put_repeat}, {"batches", put_batch},        \
         {"new ids", put_new_ids}, {"order in a thread", order_in_thread},                          \
-        {"turns and rows", turns_and_rows}, {"turns of many", turns_of_many},                      \
-        {"versions of a thread", thread_versions}, {"rows are not used again", rows_not_reused},   \
-        {"the access rule", access_rule},
+        {"bounded reads", bounded_reads}, {"turns and rows", turns_and_rows},                      \
+        {"turns of many", turns_of_many}, {"versions of a thread", thread_versions},               \
+        {"rows are not used again", rows_not_reused}, {"the access rule", access_rule},

@@ -222,6 +222,50 @@ static inline void undo_whole(struct mc_store *store)
 }
 
 /* What happened to trashed messages meanwhile. */
+static inline bool note_run(void *context, const struct mc_tier_run *run)
+{
+    char(*users)[64] = context;
+    size_t at = strlen(*users);
+    snprintf(*users + at, sizeof(*users) - at, " %.*s",
+             MC_STR_ARG(mc_str_given(run->user_id) ? run->user_id : MC_STR("all")));
+    return true;
+}
+
+/* A run of the user alone tells of the user, and nothing is left that it could bring back. */
+static inline void erased_runs(struct mc_store *store)
+{
+    struct mc_error err = {0};
+    int64_t number;
+    const mc_str users[] = {MC_STR("u1"), MC_STR("u2"), MC_STR_NONE};
+    archive_fill(store, 1, UNDO_MESSAGES);
+    for (size_t i = 0; i < mc_countof(users); i++) {
+        struct mc_tier_step step;
+        struct mc_tier_rule rule = archive_rule(10000);
+        is_status(store->ops->begin_run(store, users[i], T0 + (int64_t)i, &number, &err), MC_OK,
+                  &err, "a run");
+        rule.user_id = users[i];
+        rule.run = number;
+        is_status(store->ops->migrate(store, &rule, &step, &err), MC_OK, &err, "does something");
+        is_status(store->ops->end_run(store, number, T0 + MINUTE, &err), MC_OK, &err, "and ends");
+    }
+    struct mc_erased erased = {0};
+    is_status(store->ops->erase(store, MC_STR("u2"), &erased, &err), MC_OK, &err, "erase");
+    ok(erased.verified, "verified");
+    char left[64] = "";
+    is_status(store->ops->runs(store, note_run, &left, &err), MC_OK, &err, "runs");
+    is_str(left, " all u1", "the user's own run is gone, the others are there");
+    is_status(store->ops->begin_run(store, MC_STR("u1"), T0, &number, &err), MC_OK, &err,
+              "a run that goes on");
+    is_status(store->ops->erase(store, MC_STR("u1"), &erased, &err), MC_OK, &err,
+              "when its user is erased");
+    struct mc_tier_step step;
+    struct mc_tier_rule rule = archive_rule(10000);
+    rule.user_id = MC_STR("u1");
+    rule.run = number;
+    enum mc_status status = store->ops->migrate(store, &rule, &step, &err);
+    ok(status == MC_CONFLICT || (!status && step.moved + step.deleted == 0), "does no more");
+}
+
 static inline void undo_meanwhile(struct mc_store *store)
 {
     struct state_of_all before;
@@ -478,7 +522,7 @@ static inline void undo_of_nobody(struct mc_store *store)
     {"a migration is undone", undo_whole}, {"what came meanwhile", undo_meanwhile},                \
         {"an id that was deleted twice", undo_same_id}, {"jobs of what comes back", undo_jobs},    \
         {"runs of migration", undo_runs}, {"several runs are undone", undo_several},               \
-        {"an undo with a damaged message", undo_damaged},                                          \
+        {"runs of who is erased", erased_runs}, {"an undo with a damaged message", undo_damaged},  \
         {"an undo of nobody's messages", undo_of_nobody},
 
 #endif

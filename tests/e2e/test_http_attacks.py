@@ -4,6 +4,7 @@ Beside test_http_security.py (hosts, origins, slow clients one by one), test_htt
 test_http_input.py (what is malformed).
 """
 
+import concurrent.futures
 import contextlib
 import http.client
 import itertools
@@ -548,6 +549,43 @@ def test_a_reader_that_takes_its_time_gets_all(make_server):
             pace.wait(len(chunk) / 500_000)
     assert answer.endswith(b"\r\n0\r\n\r\n"), "as a whole"
     assert time.monotonic() - began > 3 and answer.count(b"The invoice") > 100
+
+
+def test_many_large_reads_at_once(make_server):
+    """What reads load counts against server.max_memory before it is loaded; windows and contexts load what they show."""
+    server = make_server(config="server: {max_memory: 24MiB}\n")
+    text = "\N{GRINNING FACE}" * 20000 + " invoice"
+    for _ in range(5):
+        body = "".join(json.dumps(message(text, user_id="u1"), ensure_ascii=False) + "\n" for _ in range(40))
+        assert server.http.post("/v1/messages", body.encode(), headers={"Content-Type": "application/x-ndjson"}).json["stored"] == 40
+    server.drain()
+    before, thread = server.memory_kb(), "/v1/users/u1/threads/t1/"
+    questions = [lambda http: http.get(thread + "messages", query={"limit": 1000}),
+                 lambda http: http.get("/v1/users/u1/search", query={"q": "invoice", "limit": 100}),
+                 lambda http: http.get(thread + "window", query={"max_messages": 1000}),
+                 lambda http: http.post("/v1/context", {"user_id": "u1", "thread_id": "t1", "query": "invoice", "max_messages": 1000})]
+
+    def read(number):
+        with contextlib.closing(Http("127.0.0.1", server.port, timeout=300)) as client:
+            return [(number % 4, answer) for answer in (questions[number % 4](client) for _ in range(5))]
+    with concurrent.futures.ThreadPoolExecutor(48) as pool:
+        answers = [answer for some in pool.map(read, range(48)) for answer in some]
+    for kind, answer in answers:
+        assert answer.status in (200, 503), answer
+        if answer.status == 503:
+            assert answer.headers["retry-after"] == "1" and "again in a second" in answer.json["detail"]
+        elif kind == 0:
+            assert len(answer.json["messages"]) == 200
+    if not SANITIZER:
+        assert server.memory_kb("VmHWM") - before < 400 * 1024, "48 reads of 16 MB and their answers would be 1500"
+    wait_until(lambda: all(question(server.http).status == 200 for question in questions), 60, "room for each alone")
+    request = b"GET /v1/users/u1/threads/t1/messages?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        def is_full():
+            stack.enter_context(contextlib.closing(connect(server, request, receive_buffer=4096)))
+            return questions[0](server.http).status == 503
+        wait_until(is_full, 60, "no room beside what is not taken")
+        assert server.http.get(thread + "messages", query={"limit": 1}).status == 200, "but for little"
 
 
 def test_all_places_taken(make_server):

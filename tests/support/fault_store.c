@@ -13,7 +13,7 @@
     X(put) X(get) X(rows) X(recent) X(turns) X(match) X(thread) X(remove) X(claim) X(complete) \
     X(fail) X(renew) X(twin) X(release) X(queue) X(dead_jobs) X(retry) X(purge) X(preferences) X(set_preferences) \
     X(add_signals) X(signals) X(add_usage) X(usage) X(vector_model) X(vector_models) X(claim_vectors) X(put_vectors) \
-    X(fill_vectors) X(vectors) X(put_agent) X(remove_agent) X(agents) X(agent_counts) \
+    X(fill_vectors) X(vectors) X(put_agent) X(remove_agent) X(agents) X(agent_counts) X(put_key) X(remove_key) X(keys) \
     X(unsummarised) X(put_summary) X(summaries) X(migrate) X(train) X(pack) X(begin_run) X(end_run) X(runs) X(empty_trash) X(begin_undo) X(undo) X(take_task) X(set_task) X(erase) X(export_user) X(users) \
     X(list_users) X(list_threads) X(stats) X(room) X(ping) X(check) X(backup)
 /* clang-format on */
@@ -134,6 +134,9 @@ FORWARD(remove_agent, (mc_str agent_id), (agent_id))
 FORWARD(agents, (mc_agent_fn each, void *context), (each, context))
 FORWARD(agent_counts, (mc_count_fn by_agent, mc_count_fn by_visibility, void *context),
         (by_agent, by_visibility, context))
+FORWARD(put_key, (const struct mc_key_row *key), (key))
+FORWARD(remove_key, (mc_str key_id), (key_id))
+FORWARD(keys, (mc_key_fn each, void *context), (each, context))
 FORWARD(unsummarised,
         (mc_str user_id, int64_t messages, int64_t before_us, size_t limit, mc_summary_fn each,
          void *context),
@@ -179,6 +182,12 @@ static enum mc_status do_ping(struct mc_store *store, struct mc_error *err)
     return status ? status : inner->ops->ping(inner, err);
 }
 
+static bool do_wipe(struct mc_store *store)
+{
+    struct mc_store *inner = fault_of(store)->inner;
+    return inner->ops->wipe(inner);
+}
+
 static void do_close(struct mc_store *store)
 {
     struct fault_store *f = fault_of(store);
@@ -188,6 +197,7 @@ static void do_close(struct mc_store *store)
 
 static const struct mc_store_ops OPERATIONS = {.name = "fault",
                                                .close = do_close,
+                                               .wipe = do_wipe,
 #define OP_MEMBER(name) .name = do_##name,
                                                OPS(OP_MEMBER)
 #undef OP_MEMBER

@@ -409,6 +409,11 @@ static void test_store_failures(struct fixture *f)
     mc_fault_store_fail(f->store, "remove_agent", 1, 1, MC_BUSY);
     is_status(mc_agents_unregister(f->agents, MC_STR("seller"), &err), MC_BUSY, &err, "busy");
     reads(f, "seller", "ps sales eu", "still registered");
+    known(f, "{\"agent_id\":\"passing\",\"name\":\"Passing\"}");
+    mc_fault_store_fail(f->store, "agents", 1, 1, MC_IO);
+    is_status(mc_agents_unregister(f->agents, MC_STR("passing"), &err), MC_IO, &err,
+              "an agent that is gone and was not read again");
+    no_reader(f, "passing", MC_NOT_FOUND);
 }
 
 static void test_stats(struct fixture *f)

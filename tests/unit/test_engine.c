@@ -6,7 +6,9 @@
 #include "base/compiler.h"
 #include "support/engine.h"
 
+#include "base/thread.h"
 #include "store/postgres/postgres_store.h"
+#include "store/sqlite/sqlite.h"
 
 /* ---- Opening ---- */
 
@@ -526,6 +528,233 @@ static void test_idle_options(void)
     scratch_remove(&scratch);
 }
 
+/* ---- Reads of long messages ---- */
+
+#define LONG_COUNT 180
+#define LONG_BYTES 390000 /* all of them are more than MC_READ_BYTES_MAX */
+
+/* Has so many bytes to give, and counts what it gives. */
+struct lender {
+    size_t bytes, lent, asked;
+};
+
+static bool lend(void *context, size_t bytes)
+{
+    struct lender *lender = context;
+    lender->asked++;
+    if (bytes > lender->bytes - lender->lent)
+        return false;
+    lender->lent += bytes;
+    return true;
+}
+
+static void say_long(struct mc_engine *engine)
+{
+    char *text = malloc(LONG_BYTES + 1);
+    if (!text)
+        bail_out("no memory");
+    for (size_t i = 0; i < LONG_BYTES; i += 4)
+        memcpy(text + i, "\xF0\x9F\x98\x80", 4);
+    memcpy(text, "an invoice, ", 12);
+    text[LONG_BYTES] = '\0';
+    for (int i = 0; i < LONG_COUNT; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "long%d", i);
+        say(engine, id, text);
+    }
+    free(text);
+}
+
+static enum mc_status recent_of(struct mc_engine *engine, size_t limit, struct lender *lender,
+                                size_t *count, struct mc_error *err)
+{
+    const struct mc_memory memory = {lend, lender};
+    struct mc_recent_query query = {
+        .user_id = MC_STR("u"), .thread_id = MC_STR("t"), .limit = limit, .memory = &memory};
+    struct mc_message_list *found = NULL;
+    enum mc_status status = mc_message_recent(engine, &query, &found, err);
+    *count = found ? found->count : 0;
+    mc_message_list_free(found);
+    return status;
+}
+
+static void recent_long(struct mc_engine *engine)
+{
+    struct mc_error err = {0};
+    struct lender all = {.bytes = SIZE_MAX}, little = {.bytes = (size_t)4 << 20}, one = little;
+    size_t count = 0;
+    is_status(recent_of(engine, 1000, &all, &count, &err), MC_TOO_LARGE, &err, "a thousand");
+    ok(strcmp(err.field, "limit") == 0 && strstr(err.message, "ask for fewer"), "are too much: %s",
+       err.message);
+    ok(all.lent <= MC_READ_BYTES_MAX, "not more than that was loaded");
+    for (int i = 0; i < 2; i++) {
+        all = (struct lender){.bytes = SIZE_MAX};
+        is_status(recent_of(engine, 50, &all, &count, &err), MC_OK, &err, "fifty");
+        is_int((int)count, 50, "are there");
+        ok(all.lent >= (size_t)45 * LONG_BYTES && all.lent <= (size_t)60 * LONG_BYTES,
+           "their bytes were asked for (%zu)", all.lent);
+        is_status(recent_of(engine, 50, &little, &count, &err), MC_BUSY, &err, "and refused");
+        ok(strstr(err.message, "try again") != NULL, "for now");
+        is_status(recent_of(engine, 1, &one, &count, &err), MC_OK, &err, "one");
+        ok(count == 1 && one.asked == 0, "asks nobody");
+    }
+}
+
+static void window_long(struct mc_engine *engine)
+{
+    struct mc_error err = {0};
+    struct lender lender = {.bytes = SIZE_MAX};
+    const struct mc_memory memory = {lend, &lender};
+    struct mc_window_query query = {
+        .user_id = MC_STR("u"), .thread_id = MC_STR("t"), .max_messages = 1000, .memory = &memory};
+    struct mc_message_list *found = NULL;
+    is_status(mc_message_window(engine, &query, &found, &err), MC_OK, &err, "a window");
+    is_int((int)found->count, 1, "shows the newest");
+    ok(lender.lent <= (size_t)8 << 20, "and loads few others (%zu)", lender.lent);
+    mc_message_list_free(found);
+    query.min_importance = 1;
+    lender.lent = 0;
+    is_status(mc_message_window(engine, &query, &found, &err), MC_OK, &err, "one of nothing");
+    is_int((int)found->count, 0, "passes all over");
+    ok(lender.lent <= (size_t)16 << 20, "a page at a time (%zu)", lender.lent);
+    mc_message_list_free(found);
+    query.min_importance = 0;
+    query.max_tokens = 1000000;
+    is_status(mc_message_window(engine, &query, &found, &err), MC_OK, &err, "a large one");
+    ok(found->count > 1 && found->count < LONG_COUNT, "shows more (%zu)", found->count);
+    mc_message_list_free(found);
+    lender = (struct lender){.bytes = 0};
+    is_status(mc_message_window(engine, &query, &found, &err), MC_BUSY, &err, "without memory");
+}
+
+static void find_long(struct mc_engine *engine)
+{
+    struct mc_error err = {0};
+    struct lender lender = {.bytes = SIZE_MAX};
+    const struct mc_memory memory = {lend, &lender};
+    struct mc_search_query query = {
+        .user_id = MC_STR("u"), .text = MC_STR("invoice"), .limit = 1000, .memory = &memory};
+    struct mc_hit_list *hits = NULL;
+    is_status(mc_search(engine, &query, &hits, &err), MC_TOO_LARGE, &err, "a thousand hits");
+    is_str(err.field, "limit", "are too many");
+    query.limit = 20;
+    is_status(mc_search(engine, &query, &hits, &err), MC_OK, &err, "twenty");
+    is_int((int)hits->count, 20, "are there");
+    mc_hit_list_free(hits);
+    ok(lender.lent <= 2 * MC_READ_BYTES_MAX, "and all candidates are bounded (%zu)", lender.lent);
+    const mc_str topic = MC_STR("invoice");
+    struct mc_search_query labels = {.user_id = MC_STR("u"),
+                                     .topics = &topic,
+                                     .topic_count = 1,
+                                     .limit = 1000,
+                                     .memory = &memory};
+    is_status(mc_search(engine, &labels, &hits, &err), MC_TOO_LARGE, &err, "by a topic");
+    lender = (struct lender){.bytes = 0};
+    is_status(mc_search(engine, &query, &hits, &err), MC_BUSY, &err, "without memory");
+    struct mc_context_query asked = {.user_id = MC_STR("u"),
+                                     .thread_id = MC_STR("t"),
+                                     .query = MC_STR("Which invoice?"),
+                                     .max_messages = 1000,
+                                     .memory = &memory};
+    struct mc_context *context = NULL;
+    is_status(mc_context_assemble(engine, &asked, &context, &err), MC_BUSY, &err,
+              "nor is a context assembled");
+    lender = (struct lender){.bytes = (size_t)40 << 20};
+    is_status(mc_context_assemble(engine, &asked, &context, &err), MC_OK, &err,
+              "which needs less than all of it");
+    ok(context->tokens > 100, "and shows something");
+    mc_context_free(context);
+}
+
+static void test_long_messages(void)
+{
+    struct scratch scratch;
+    scratch_make(&scratch);
+    struct mc_engine *engine = engine_open(&scratch, NULL);
+    say_long(engine);
+    engine_drain(engine);
+    recent_long(engine);
+    window_long(engine);
+    find_long(engine);
+    mc_engine_close(engine);
+    engine = engine_open(&scratch, OPTIONS("cache.persistent", "true", "cache.dir",
+                                           scratch_path(&scratch, "cache")));
+    say(engine, "after", "a short one");
+    recent_long(engine);
+    window_long(engine);
+    mc_engine_close(engine);
+    scratch_remove(&scratch);
+}
+
+/* ---- Preferences while a user is erased ---- */
+
+struct erasing {
+    struct mc_engine *engine;
+    int64_t ended_us;
+};
+
+static void *erase_ann(void *context)
+{
+    struct erasing *erasing = context;
+    struct mc_error err = {0};
+    char *json = NULL;
+    if (mc_user_erase(erasing->engine, MC_STR("ann"), &json, &err))
+        bail_out("not erased: %s", err.message);
+    mc_free(json);
+    erasing->ended_us = mc_time_monotonic_us();
+    return NULL;
+}
+
+static bool is_there(struct mc_engine *engine, const char *id)
+{
+    struct mc_error err = {0};
+    struct mc_message_list *found = NULL;
+    bool there = mc_message_get(engine, mc_str_of(id), MC_STR_NONE, &found, &err) != MC_NOT_FOUND;
+    mc_message_list_free(found);
+    return there;
+}
+
+/* Whether preferences of the user are changed long before the erasure ends, which a reader of the file draws out. */
+static bool changed_meanwhile(const struct scratch *scratch, struct mc_engine *engine)
+{
+    struct mc_message_input input = said("ann1", "I live in Oslo.");
+    input.user_id = MC_STR("ann");
+    ingest(engine, &input);
+    sqlite3 *reader = NULL;
+    if (sqlite3_open(scratch_path(scratch, "e.db"), &reader) ||
+        sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM messages", NULL, NULL, NULL))
+        bail_out("no reader");
+    struct erasing erasing = {.engine = engine};
+    struct mc_error err = {0};
+    pthread_t thread;
+    if (mc_thread_start(&thread, "erase", erase_ann, &erasing, &err))
+        bail_out("no thread: %s", err.message);
+    while (is_there(engine, "ann1"))
+        continue;
+    char *json = NULL;
+    if (mc_preferences_patch(engine, MC_STR("ann"), MC_STR("{\"language\":\"no\"}"), &json, &err))
+        bail_out("not changed: %s", err.message);
+    mc_free(json);
+    int64_t changed_us = mc_time_monotonic_us();
+    mc_thread_join(thread);
+    sqlite3_close(reader);
+    return erasing.ended_us - changed_us > MC_US_PER_SECOND / 2;
+}
+
+/* On a busy machine it may take longer once. */
+static void test_preferences_while_erasing(void)
+{
+    struct scratch scratch;
+    scratch_make(&scratch);
+    struct mc_engine *engine = engine_open(&scratch, NULL);
+    bool meanwhile = false;
+    for (int i = 0; i < 10 && !meanwhile; i++)
+        meanwhile = changed_meanwhile(&scratch, engine);
+    ok(meanwhile, "preferences are changed while an erasure wipes the file");
+    mc_engine_close(engine);
+    scratch_remove(&scratch);
+}
+
 int main(void)
 {
     test_open_errors();
@@ -545,5 +774,7 @@ int main(void)
     scratch_remove(&scratch);
     test_context_mode();
     test_idle_options();
+    test_long_messages();
+    test_preferences_while_erasing();
     return done_testing();
 }

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "memory/keys.h"
+#include "support/fault_store.h"
 #include "support/scratch.h"
 
 #define NOW INT64_C(1700000000000000)
@@ -14,7 +15,8 @@
 
 struct fixture {
     struct scratch scratch;
-    struct mc_store *store;
+    struct mc_store *inner;
+    struct mc_store *store; /* the inner one behind faults */
     struct mc_keys *keys;
     char key[KEY_SIZE]; /* the last one made */
     char key_id[KEY_SIZE];
@@ -25,7 +27,8 @@ static void set_up(struct fixture *f, bool agents)
     struct mc_error err = {0};
     *f = (struct fixture){0};
     scratch_make(&f->scratch);
-    f->store = scratch_store(&f->scratch, "k.db");
+    f->inner = scratch_store(&f->scratch, "k.db");
+    f->store = mc_fault_store_open(f->inner);
     if (mc_keys_open(f->store, agents, &f->keys, &err))
         bail_out("keys: %s", err.message);
 }
@@ -34,6 +37,7 @@ static void tear_down(struct fixture *f)
 {
     mc_keys_close(f->keys);
     f->store->ops->close(f->store);
+    f->inner->ops->close(f->inner);
     scratch_remove(&f->scratch);
 }
 
@@ -261,6 +265,41 @@ static void test_agents_that_are_not_kept_apart(void)
     tear_down(&f);
 }
 
+/* A key that is revoked in the store and still in memory is good for nothing. */
+static void test_keys_that_are_not_read_again(void)
+{
+    struct fixture f;
+    struct mc_error err;
+    set_up(&f, false);
+    is_status(create(&f, "{\"name\":\"n\",\"scopes\":[\"read\"]}", &err), MC_OK, &err, "a key");
+    mc_fault_store_fail(f.store, "keys", 1, 1, MC_IO);
+    is_status(mc_keys_revoke(f.keys, mc_str_of(f.key_id), &err), MC_IO, &err, "is revoked");
+    ok(strstr(err.message, "was made") != NULL, "as is told, though not read again: %s",
+       err.message);
+    ok(!is_good(&f, f.key, NOW), "the next look reads again");
+
+    is_status(create(&f, "{\"name\":\"n\",\"scopes\":[\"read\"]}", &err), MC_OK, &err, "another");
+    mc_fault_store_fail(f.store, "keys", 1, 0, MC_IO);
+    is_status(mc_keys_revoke(f.keys, mc_str_of(f.key_id), &err), MC_IO, &err, "is revoked");
+    ok(is_good(&f, f.key, NOW), "while nothing can be read it is not known");
+    is_status(mc_keys_revoke(f.keys, mc_str_of(f.key_id), &err), MC_IO, &err, "nor by a retry");
+    mc_fault_store_heal(f.store);
+    is_status(mc_keys_revoke(f.keys, mc_str_of(f.key_id), &err), MC_NOT_FOUND, &err,
+              "a later retry finds no key");
+    ok(!is_good(&f, f.key, NOW), "and the one in memory has gone, too");
+
+    is_status(create(&f, "{\"name\":\"n\",\"scopes\":[\"read\"]}", &err), MC_OK, &err, "a third");
+    mc_fault_store_fail(f.store, "keys", 1, 0, MC_IO);
+    is_status(mc_keys_revoke(f.keys, mc_str_of(f.key_id), &err), MC_IO, &err, "is revoked");
+    ok(is_good(&f, f.key, NOW), "not yet for others");
+    mc_fault_store_heal(f.store);
+    int64_t until_us = mc_time_monotonic_us() + 60 * MC_US_PER_SECOND;
+    while (is_good(&f, f.key, NOW) && mc_time_monotonic_us() < until_us)
+        continue;
+    ok(!is_good(&f, f.key, NOW), "until the store can be read again");
+    tear_down(&f);
+}
+
 int main(void)
 {
     test_what_is_refused();
@@ -269,5 +308,6 @@ int main(void)
     test_another_process();
     test_checked_again();
     test_agents_that_are_not_kept_apart();
+    test_keys_that_are_not_read_again();
     return done_testing();
 }

@@ -32,6 +32,8 @@ static enum mc_status erase_rest(struct mc_pg_conn *conn, struct erasure *e, str
                     MC_PG_ARGS(shard, mc_pg_int(e->user_no)));
     mc_pg_add_quiet(conn, "UPDATE mindcore_generation SET generation = generation + 1",
                     MC_PG_NO_ARGS);
+    mc_pg_add_quiet(conn, "DELETE FROM tier_runs WHERE user_id = $1",
+                    MC_PG_ARGS(mc_pg_str(e->user_id)));
     enum mc_status status = mc_pg_run(conn, err);
     if (status != MC_OK)
         return status;
@@ -113,6 +115,8 @@ static const char *const leftovers[] = {
     "(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2))",
     "SELECT EXISTS(SELECT 1 FROM signals g WHERE g.shard = $1 AND g.user_id = $2 AND NOT EXISTS"
     "(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2))",
+    "SELECT EXISTS(SELECT 1 FROM tier_runs r WHERE r.user_id = $2 AND NOT EXISTS"
+    "(SELECT 1 FROM users WHERE shard = $1 AND user_id = $2))",
 };
 
 /* Looks for anything that is left of the user; what it is given anew meanwhile has a new number. */
@@ -152,9 +156,15 @@ enum mc_status mc_pg_erase(struct mc_store *store, mc_str user_id, struct mc_era
     if (status != MC_OK)
         return status;
     total.verified = e.done;
-    total.wiped = false; /* a server's old row versions and log cannot be overwritten from here */
     *erased = total;
     return MC_OK;
+}
+
+/* A server's old row versions and log cannot be overwritten from here. */
+bool mc_pg_wipe(struct mc_store *store)
+{
+    (void)store;
+    return false;
 }
 
 /* A database that is restored from a dump has the number of the dump, and a table with another one of the server's. */

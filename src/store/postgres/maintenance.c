@@ -39,10 +39,20 @@ enum mc_status mc_pg_export(struct mc_store *store, mc_str user_id, const struct
         "SELECT m.id FROM messages m WHERE m.shard = $1 AND m.user_no = " MC_PG_USER_NO
         " ORDER BY m.created_at, m.id",
         MC_PG_ARGS(mc_pg_int(mc_pg_shard(user_id)), mc_pg_str(user_id)), take_rows, &list, err);
-    for (size_t at = 0; status == MC_OK && at < list.count; at += EXPORT_PAGE) {
+    struct mc_load load = {.memory = NULL};
+    struct mc_reader bounded = *reader;
+    for (size_t at = 0, most = EXPORT_PAGE; status == MC_OK && at < list.count;) {
         mc_auto(mc_records_fini) struct mc_records page = {0};
-        size_t count = list.count - at < EXPORT_PAGE ? list.count - at : EXPORT_PAGE;
-        status = mc_pg_rows_of(store, list.items + at, count, reader, &page, err);
+        size_t count = list.count - at < most ? list.count - at : most;
+        bounded.load = count > 1 ? &load : NULL;
+        mc_load_rewind(&load, 0);
+        mc_load_begin(&load, MC_READ_PAGE_BYTES);
+        status = mc_pg_rows_of(store, list.items + at, count, &bounded, &page, err);
+        if (status == MC_OK && count > 1 && load.full) {
+            most = count / 2;
+            continue;
+        }
+        at += count;
         for (size_t i = 0; status == MC_OK && i < page.count; i++)
             if (!each(context, page.items[i]))
                 status = mc_fail(err, MC_CANCELLED, "the export was stopped");

@@ -73,6 +73,56 @@ enum mc_status mc_pg_get(struct mc_store *store, mc_str message_id, const struct
     return MC_OK;
 }
 
+/* ---- In pages ---- */
+
+/*
+ * A result comes as a whole, so a bounded read (message/load.h) asks for pages, of which the database leaves out what has
+ * too many bytes before it. Lengths are read without the texts. What is usual fits one page.
+ */
+#define BYTES                                                                                      \
+    "(octet_length(m.text) + octet_length(m.attached) + coalesce(octet_length(m.terms), 0)"        \
+    " + coalesce(octet_length(m.packed), 0))"
+#define PAGE(messages, order, most)                                                                \
+    "SELECT " MC_PG_RECORD ", m.bytes FROM (SELECT m.*, sum(" BYTES ") OVER (ORDER BY " order      \
+    " ROWS UNBOUNDED PRECEDING) AS bytes FROM (" messages ") m) m WHERE m.bytes - " BYTES          \
+    " < " most " ORDER BY " order
+
+struct page {
+    size_t most; /* before each message are fewer bytes, so that one that does not fit is seen */
+    struct mc_records found;
+    bool cut; /* the next page may have more */
+};
+
+static void begin_page(struct page *page, const struct mc_load *load)
+{
+    size_t left = mc_load_left(load);
+    mc_records_fini(&page->found);
+    page->most = left < MC_READ_PAGE_BYTES ? left + 1 : MC_READ_PAGE_BYTES;
+}
+
+static enum mc_status read_page(struct mc_pg_conn *conn, const PGresult *result, struct page *page,
+                                struct mc_error *err)
+{
+    size_t count = (size_t)PQntuples(result);
+    page->cut =
+        count > 0 && mc_pg_cell_int(result, count - 1, MC_PG_RECORD_COLUMNS) >= (int64_t)page->most;
+    return mc_pg_records(conn, result, &page->found, err);
+}
+
+/* Takes over what the load has room for; *more: the next page may have more of it. */
+static enum mc_status take_page(const struct page *page, struct mc_load *load,
+                                struct mc_records *out, bool *more, struct mc_error *err)
+{
+    for (size_t i = 0; i < page->found.count; i++) {
+        if (!mc_load_take(load, page->found.items[i]))
+            break;
+        if (!mc_records_push(out, mc_record_ref(page->found.items[i])))
+            return mc_fail_memory(err);
+    }
+    *more = page->cut && !mc_load_is_full(load);
+    return MC_OK;
+}
+
 /* ---- By row ---- */
 
 struct rows {
@@ -80,6 +130,9 @@ struct rows {
     size_t count;
     const struct mc_reader *reader;
     struct mc_records found; /* in any order */
+    /* Of a bounded read: */
+    struct page page;
+    int64_t below; /* the rows that are left, newest first */
 };
 
 #define BY_ROW "SELECT " MC_PG_RECORD " FROM messages m WHERE m.shard = $1 AND m.id = ANY($2)"
@@ -100,6 +153,49 @@ static enum mc_status read_rows(struct mc_pg_conn *conn, void *context, struct m
         status = mc_pg_run_last(conn, err);
     for (size_t i = 0; status == MC_OK && i < statements; i++)
         status = mc_pg_records(conn, conn->results[i], &rows->found, err);
+    return status;
+}
+
+#define PAGE_OF_ROWS(allowed)                                                                      \
+    PAGE("SELECT m.* FROM messages m WHERE m.shard = $1 AND m.id = ANY($2) AND m.id < $3" allowed, \
+         "m.id DESC", "$4")
+
+static enum mc_status read_page_of_rows(struct mc_pg_conn *conn, void *context,
+                                        struct mc_error *err)
+{
+    struct rows *rows = context;
+    struct mc_pg_allowed_args args;
+    const struct mc_pg_arg own[] = {mc_pg_int(mc_pg_row_shard(rows->rows[0])),
+                                    mc_pg_ints(rows->rows, rows->count),
+                                    mc_pg_int(rows->below),
+                                    mc_pg_int((int64_t)rows->page.most),
+                                    {.type = 0}};
+    mc_records_fini(&rows->page.found);
+    mc_pg_allowed(&args, own, rows->reader);
+    if (mc_reader_unfiltered(rows->reader))
+        mc_pg_add(conn, PAGE_OF_ROWS(""), own);
+    else
+        mc_pg_add(conn, PAGE_OF_ROWS(" AND " MC_PG_ALLOWED), args.items);
+    enum mc_status status = mc_pg_run_last(conn, err);
+    return status == MC_OK ? read_page(conn, conn->results[0], &rows->page, err) : status;
+}
+
+static enum mc_status read_bounded(struct mc_store *store, int64_t shard, struct rows *rows,
+                                   struct mc_error *err)
+{
+    struct mc_load *load = rows->reader->load;
+    enum mc_status status = MC_OK;
+    bool more = true;
+    rows->below = INT64_MAX;
+    while (status == MC_OK && more) {
+        begin_page(&rows->page, load);
+        status = mc_pg_read_lagging(store, shard, 0, read_page_of_rows, rows, err);
+        if (status == MC_OK && rows->page.found.count > 0)
+            rows->below = rows->page.found.items[rows->page.found.count - 1]->row;
+        if (status == MC_OK)
+            status = take_page(&rows->page, load, &rows->found, &more, err);
+    }
+    mc_records_fini(&rows->page.found);
     return status;
 }
 
@@ -130,8 +226,10 @@ enum mc_status mc_pg_rows_of(struct mc_store *store, const int64_t *rows, size_t
         return MC_OK;
     mc_auto(mc_records_fini) struct mc_records ordered = {0};
     struct rows asked = {.rows = rows, .count = count, .reader = reader};
-    enum mc_status status =
-        mc_pg_read_lagging(store, mc_pg_shard_of_rows(rows, count), 0, read_rows, &asked, err);
+    int64_t shard = mc_pg_shard_of_rows(rows, count);
+    enum mc_status status = reader->load && shard >= 0
+                                ? read_bounded(store, shard, &asked, err)
+                                : mc_pg_read_lagging(store, shard, 0, read_rows, &asked, err);
     if (status == MC_OK && asked.found.count > 0)
         qsort(asked.found.items, asked.found.count, sizeof(void *), by_row);
     for (size_t i = 0; status == MC_OK && i < count; i++) {
@@ -147,7 +245,10 @@ enum mc_status mc_pg_rows_of(struct mc_store *store, const int64_t *rows, size_t
 
 struct recent {
     const struct mc_recent_read *read;
+    struct page page;
     struct mc_records found;
+    /* Where the next page begins, when there was one. */
+    int64_t before_row, before_us;
     struct mc_thread_state state;
 };
 
@@ -162,10 +263,19 @@ static struct mc_thread_state thread_state(const PGresult *result)
                                     mc_pg_cell_int(result, 0, 1)};
 }
 
-#define OF_THREAD                                                                                  \
-    "SELECT " MC_PG_RECORD " FROM messages m WHERE m.shard = $1 AND m.user_no = " MC_PG_USER_NO    \
+#define OF_THREAD(columns)                                                                         \
+    "SELECT " columns " FROM messages m WHERE m.shard = $1 AND m.user_no = " MC_PG_USER_NO         \
     " AND m.thread_id = $3 AND " MC_PG_ALLOWED
-#define NEWEST_FIRST " ORDER BY m.created_at DESC, m.id DESC LIMIT $4"
+#define OLDER " AND (m.created_at, m.id) < ($5, $6)"
+#define NEWEST_FIRST "m.created_at DESC, m.id DESC"
+#define NEWEST " ORDER BY " NEWEST_FIRST " LIMIT $4"
+
+/* The whole, a page; from the newest on, from those older than a message. */
+static const char *const recent_sql[2][2] = {
+    {OF_THREAD(MC_PG_RECORD) NEWEST, OF_THREAD(MC_PG_RECORD) OLDER NEWEST},
+    {PAGE(OF_THREAD("m.*") NEWEST, NEWEST_FIRST, "$7"),
+     PAGE(OF_THREAD("m.*") OLDER NEWEST, NEWEST_FIRST, "$7")},
+};
 
 /* The time of the message `before`, which must be in the thread and readable. */
 static enum mc_status find_before(struct mc_pg_conn *conn, const struct mc_recent_read *read,
@@ -195,32 +305,64 @@ static enum mc_status read_recent(struct mc_pg_conn *conn, void *context, struct
 {
     struct recent *recent = context;
     const struct mc_recent_read *read = recent->read;
-    bool before = mc_str_given(read->before);
-    int64_t row = 0, created_us = 0;
-    mc_records_fini(&recent->found);
-    enum mc_status status = before ? find_before(conn, read, &row, &created_us, err) : MC_OK;
+    bool again = recent->before_row != 0, before = again || mc_str_given(read->before);
+    int64_t row = recent->before_row, created_us = recent->before_us;
+    size_t limit = read->limit - recent->found.count;
+    mc_records_fini(&recent->page.found);
+    enum mc_status status =
+        before && !again ? find_before(conn, read, &row, &created_us, err) : MC_OK;
     if (status != MC_OK)
         return status;
     struct mc_pg_allowed_args args;
     mc_pg_allowed(&args,
                   MC_PG_ARGS(mc_pg_int(mc_pg_shard(read->user_id)), mc_pg_str(read->user_id),
                              mc_pg_str(read->thread_id),
-                             mc_pg_int(read->limit > INT64_MAX ? INT64_MAX : (int64_t)read->limit),
-                             mc_pg_time(created_us), mc_pg_int(row)),
+                             mc_pg_int(limit > INT64_MAX ? INT64_MAX : (int64_t)limit),
+                             mc_pg_time(created_us), mc_pg_int(row),
+                             mc_pg_int((int64_t)recent->page.most)),
                   read->reader);
-    mc_pg_add(conn,
-              before ? OF_THREAD " AND (m.created_at, m.id) < ($5, $6)" NEWEST_FIRST
-                     : OF_THREAD NEWEST_FIRST,
-              args.items);
+    mc_pg_add(conn, recent_sql[read->reader->load != NULL][before], args.items);
     if (read->state)
         mc_pg_add(conn, thread_sql,
                   MC_PG_ARGS(mc_pg_int(mc_pg_shard(read->user_id)), mc_pg_str(read->user_id),
                              mc_pg_str(read->thread_id)));
     status = mc_pg_run_last(conn, err);
-    if (status == MC_OK)
-        status = mc_pg_records(conn, conn->results[0], &recent->found, err);
+    if (status == MC_OK && read->reader->load)
+        status = read_page(conn, conn->results[0], &recent->page, err);
+    else if (status == MC_OK)
+        status = mc_pg_records(conn, conn->results[0], &recent->page.found, err);
     if (status == MC_OK && read->state)
         recent->state = thread_state(conn->results[1]);
+    return status;
+}
+
+/* One page after the other; the state is of the moment of one, and so there is no other then. */
+static enum mc_status read_pages(struct mc_store *store, struct recent *recent,
+                                 struct mc_error *err)
+{
+    const struct mc_recent_read *read = recent->read;
+    struct mc_load *load = read->reader->load;
+    enum mc_status status = MC_OK;
+    bool more = true;
+    do {
+        bool first = recent->before_row == 0;
+        int flags = first && (mc_str_given(read->before) || read->state) ? MC_PG_SNAPSHOT : 0;
+        begin_page(&recent->page, load);
+        status =
+            mc_pg_read_lagging(store, mc_pg_shard(read->user_id), flags, read_recent, recent, err);
+        if (status == MC_OK)
+            status = take_page(&recent->page, load, &recent->found, &more, err);
+        more = more && status == MC_OK && recent->found.count < read->limit;
+        if (more && read->state) {
+            load->full = true;
+            more = false;
+        }
+        if (more) {
+            const struct mc_record *last = recent->found.items[recent->found.count - 1];
+            recent->before_row = last->row;
+            recent->before_us = last->m.created_at_us;
+        }
+    } while (more);
     return status;
 }
 
@@ -228,14 +370,13 @@ enum mc_status mc_pg_recent(struct mc_store *store, const struct mc_recent_read 
                             struct mc_records *out, struct mc_error *err)
 {
     struct recent recent = {.read = read};
-    int flags = mc_str_given(read->before) || read->state ? MC_PG_SNAPSHOT : 0;
-    enum mc_status status =
-        mc_pg_read_lagging(store, mc_pg_shard(read->user_id), flags, read_recent, &recent, err);
+    enum mc_status status = read_pages(store, &recent, err);
     if (status == MC_OK)
         status = append_all(&recent.found, out, err);
     if (status == MC_OK && read->state)
         *read->state = recent.state;
     mc_records_fini(&recent.found);
+    mc_records_fini(&recent.page.found);
     return status;
 }
 

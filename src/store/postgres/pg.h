@@ -359,6 +359,7 @@ enum mc_status mc_pg_thread(struct mc_store *store, mc_str user_id, mc_str threa
 enum mc_status mc_pg_remove(struct mc_store *store, mc_str message_id,
                             const struct mc_reader *reader, struct mc_record **removed,
                             int64_t *thread_version, struct mc_error *err);
+bool mc_pg_wipe(struct mc_store *store);
 enum mc_status mc_pg_erase(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
                            struct mc_error *err);
 enum mc_status mc_pg_generation(struct mc_store *store, int64_t *generation, struct mc_error *err);

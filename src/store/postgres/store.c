@@ -87,6 +87,7 @@ static const struct mc_store_ops ops = {
     .set_task = mc_pg_set_task,
     .erase = mc_pg_erase,
     .generation = mc_pg_generation,
+    .wipe = mc_pg_wipe,
     .export_user = mc_pg_export,
     .users = mc_pg_users,
     .list_users = mc_pg_list_users,

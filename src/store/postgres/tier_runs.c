@@ -111,7 +111,9 @@ enum mc_status mc_pg_run_check(struct mc_pg_conn *conn, int64_t run, struct mc_e
         conn, "SELECT number FROM tier_runs WHERE number = $1 AND NOT undoing FOR UPDATE",
         MC_PG_ARGS(mc_pg_int(run)), err);
     if (status == MC_OK && mc_pg_rows(conn, 0) == 0)
-        return mc_fail(err, MC_CONFLICT, "run %" PRId64 " of tier migration is being undone", run);
+        return mc_fail(err, MC_CONFLICT,
+                       "run %" PRId64 " of tier migration is being undone, or its user was erased",
+                       run);
     return status;
 }
 

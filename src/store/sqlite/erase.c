@@ -39,7 +39,7 @@ static enum mc_status delete_counted(struct mc_conn *conn, const char *sql, stru
 static enum mc_status erase_rest(struct mc_conn *conn, struct erasure *e, struct mc_error *err)
 {
     struct mc_bind number = mc_bind_int(e->user_no), name = mc_bind_str(e->user_id);
-    int64_t users = 0;
+    int64_t users = 0, runs = 0;
     struct {
         const char *sql;
         struct mc_bind user;
@@ -51,6 +51,7 @@ static enum mc_status erase_rest(struct mc_conn *conn, struct erasure *e, struct
         {"DELETE FROM users WHERE user_no = ?1", number, &users},
         {"DELETE FROM preferences WHERE user_id = ?1", name, &e->step.preferences},
         {"DELETE FROM signals WHERE user_id = ?1", name, &e->step.signals},
+        {"DELETE FROM tier_runs WHERE user_id = ?1", name, &runs},
     };
     enum mc_status status = MC_OK;
     for (size_t i = 0; status == MC_OK && i < mc_countof(deletions); i++)
@@ -125,6 +126,7 @@ static const char *const leftovers[] = {
     "SELECT count(*) FROM vector_users WHERE user_no = ?1",
     "SELECT count(*) FROM preferences WHERE user_id = ?2",
     "SELECT count(*) FROM signals WHERE user_id = ?2",
+    "SELECT count(*) FROM tier_runs WHERE user_id = ?2",
     twins_left_over,
 };
 
@@ -238,19 +240,22 @@ void mc_sqlite_relieve_log(struct mc_sqlite *s, size_t rows)
         sqlite3_wal_checkpoint_v2(reading.conn->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
-static enum mc_status wipe(struct mc_sqlite *s, bool *wiped, struct mc_error *err)
+bool mc_sqlite_wipe(struct mc_store *store)
 {
+    struct mc_sqlite *s = mc_sqlite_of(store);
+    struct mc_error err;
     bool whole, emptied = false;
-    enum mc_status status = merge_index(s, &whole, err);
+    enum mc_status status = merge_index(s, &whole, &err);
     for (int i = 0; status == MC_OK && !emptied && i < CHECKPOINT_TRIES; i++) {
         if (i > 0)
             usleep(CHECKPOINT_WAIT_US);
         struct mc_write checkpoint = {
             .apply = apply_checkpoint, .context = &emptied, .class = MC_WRITE_OTHER, .alone = true};
-        status = mc_writer_run(&s->writer, &checkpoint, err);
+        status = mc_writer_run(&s->writer, &checkpoint, &err);
     }
-    *wiped = status == MC_OK && whole && emptied;
-    return status;
+    if (status != MC_OK)
+        mc_log(MC_LOG_WARNING, "store", "erased words may be left in the file: %s", err.message);
+    return status == MC_OK && whole && emptied;
 }
 
 enum mc_status mc_sqlite_erase(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
@@ -269,11 +274,6 @@ enum mc_status mc_sqlite_erase(struct mc_store *store, mc_str user_id, struct mc
             user_no = e.user_no;
         mc_rules_add_erased(&total, &e.step);
     }
-    /* The user is gone: what goes wrong from here on is told by the receipt. */
-    struct mc_error ignored;
-    if (wipe(s, &total.wiped, &ignored) != MC_OK)
-        mc_log(MC_LOG_WARNING, "store", "erased words may be left in the file: %s",
-               ignored.message);
     enum mc_status status = verify(s, user_id, user_no, &total.verified, err);
     if (status == MC_OK)
         *erased = total;

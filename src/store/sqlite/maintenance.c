@@ -64,10 +64,20 @@ enum mc_status mc_sqlite_export(struct mc_store *store, mc_str user_id,
 {
     mc_auto(row_list_fini) struct row_list list = {0};
     enum mc_status status = list_rows(mc_sqlite_of(store), user_id, &list, err);
-    for (size_t at = 0; status == MC_OK && at < list.count; at += EXPORT_PAGE) {
+    struct mc_load load = {.memory = NULL};
+    struct mc_reader bounded = *reader;
+    for (size_t at = 0, most = EXPORT_PAGE; status == MC_OK && at < list.count;) {
         mc_auto(mc_records_fini) struct mc_records page = {0};
-        size_t count = list.count - at < EXPORT_PAGE ? list.count - at : EXPORT_PAGE;
-        status = mc_sqlite_rows(store, list.items + at, count, reader, &page, err);
+        size_t count = list.count - at < most ? list.count - at : most;
+        bounded.load = count > 1 ? &load : NULL;
+        mc_load_rewind(&load, 0);
+        mc_load_begin(&load, MC_READ_PAGE_BYTES);
+        status = mc_sqlite_rows(store, list.items + at, count, &bounded, &page, err);
+        if (status == MC_OK && count > 1 && load.full) {
+            most = count / 2;
+            continue;
+        }
+        at += count;
         for (size_t i = 0; status == MC_OK && i < page.count; i++)
             if (!each(context, page.items[i]))
                 return mc_fail(err, MC_CANCELLED, "the export was stopped");

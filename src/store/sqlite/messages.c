@@ -98,9 +98,9 @@ static enum mc_status find_name(struct names *names, int64_t thread_no, const st
     return name->user_id.data && name->thread_id.data ? MC_OK : mc_fail_memory(err);
 }
 
-/* The message of the present row, whose user and thread are numbers. */
-static enum mc_status add_row(struct names *names, sqlite3_stmt *stmt, struct mc_records *out,
-                              struct mc_error *err)
+/* The message of the present row, whose user and thread are numbers. *fits: it is loaded. */
+static enum mc_status add_row(struct names *names, sqlite3_stmt *stmt, struct mc_load *load,
+                              struct mc_records *out, bool *fits, struct mc_error *err)
 {
     const struct name *name;
     struct mc_record *record;
@@ -110,6 +110,11 @@ static enum mc_status add_row(struct names *names, sqlite3_stmt *stmt, struct mc
             mc_sqlite_record_in(names->conn, stmt, name->user_id, name->thread_id, &record, err);
     if (status != MC_OK)
         return status;
+    *fits = mc_load_take(load, record);
+    if (!*fits) {
+        mc_record_unref(record);
+        return MC_OK;
+    }
     return mc_records_push(out, record) ? MC_OK : mc_fail_memory(err);
 }
 
@@ -131,8 +136,9 @@ static enum mc_status read_rows(struct mc_conn *conn, const int64_t *rows, size_
         status = mc_conn_start(conn, rows_sql, MC_BINDS(mc_bind_str(list)), &stmt, err);
     if (status == MC_OK)
         mc_allowed_bind(allowed, stmt);
-    while (mc_conn_next(conn, stmt, &status, err))
-        status = add_row(&names, stmt, out, err);
+    bool fits = true;
+    while (fits && mc_conn_next(conn, stmt, &status, err))
+        status = add_row(&names, stmt, allowed->reader->load, out, &fits, err);
     return status;
 }
 
@@ -191,7 +197,7 @@ static enum mc_status read_thread(struct mc_conn *conn, const char *sql, const s
     if (status != MC_OK)
         return status;
     mc_allowed_bind(allowed, stmt);
-    return mc_sqlite_records(conn, stmt, out, err);
+    return mc_sqlite_records(conn, stmt, allowed->reader->load, out, err);
 }
 
 /* One row: the numbers of user and thread, time, row, the names. These last as long as *stmt. */

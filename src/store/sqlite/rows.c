@@ -119,8 +119,8 @@ enum mc_status mc_sqlite_record_in(struct mc_conn *conn, sqlite3_stmt *stmt, mc_
     return mc_record_new(&m, mc_column_int(stmt, COL_ROW), borrowed(stmt, COL_TERMS), record, err);
 }
 
-enum mc_status mc_sqlite_records(struct mc_conn *conn, sqlite3_stmt *stmt, struct mc_records *out,
-                                 struct mc_error *err)
+enum mc_status mc_sqlite_records(struct mc_conn *conn, sqlite3_stmt *stmt, struct mc_load *load,
+                                 struct mc_records *out, struct mc_error *err)
 {
     for (;;) {
         bool row;
@@ -131,6 +131,10 @@ enum mc_status mc_sqlite_records(struct mc_conn *conn, sqlite3_stmt *stmt, struc
         status = mc_sqlite_record(conn, stmt, &record, err);
         if (status != MC_OK)
             return status;
+        if (!mc_load_take(load, record)) {
+            mc_record_unref(record);
+            return MC_OK;
+        }
         if (!mc_records_push(out, record))
             return mc_fail_memory(err);
     }

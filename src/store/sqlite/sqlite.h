@@ -69,7 +69,8 @@ MC_MUST_CHECK enum mc_status mc_sqlite_groups(struct mc_conn *conn, mc_str json,
                                               mc_str groups[MC_SQLITE_GROUPS_MAX], size_t *count,
                                               struct mc_error *err);
 MC_MUST_CHECK enum mc_status mc_sqlite_records(struct mc_conn *conn, sqlite3_stmt *stmt,
-                                               struct mc_records *out, struct mc_error *err);
+                                               struct mc_load *load, struct mc_records *out,
+                                               struct mc_error *err);
 
 /* Row numbers for json_each, in the connection's scratch buffer. */
 MC_MUST_CHECK enum mc_status mc_rows_to_json(struct mc_conn *conn, const int64_t *rows,
@@ -222,6 +223,7 @@ enum mc_status mc_sqlite_remove(struct mc_store *store, mc_str message_id,
                                 const struct mc_reader *reader, struct mc_record **removed,
                                 int64_t *thread_version, struct mc_error *err);
 /* erase.c */
+bool mc_sqlite_wipe(struct mc_store *store);
 enum mc_status mc_sqlite_erase(struct mc_store *store, mc_str user_id, struct mc_erased *erased,
                                struct mc_error *err);
 enum mc_status mc_sqlite_generation(struct mc_store *store, int64_t *generation,

@@ -121,6 +121,7 @@ static const struct mc_store_ops ops = {
     .set_task = mc_sqlite_set_task,
     .erase = mc_sqlite_erase,
     .generation = mc_sqlite_generation,
+    .wipe = mc_sqlite_wipe,
     .export_user = mc_sqlite_export,
     .users = mc_sqlite_users,
     .list_users = mc_sqlite_list_users,

@@ -100,7 +100,9 @@ enum mc_status mc_sqlite_run_check(struct mc_conn *conn, int64_t run, struct mc_
         mc_conn_integer(conn, "SELECT count(*) FROM tier_runs WHERE number = ?1 AND NOT undoing",
                         MC_BINDS(mc_bind_int(run)), NULL, &goes_on, err);
     if (status == MC_OK && !goes_on)
-        return mc_fail(err, MC_CONFLICT, "run %" PRId64 " of tier migration is being undone", run);
+        return mc_fail(err, MC_CONFLICT,
+                       "run %" PRId64 " of tier migration is being undone, or its user was erased",
+                       run);
     return status;
 }
 
