@@ -361,7 +361,8 @@ static void remove_numbered(struct mc_store *store, int i)
 /* A copy that begins anew and is interrupted, wherever that is, goes on. */
 static void begins_anew_in_parts(struct pair *p)
 {
-    const int messages = 80;
+    /* What the source is makes no difference here: from a server only some of the places, which takes less long. */
+    const int messages = 80, step = strcmp(p->from->ops->name, "sqlite") == 0 ? 1 : 5;
     struct mc_copy_result result;
     struct failing target;
     enum mc_status status = MC_UNAVAILABLE;
@@ -371,18 +372,19 @@ static void begins_anew_in_parts(struct pair *p)
     store_one(p->from, message("u", "t", "u1", "first words", 0));
     fill_memory(p->from);
     is_int(run(p, &result), MC_OK, "the copy");
-    for (; status == MC_UNAVAILABLE && loads < messages; loads++) {
+    int rounds = 0;
+    for (; status == MC_UNAVAILABLE && loads < messages; loads += step, rounds++) {
         struct mc_error err = {0};
-        remove_numbered(p->from, loads);
+        remove_numbered(p->from, rounds);
         target.loads = loads;
         status = mc_copy_run(p->from, &target.store, NULL, NULL, &result, &err);
         is_int(status == MC_OK ? MC_UNAVAILABLE : status, MC_UNAVAILABLE,
                "interrupted after %d loads: %s", loads, err.message);
         is_int(run(p, &result), MC_OK, "goes on");
-        is_int(result.rows[MC_COPY_MESSAGES], messages - loads, "with what the source has");
+        is_int(result.rows[MC_COPY_MESSAGES], messages - rounds, "with what the source has");
     }
     is_int(status, MC_OK, "to its end");
-    ok(loads > MC_COPY_TABLES, "it was interrupted %d times", loads - 1);
+    ok(loads > MC_COPY_TABLES, "it was interrupted %d times", rounds - 1);
     check_is_clean(p->to, "of the copy");
 }
 
