@@ -156,9 +156,11 @@ static enum mc_status read_rows(struct mc_pg_conn *conn, void *context, struct m
     return status;
 }
 
+/* "+ 0": else the order may tempt the planner to walk through the shard's index instead of looking the rows up. */
 #define PAGE_OF_ROWS(allowed)                                                                      \
-    PAGE("SELECT m.* FROM messages m WHERE m.shard = $1 AND m.id = ANY($2) AND m.id < $3" allowed, \
-         "m.id DESC", "$4")
+    PAGE("SELECT m.* FROM messages m WHERE m.shard = $1 AND m.id = ANY($2) AND m.id + 0 < "        \
+         "$3" allowed,                                                                             \
+         "m.id + 0 DESC", "$4")
 
 static enum mc_status read_page_of_rows(struct mc_pg_conn *conn, void *context,
                                         struct mc_error *err)
